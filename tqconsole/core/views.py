@@ -1,0 +1,249 @@
+"""What the screens draw: rows and one snapshot per frame. Plain values, already cleaned text.
+
+Every string in here that came from a cluster went through `core/sanitize.py`. Instants are UTC
+epoch seconds, durations float seconds, None means "not known" and is drawn as such, never as 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+class TaskRow:
+    """One run of a task as the console knows it.
+
+    Mutable and without containers, because 100,000 of them live at once: garbage collection stays
+    cheap and a row costs about half a kilobyte. `revision` grows with each change, for caches.
+    """
+
+    __slots__ = (
+        "args", "ended_at", "eta", "exception", "expires", "is_lost", "kwargs", "name", "parent_id",
+        "progress_done", "progress_total", "queue", "received_at", "result", "retries", "revision",
+        "root_id", "runtime_s", "sent_at", "sequence", "source", "started_at", "state", "task_id",
+        "traceback", "updated_at", "worker",
+    )  # fmt: skip
+
+    def __init__(self, task_id: str, sequence: int) -> None:
+        self.task_id = task_id
+        #: Order of first sight, grows; newest rows have the highest.
+        self.sequence = sequence
+        self.name = ""
+        self.state = "PENDING"
+        self.worker = ""
+        self.queue = ""
+        self.args = ""
+        self.kwargs = ""
+        self.result = ""
+        self.exception = ""
+        self.traceback = ""
+        self.eta = ""
+        self.expires = ""
+        self.root_id = ""
+        self.parent_id = ""
+        #: "events", "inspect" or "results": where the newest fact came from.
+        self.source = "events"
+        self.sent_at: float | None = None
+        self.received_at: float | None = None
+        self.started_at: float | None = None
+        self.ended_at: float | None = None
+        self.updated_at: float = 0.0
+        self.runtime_s: float | None = None
+        self.retries = 0
+        self.progress_done: float | None = None
+        self.progress_total: float | None = None
+        #: Its worker is gone and nobody told how it ended.
+        self.is_lost = False
+        self.revision = 0
+
+    @property
+    def wait_s(self) -> float | None:
+        """Seconds between sent (else received) and started."""
+        begun_at = self.sent_at if self.sent_at is not None else self.received_at
+        if begun_at is None or self.started_at is None:
+            return None
+        return max(0.0, self.started_at - begun_at)
+
+
+class TaskList(Protocol):
+    """A filtered, sorted, live view on the store's rows. The table never copies rows."""
+
+    def __len__(self) -> int: ...
+
+    def row(self, index: int) -> TaskRow:
+        """Return the row at `index` of this view. Raises: IndexError."""
+        ...
+
+    def index_of(self, task_id: str) -> int | None:
+        """Return where a row stands now, None when it is not in this view."""
+        ...
+
+    def __iter__(self) -> Iterator[TaskRow]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerView:
+    """One node. `status` is online, silent (heartbeat late), lost (dead) or gone (said goodbye)."""
+
+    name: str
+    status: str
+    pid: int | None = None
+    pool: str = ""
+    slot_count: int | None = None
+    active_count: int | None = None
+    processed_count: int | None = None
+    failed_count: int = 0
+    rate_per_s: float | None = None
+    load: tuple[float, float, float] | None = None
+    prefetch_count: int | None = None
+    queues: tuple[str, ...] = ()
+    last_heartbeat_at: float | None = None
+    last_reply_at: float | None = None
+    reply_s: float | None = None
+    up_s: float | None = None
+    software: str = ""
+    #: What this console missed of it, by its own counters; None when it cannot tell.
+    missed_count: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class QueueView:
+    """One queue. `drains_in_s`: float("inf") when it grows, None when unknown."""
+
+    name: str
+    ready_count: int | None = None
+    unacked_count: int | None = None
+    parked_count: int | None = None
+    dead_count: int | None = None
+    consumer_count: int | None = None
+    by_priority: tuple[tuple[int, int], ...] = ()
+    in_per_s: float | None = None
+    out_per_s: float | None = None
+    oldest_s: float | None = None
+    drains_in_s: float | None = None
+    history: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TypeView:
+    """One task name's figures over the window the store keeps."""
+
+    name: str
+    rate_per_s: float = 0.0
+    count: int = 0
+    failed_ratio: float = 0.0
+    p50_s: float | None = None
+    p95_s: float | None = None
+    p99_s: float | None = None
+    history: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Attention:
+    """Something a human should look at. `screen` and `target` lead to its cause.
+
+    `level` is "error" or "warning"; `kind` is queue, type, worker, task, dead or events.
+    """
+
+    level: str
+    kind: str
+    subject: str
+    text: str
+    screen: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """The numbers line. None where not known."""
+
+    workers_online: int = 0
+    workers_known: int = 0
+    active_count: int = 0
+    slot_count: int | None = None
+    queued_count: int | None = None
+    done_per_s: float = 0.0
+    failed_ratio: float = 0.0
+    retries_per_s: float = 0.0
+    p95_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Charts:
+    """Series for the plots, oldest first, one value a second (as many as the store keeps)."""
+
+    done_per_s: tuple[float, ...] = ()
+    failed_per_s: tuple[float, ...] = ()
+    retries_per_s: tuple[float, ...] = ()
+    p50_s: tuple[float, ...] = ()
+    p95_s: tuple[float, ...] = ()
+    p99_s: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EventLine:
+    """One raw event for the Events screen, cleaned; `raw` is its JSON."""
+
+    at: float
+    kind: str
+    worker: str
+    name: str
+    task_id: str
+    text: str
+    raw: str
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything but the task rows, made at most once per frame."""
+
+    now_at: float
+    context: str = ""
+    broker_url: str = ""
+    broker_reason: str = ""
+    #: connecting, live, paused, reconnecting, replay
+    link: str = "connecting"
+    link_detail: str = ""
+    is_demo: bool = False
+    is_read_only: bool = False
+    events_per_s: float = 0.0
+    missed_count: int = 0
+    #: True when task events arrive, False when workers answer and send none, None not known yet.
+    has_task_events: bool | None = None
+    has_sent_events: bool = False
+    totals: Totals = field(default_factory=Totals)
+    charts: Charts = field(default_factory=Charts)
+    workers: tuple[WorkerView, ...] = ()
+    queues: tuple[QueueView, ...] = ()
+    types: tuple[TypeView, ...] = ()
+    attention: tuple[Attention, ...] = ()
+    failures: tuple[TaskRow, ...] = ()
+    task_names: tuple[str, ...] = ()
+    rows_kept: int = 0
+    rows_limit: int = 0
+    bytes_kept: int = 0
+    oldest_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NodeAnswer:
+    """What one node said to a command; `error` is its own words when it refused."""
+
+    worker: str
+    text: str
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ActionDone:
+    """The end of an action. `equivalent` is the CLI command that does the same."""
+
+    title: str
+    answers: tuple[NodeAnswer, ...] = ()
+    missing: tuple[str, ...] = ()
+    elapsed_s: float = 0.0
+    error: str = ""
+    equivalent: str = ""
+    #: The id of a task that the action sent, if any.
+    task_id: str = ""

@@ -1,0 +1,81 @@
+"""The result store port: records in, records out, and a way to wait for one.
+
+A store never decides what a record says: `protocol/result.py` encodes and decodes it. It keeps one
+rule of its own: a stored SUCCESS is never overwritten. All calls are thread-safe.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from tqconsole.engine.protocol.transfer import ResultWrite
+
+
+class Watch(abc.ABC):
+    """A wait for records of some ids. Made before the calls are sent, so that nothing is missed."""
+
+    @abc.abstractmethod
+    def wait(self, timeout_s: float) -> None:
+        """Sleep until one of the watched records may have changed, or `timeout_s`."""
+
+    @abc.abstractmethod
+    def close(self) -> None:
+        """Stop watching. May be called twice."""
+
+
+class Backend(abc.ABC):
+    """A store of result records."""
+
+    #: False for the disabled store: `get` raises, `store` drops.
+    is_enabled: bool = True
+    #: True when any process with the URL can read a record by its id (not rpc, not memory).
+    is_readable_by_others: bool = True
+
+    @property
+    @abc.abstractmethod
+    def url(self) -> str:
+        """The URL with its password as `**`, as banner and report print it."""
+
+    @abc.abstractmethod
+    def rides_on(self, place: str) -> bool:
+        """True when a broker at `place` (`Broker.place`) can write this store's records in its own
+        trip (`Riding.results`).
+        """
+
+    @abc.abstractmethod
+    def store(self, writes: Sequence[ResultWrite]) -> None:
+        """Write the records, in order. Raises: OperationalError."""
+
+    @abc.abstractmethod
+    def fetch(self, task_ids: Sequence[str]) -> dict[str, bytes]:
+        """Return task_id -> encoded record for those that exist. Raises: OperationalError."""
+
+    @abc.abstractmethod
+    def forget(self, task_ids: Sequence[str]) -> None:
+        """Delete records; unknown ids are fine."""
+
+    @abc.abstractmethod
+    def watch(self, task_ids: Sequence[str], reply_to: str) -> Watch:
+        """Return a watch; `reply_to` is the address the calls carry."""
+
+    @abc.abstractmethod
+    def put(self, key: str, value: bytes, expires_s: float | None) -> None:
+        """Store a value under a key of Celery's layout (groups, chords)."""
+
+    @abc.abstractmethod
+    def get(self, key: str) -> bytes | None:
+        """Return the value of a key, None when absent."""
+
+    @abc.abstractmethod
+    def delete(self, keys: Sequence[str]) -> None:
+        """Delete keys; unknown ones are fine."""
+
+    @abc.abstractmethod
+    def close(self) -> None:
+        """Give up connections; a later call opens them again."""
+
+
+#: How an adapter is made: (url, transport options) -> Backend.
+BackendFactory = Callable[[str, dict[str, Any]], Backend]

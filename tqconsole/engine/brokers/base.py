@@ -1,0 +1,259 @@
+"""The broker port: what the engine needs of a broker, in batches, and nothing that names one.
+
+One exchange per cycle is the heart of the engine: in as few trips as the broker allows (one for
+SQLite and Redis) a consumer settles what has ended, writes down what was handed to run, and
+fetches more. Each adapter says in `Capabilities` what it cannot do; callers ask, never guess.
+An adapter knows this port and never another adapter. All calls are thread-safe on `Broker`;
+a `Consumer` and a `Subscription` belong to one thread each, except `Consumer.renew`.
+
+Errors: `OperationalError` when the broker fails (callers retry with backoff),
+`ImproperlyConfigured` when no retry can help. Nothing is swallowed.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tqconsole.engine.protocol.message import Message
+from tqconsole.engine.protocol.transfer import (
+    Broadcasted,
+    DeadLetter,
+    Delivery,
+    ExchangeSpec,
+    GivenBack,
+    Handover,
+    LiveWorker,
+    Parked,
+    Publication,
+    QueueDepth,
+    QueueSpec,
+    Riding,
+    Settlement,
+)
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a broker can do. The caller asks here instead of guessing from a name."""
+
+    can_fanout: bool = True
+    can_park: bool = True
+    can_peek: bool = True
+    can_dead_letter: bool = True
+    can_list_parked: bool = True
+    can_give_back: bool = True
+    knows_listeners: bool = True
+    knows_workers: bool = False
+    is_shared_between_processes: bool = True
+
+
+class Subscription(abc.ABC):
+    """A private feed of an exchange: it starts now, is never acknowledged and dies with its owner."""
+
+    @abc.abstractmethod
+    def receive(self, timeout_s: float) -> list[Broadcasted]:
+        """Return what came, oldest first; wait at most `timeout_s` for the first. Never raises for
+        undecodable messages: it hands on raw bytes.
+        """
+
+    @abc.abstractmethod
+    def fileno(self) -> int | None:
+        """Return a descriptor that becomes readable when something may be there, or None."""
+
+    @property
+    @abc.abstractmethod
+    def missed_count(self) -> int:
+        """How many messages went by before this reader could read them, 0 where nobody can tell."""
+
+    @abc.abstractmethod
+    def close(self) -> None:
+        """Leave; what was not received is dropped. May be called twice."""
+
+
+class Consumer(abc.ABC):
+    """One worker's hold on its queues. Made by `Broker.consumer`; used by one thread."""
+
+    @abc.abstractmethod
+    def exchange(
+        self,
+        settled: Sequence[Settlement] = (),
+        started: Sequence[Handover] = (),
+        wanted: int = 0,
+        riding: Riding | None = None,
+    ) -> list[Delivery]:
+        """Do in one trip: write what rides, settle, note what starts, fetch up to `wanted`.
+
+        Order of effect: riding, settled, started, fetch. A settlement of a delivery that is no
+        longer ours changes nothing. Deliveries come by queue priority, then message priority,
+        then age; what is due of the parked ones is among them. Returns at once, also empty.
+        Raises: OperationalError; nothing took effect then, call again with the same arguments.
+        """
+
+    @abc.abstractmethod
+    def wait(self, timeout_s: float) -> bool:
+        """Sleep until something may be there to fetch, or `timeout_s`; True when it may."""
+
+    @abc.abstractmethod
+    def fileno(self) -> int | None:
+        """Return a descriptor for a selector that becomes readable when `exchange` may find
+        something, or None when only `wait` can tell. Reading it is `exchange`'s business.
+        """
+
+    @abc.abstractmethod
+    def next_due_at(self) -> float | None:
+        """Return when the next parked delivery of these queues is due (a hint; epoch seconds)."""
+
+    @abc.abstractmethod
+    def park(self, due: Sequence[tuple[str, float]]) -> None:
+        """Let the broker keep these deliveries ((tag, due_at)) until due: they are ours no more."""
+
+    @abc.abstractmethod
+    def renew(self) -> None:
+        """Say that this worker lives (every `Broker.renew_interval_s`). Any thread may call it."""
+
+    @abc.abstractmethod
+    def give_back(self, max_deaths: int) -> GivenBack:
+        """Find consumers that died and give back what they held; also ours of an earlier life.
+
+        A started, not acked delivery counts one death more; past `max_deaths` it is a dead letter.
+        """
+
+    @abc.abstractmethod
+    def add_queue(self, queue: QueueSpec) -> None:
+        """Declare `queue` and consume from it too."""
+
+    @abc.abstractmethod
+    def cancel_queue(self, queue_name: str) -> None:
+        """Consume from it no longer; what is in hand stays."""
+
+    @abc.abstractmethod
+    def close(self) -> None:
+        """Return what is still in hand and was not started, and leave. May be called twice."""
+
+
+class Broker(abc.ABC):
+    """A connection to one broker. Cheap to make: it connects on first use. Thread-safe, and
+    usable after a fork in the child (it reconnects).
+    """
+
+    capabilities: Capabilities
+    #: The transport's name as Celery's banner and stats have it: "sqlite", "redis", "amqp", ...
+    transport: str
+    #: Seconds between two calls of `Consumer.renew`.
+    renew_interval_s: float = 5.0
+
+    @property
+    @abc.abstractmethod
+    def url(self) -> str:
+        """The URL with its password as `**`."""
+
+    @property
+    @abc.abstractmethod
+    def place(self) -> str:
+        """The server and database as one comparable word: a store with the same place may ride."""
+
+    @abc.abstractmethod
+    def connect(self) -> None:
+        """Make sure that the broker answers. Raises: BrokerUnreachableError, ImproperlyConfigured."""
+
+    @abc.abstractmethod
+    def declare(self, queue: QueueSpec) -> None:
+        """Make the queue, its exchange and binding where they do not exist. Idempotent."""
+
+    @abc.abstractmethod
+    def delete(self, queue_name: str) -> None:
+        """Remove the queue with its messages; unknown is fine."""
+
+    @abc.abstractmethod
+    def purge(self, queue_name: str) -> int:
+        """Drop the waiting messages (also parked ones) and return how many; in-flight ones stay."""
+
+    @abc.abstractmethod
+    def publish(self, publications: Sequence[Publication]) -> None:
+        """Put all in place, durably, all or nothing where the broker can; returns when confirmed.
+
+        Raises: OperationalError within the publish timeout; QueueNotFound is never raised: a
+        direct publish to an unknown queue makes it.
+        """
+
+    @abc.abstractmethod
+    def consumer(self, queues: Sequence[QueueSpec], worker_name: str) -> Consumer:
+        """Register a consumer (declares its queues)."""
+
+    @abc.abstractmethod
+    def depth(self, queue_name: str) -> QueueDepth:
+        """Return how full it is, without cost to workers."""
+
+    @abc.abstractmethod
+    def queue_names(self) -> list[str]:
+        """Return the queues this broker can list (without control and event queues), sorted."""
+
+    @abc.abstractmethod
+    def peek(self, queue_name: str, count: int) -> list[Message]:
+        """Return the next `count` waiting messages without touching them.
+
+        Raises: NotSupportedError where `can_peek` is False.
+        """
+
+    @abc.abstractmethod
+    def parked(self, queue_names: Sequence[str], limit: int = 1000) -> list[Parked]:
+        """Return what waits for its time, soonest first. Raises: NotSupportedError."""
+
+    @abc.abstractmethod
+    def dead_letters(self, queue_name: str | None = None, limit: int = 1000) -> list[DeadLetter]:
+        """Return dead letters, newest first, of one queue or all."""
+
+    @abc.abstractmethod
+    def replay(self, letter_ids: Sequence[str]) -> int:
+        """Put these letters back into their queues, deaths at 0; return how many were found."""
+
+    @abc.abstractmethod
+    def drop(self, letter_ids: Sequence[str]) -> int:
+        """Delete these letters for good; return how many were found."""
+
+    @abc.abstractmethod
+    def broadcast(self, exchange: ExchangeSpec, publications: Sequence[Publication]) -> int | None:
+        """Send to whoever is subscribed now; stored for nobody else. Returns how many listened to
+        the last one, or None where the broker cannot tell.
+        """
+
+    @abc.abstractmethod
+    def subscribe(self, queue: QueueSpec, patterns: Sequence[str]) -> Subscription:
+        """Listen to `queue.exchange` by topic patterns (`*` one word, `#` any; for fanout "").
+
+        `queue` carries the name, TTL and expiry that brokers with real queues need (wire.md §2).
+        """
+
+    @abc.abstractmethod
+    def listener_count(self, exchange: ExchangeSpec, routing_key: str) -> int | None:
+        """Return how many subscriptions would get that key now, None where nobody can tell."""
+
+    @abc.abstractmethod
+    def live_workers(self) -> list[LiveWorker]:
+        """Return the workers that hold a consumer here. Raises: NotSupportedError."""
+
+    @abc.abstractmethod
+    def close(self) -> None:
+        """Give up the connection; a later call opens it again."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+#: How an adapter is made: (url, transport options) -> Broker.
+BrokerFactory = Callable[[str, dict[str, Any]], Broker]

@@ -1,0 +1,27 @@
+"""A message as every broker carries it: bytes, their type, headers and properties.
+
+It is a value: it cannot send itself, and nothing in it was decoded. What the bytes of a task mean
+stands in `protocol/task.py`; kombu's JSON envelope around it in `protocol/envelope.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message.
+
+    `headers` is the AMQP header table, `properties` the AMQP basic properties that Celery sets
+    (`correlation_id reply_to delivery_mode priority expiration ...`), without the virtual
+    transports' own (`delivery_info delivery_tag body_encoding`): those belong to the envelope.
+    `body` is the serialised and, when `headers["compression"]` says so, compressed payload.
+    """
+
+    body: bytes
+    content_type: str = "application/json"
+    content_encoding: str = "utf-8"
+    headers: dict[str, Any] = field(default_factory=dict)
+    properties: dict[str, Any] = field(default_factory=dict)

@@ -1,0 +1,97 @@
+"""What one run needs, as it crosses from the worker's loop to the child that runs it.
+
+The loop hands on raw bytes: neither it nor this module looks into a body. The pipe speaks
+`marshal`, as in `outcome.py`: both ends are one program on one machine, and marshal can build
+nothing but plain values.
+"""
+
+from __future__ import annotations
+
+import marshal
+from dataclasses import dataclass
+from typing import Any
+
+from tqconsole.engine.protocol.message import Message
+
+#: Levels of nesting kept in a header table that marshal refused as it was; deeper values become
+#: text. Far above anything a client sends (protocol limits refuse 100).
+_MAX_DEPTH = 100
+
+_PLAIN_TYPES = frozenset({str, bytes, int, float, bool, type(None)})
+
+
+@dataclass(frozen=True, slots=True)
+class RunPayload:
+    """One run.
+
+    `message` is protocol 2, as it came. `soft_limit_s` and `hard_limit_s` are those that hold for
+    this run (message before task before worker; seconds, None for none). `redelivered` is the
+    broker's flag; `deaths` how many earlier starts ended in the death of their process.
+    """
+
+    message: Message
+    hostname: str
+    queue: str = ""
+    exchange: str = ""
+    routing_key: str = ""
+    priority: int | None = None
+    redelivered: bool = False
+    soft_limit_s: float | None = None
+    hard_limit_s: float | None = None
+    deaths: int = 0
+
+
+def encode_payload(payload: RunPayload) -> bytes:
+    """Return the payload's bytes for the pipe. Never raises: a header that marshal does not know
+    (AMQP has dates and decimals) travels as its text.
+    """
+    message = payload.message
+    try:
+        return _dump(payload, message.headers, message.properties)
+    except ValueError:
+        return _dump(payload, _plain(message.headers), _plain(message.properties))
+
+
+def _dump(payload: RunPayload, headers: Any, properties: Any) -> bytes:
+    message = payload.message
+    return marshal.dumps(
+        (
+            bytes(message.body),
+            message.content_type,
+            message.content_encoding,
+            headers,
+            properties,
+            payload.hostname,
+            payload.queue,
+            payload.exchange,
+            payload.routing_key,
+            payload.priority,
+            payload.redelivered,
+            payload.soft_limit_s,
+            payload.hard_limit_s,
+            payload.deaths,
+        )
+    )
+
+
+def decode_payload(data: bytes) -> RunPayload:
+    """Return the payload that `encode_payload` wrote."""
+    body, content_type, encoding, headers, properties, *rest = marshal.loads(data)  # noqa: S302 - our own parent's pipe
+    return RunPayload(Message(body, content_type, encoding, headers, properties), *rest)
+
+
+def _plain(value: Any, depth: int = 0) -> Any:
+    """Return `value` built of what marshal knows; anything else as text."""
+    if type(value) in _PLAIN_TYPES:
+        return value
+    if depth < _MAX_DEPTH:
+        if isinstance(value, dict):
+            return {_plain(key, depth + 1): _plain(each, depth + 1) for key, each in value.items()}
+        if isinstance(value, list | tuple):
+            return [_plain(each, depth + 1) for each in value]
+        if isinstance(value, bytearray | memoryview):
+            return bytes(value)
+        if isinstance(value, str):
+            return str.__str__(value)
+        return str(value)
+    return "..."

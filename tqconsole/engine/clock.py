@@ -44,7 +44,7 @@ class SystemClock:
 
 
 class ManualClock:
-    """A clock that moves only when told: `advance` moves both readings, `sleep` advances at once."""
+    """A clock that moves only when told: `advance` moves both readings, `sleep` advances."""
 
     def __init__(self, now_at: float = 1_800_000_000.0) -> None:
         self._now_at = now_at

@@ -1,7 +1,7 @@
 """Every error the engine raises, and the directives by which a task steers its own run.
 
 The names that Celery users catch keep Celery's names; in stored results their module is written
-as `celery.exceptions`, so that a Celery client can raise them (`protocol/result.py` maps both ways).
+as `celery.exceptions`, so that a Celery client can raise them (`protocol/result.py` maps them).
 
     Exception
     ├── EngineError                 everything below that is an error of ours

@@ -55,7 +55,7 @@ class Capabilities:
 
 
 class Subscription(abc.ABC):
-    """A private feed of an exchange: it starts now, is never acknowledged and dies with its owner."""
+    """A private feed of an exchange: it starts now, is never acked and dies with its owner."""
 
     @abc.abstractmethod
     def receive(self, timeout_s: float) -> list[Broadcasted]:
@@ -161,7 +161,10 @@ class Broker(abc.ABC):
 
     @abc.abstractmethod
     def connect(self) -> None:
-        """Make sure that the broker answers. Raises: BrokerUnreachableError, ImproperlyConfigured."""
+        """Make sure that the broker answers.
+
+        Raises: BrokerUnreachableError, ImproperlyConfigured.
+        """
 
     @abc.abstractmethod
     def declare(self, queue: QueueSpec) -> None:

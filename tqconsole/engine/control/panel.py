@@ -95,7 +95,7 @@ class Panel(Protocol):
         ...
 
     def pool_shrink(self, count: int) -> None:
-        """Take slots away, never the last. Raises: NotSupportedError, ValueError under autoscale."""
+        """Take slots away, never the last. Raises as `pool_grow`."""
         ...
 
     def pool_restart(self, modules: Sequence[str] | None, *, is_reloading: bool) -> None:

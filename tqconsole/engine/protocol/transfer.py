@@ -52,7 +52,7 @@ class ResultWrite:
     """One result record on its way to the store.
 
     `record` is the encoded meta record (wire.md §4.1), `reply_to` the message's own (stores use it
-    to tell the waiting client), `expires_s` None for "never". A stored SUCCESS is never overwritten.
+    to tell the waiting client), `expires_s` None for "never". A SUCCESS is never overwritten.
     """
 
     task_id: str

@@ -247,3 +247,131 @@ class ActionDone:
     equivalent: str = ""
     #: The id of a task that the action sent, if any.
     task_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What one `drain` changed, so that a screen repaints only what moved."""
+
+    #: Rows whose content changed or that are new.
+    row_count: int = 0
+    has_evicted: bool = False
+    workers: bool = False
+    queues: bool = False
+    #: A second went by: rates, charts and attention may differ.
+    stats: bool = False
+    events: bool = False
+    link: bool = False
+    #: More waits than the budget allowed; the next frame goes on.
+    is_behind: bool = False
+
+    @property
+    def is_any(self) -> bool:
+        """True when something on some screen may differ."""
+        return bool(
+            self.row_count
+            or self.has_evicted
+            or self.workers
+            or self.queues
+            or self.stats
+            or self.events
+            or self.link
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFacts:
+    """What could be found out about one task beyond its events (`Session.fetch_task`).
+
+    `args_json` and `kwargs_json` are texts for an editor ("" when the real values are not to be
+    had); `args_source` says where they came from: "result store", "waiting message", "worker",
+    "event text" or "". `note` tells what is missing and why.
+    """
+
+    task_id: str
+    name: str = ""
+    queue: str = ""
+    state: str = ""
+    args: str = ""
+    kwargs: str = ""
+    args_json: str = ""
+    kwargs_json: str = ""
+    args_source: str = ""
+    is_args_complete: bool = False
+    result: str = ""
+    exception: str = ""
+    traceback: str = ""
+    has_result: bool = False
+    children: tuple[str, ...] = ()
+    done_at: float | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Inspected:
+    """One worker's answer to one inspect command, as a table and as text.
+
+    `what` is the command's name. Either `columns` and `rows` are filled or `text`; secrets are
+    masked. `error` says why there is no answer.
+    """
+
+    worker: str
+    what: str
+    columns: tuple[str, ...] = ()
+    rows: tuple[tuple[str, ...], ...] = ()
+    text: str = ""
+    error: str = ""
+    elapsed_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class PeekedMessage:
+    """One waiting message of a queue, read without taking it."""
+
+    task_id: str
+    name: str
+    args: str
+    kwargs: str
+    eta: str
+    retries: int
+    origin: str
+    priority: int | None
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class QueuePeek:
+    """The next messages of a queue, and how many of them there are of each type."""
+
+    queue: str
+    messages: tuple[PeekedMessage, ...] = ()
+    by_type: tuple[tuple[str, int], ...] = ()
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetterView:
+    """One dead letter."""
+
+    letter_id: str
+    task_id: str
+    name: str
+    queue: str
+    reason: str
+    detail: str
+    worker: str
+    died_at: float
+    args: str = ""
+    kwargs: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditLine:
+    """One action that was asked for here, and how it ended. `outcome` is "" while it runs."""
+
+    at: float
+    action_id: str
+    targets: tuple[str, ...]
+    equivalent: str
+    outcome: str = ""
+    is_error: bool = False

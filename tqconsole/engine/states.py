@@ -36,5 +36,5 @@ _RANKS = {name: rank for rank, name in enumerate(PRECEDENCE) if name is not None
 
 
 def precedence(state: str | None) -> int:
-    """Return the rank of `state`, 0 the strongest; custom ones stand between FAILURE and REVOKED."""
+    """Return the rank of `state`, 0 the strongest; custom ones after FAILURE."""
     return _RANKS.get(state or PENDING, _CUSTOM_RANK)

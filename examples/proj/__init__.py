@@ -1,0 +1,1 @@
+"""A small project: `tqconsole -A proj worker -l INFO` runs it."""

@@ -1,0 +1,218 @@
+"""The demo without a terminal: the same cluster, the same deeds, and counts at the end.
+
+It does what a person does in the console: it watches events, kills a worker, sees it gone and its
+tasks run elsewhere, finds a task that failed, calls it again with other arguments, and revokes one.
+The ledger of what was sent is then held against the stored results: `lost` must be 0.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from tqconsole.core.demo import tasks
+from tqconsole.core.demo.cluster import WORKER_NAMES, DemoCluster
+from tqconsole.core.demo.traffic import DemoTraffic
+from tqconsole.engine import App, states
+from tqconsole.engine.brokers.base import Broker, Subscription
+from tqconsole.engine.clock import Clock
+from tqconsole.engine.exceptions import OperationalError
+from tqconsole.engine.protocol.control import event_mailbox
+from tqconsole.engine.protocol.event import decode_events
+
+#: How long workers may take to come up, a dead one to be noticed, the rest to be worked off.
+START_S, NOTICE_S, DRAIN_S = 30.0, 20.0, 60.0
+#: One look at something that is waited for, every so many seconds.
+LOOK_S = 0.05
+#: Ids asked of the result store in one go.
+FETCH_COUNT = 500
+
+
+@dataclass(frozen=True, slots=True)
+class DemoReport:
+    """What a headless demo counted. `lost`: sent and confirmed, and no result in the end."""
+
+    sent: int
+    done: int
+    failed: int
+    revoked: int
+    dead: int
+    lost: int
+    events: int
+    workers_killed: int
+    noticed_gone_s: float
+    ran_elsewhere: bool
+    revoke_held: bool
+    rerun_result: str
+
+    @property
+    def is_good(self) -> bool:
+        """True when nothing was lost and everything that was tried worked."""
+        return bool(
+            self.lost == 0
+            and self.done
+            and self.events
+            and self.ran_elsewhere
+            and self.revoke_held
+            and self.rerun_result
+        )
+
+    def lines(self) -> list[str]:
+        """Return the report as "name value" lines."""
+        return [f"{name.replace('_', ' '):<16} {value}" for name, value in asdict(self).items()]
+
+
+class HeadlessDemo:
+    """One run of the demo in a folder of its own."""
+
+    def __init__(self, folder: Path, duration_s: float, clock: Clock) -> None:
+        self._folder = folder
+        self._duration_s = duration_s
+        self._clock = clock
+        self._event_count = 0
+        self._started_by: dict[str, set[str]] = {}
+
+    def run(self) -> DemoReport:
+        """Do it all and return the counts.
+
+        Raises: OperationalError when a worker does not come up.
+        """
+        with DemoCluster(self._folder, self._clock) as cluster, tasks.app as app:
+            app.conf.update(broker_url=cluster.broker_url, result_backend=cluster.broker_url)
+            broker = app.broker
+            self._await_workers(broker, cluster)
+            events = broker.subscribe(event_mailbox("headless-demo"), ["#"])
+            traffic = DemoTraffic(app, random.Random(1), later_s=(1, 3))  # noqa: S311 - a demo
+            traffic.start()
+            try:
+                return self._deeds(app, cluster, traffic, events)
+            finally:
+                traffic.stop()
+                events.close()
+
+    def _deeds(
+        self, app: App, cluster: DemoCluster, traffic: DemoTraffic, events: Subscription
+    ) -> DemoReport:
+        until_mono = self._clock.mono() + self._duration_s
+        revoked = tasks.resize.apply_async((3,), countdown=self._duration_s + 5)
+        app.control.revoke(revoked.id)
+        self._watch(events, self._duration_s / 3)
+        held_ids, noticed_gone_s = self._kill_one(app.broker, cluster, events)
+        broken = tasks.resize.delay(7)
+        again = tasks.resize.delay(8)
+        self._watch(events, until_mono - self._clock.mono())
+        traffic.stop()
+        ids = [*traffic.sent_ids, broken.id, again.id]
+        self._await(lambda: not self._open_ids(app, ids), DRAIN_S, events)
+        counts = Counter(self._states(app, ids).values())
+        ready_count = sum(counts[state] for state in states.READY_STATES)
+        return DemoReport(
+            sent=len(ids),
+            done=counts[states.SUCCESS],
+            failed=counts[states.FAILURE],
+            revoked=counts[states.REVOKED],
+            dead=len(app.broker.dead_letters()),
+            lost=len(ids) - ready_count,
+            events=self._event_count,
+            workers_killed=1,
+            noticed_gone_s=round(noticed_gone_s, 2),
+            ran_elsewhere=self._ran_elsewhere(app, held_ids),
+            revoke_held=revoked.state == states.REVOKED,
+            rerun_result=str(again.get(timeout=10)),
+        )
+
+    def _await_workers(self, broker: Broker, cluster: DemoCluster) -> None:
+        wanted = len(WORKER_NAMES)
+        if not self._await(lambda: len(broker.live_workers()) >= wanted, START_S):
+            logs = "\n".join(cluster.log_tail(name) for name in WORKER_NAMES)
+            raise OperationalError(f"The demo's workers did not come up in {START_S:g} s.\n{logs}")
+
+    def _kill_one(
+        self, broker: Broker, cluster: DemoCluster, events: Subscription
+    ) -> tuple[set[str], float]:
+        """Kill the first worker; return the ids it was running and when it was seen gone."""
+        name = WORKER_NAMES[0]
+        self._await(lambda: bool(self._running_on(name)), 10.0, events)
+        self._watch(events, 0.0)
+        cluster.kill(name)
+        self._watch(events, 0.0)
+        held_ids = self._running_on(name)
+        killed_mono = self._clock.mono()
+        self._await(lambda: not _is_alive(broker, name), NOTICE_S, events)
+        return held_ids, self._clock.mono() - killed_mono
+
+    def _ran_elsewhere(self, app: App, task_ids: set[str]) -> bool:
+        ended = self._states(app, sorted(task_ids))
+        return all(ended.get(task_id) in states.READY_STATES for task_id in task_ids) and any(
+            not _is_node(node, WORKER_NAMES[0])
+            for task_id in task_ids
+            for node in self._started_by[task_id]
+        )
+
+    def _running_on(self, name: str) -> set[str]:
+        return {
+            task_id
+            for task_id, nodes in self._started_by.items()
+            if nodes and all(_is_node(node, name) for node in nodes)
+        }
+
+    def _watch(self, events: Subscription, duration_s: float) -> None:
+        """Read events for so long (at least what is there now)."""
+        until_mono = self._clock.mono() + duration_s
+        while True:
+            left_s = max(0.0, until_mono - self._clock.mono())
+            self._take_events(events, min(left_s, LOOK_S))
+            if left_s <= 0:
+                return
+
+    def _take_events(self, events: Subscription, timeout_s: float) -> None:
+        for broadcasted in events.receive(timeout_s):
+            for event in decode_events(broadcasted.message):
+                self._event_count += 1
+                task_id = str(event.get("uuid", ""))
+                if event.get("type") == "task-started":
+                    self._started_by.setdefault(task_id, set()).add(str(event.get("hostname")))
+                elif event.get("type") in ("task-succeeded", "task-failed", "task-retried"):
+                    self._forget_ended(task_id)
+
+    def _forget_ended(self, task_id: str) -> None:
+        """Only what runs now is of interest when a worker is killed."""
+        nodes = self._started_by.get(task_id)
+        if nodes is not None and len(nodes) == 1:
+            del self._started_by[task_id]
+
+    def _await(
+        self, is_so: Callable[[], bool], timeout_s: float, events: Subscription | None = None
+    ) -> bool:
+        until_mono = self._clock.mono() + timeout_s
+        while not is_so():
+            if self._clock.mono() > until_mono:
+                return False
+            if events is None:
+                self._clock.sleep(LOOK_S)
+            else:
+                self._take_events(events, LOOK_S)
+        return True
+
+    def _open_ids(self, app: App, ids: Sequence[str]) -> list[str]:
+        known = self._states(app, ids)
+        return [task_id for task_id in ids if known.get(task_id) not in states.READY_STATES]
+
+    def _states(self, app: App, ids: Sequence[str]) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for start in range(0, len(ids), FETCH_COUNT):
+            records = app.backend.fetch(ids[start : start + FETCH_COUNT])
+            found.update((key, json.loads(data)["status"]) for key, data in records.items())
+        return found
+
+
+def _is_node(node: str, name: str) -> bool:
+    return node.partition("@")[0] == name
+
+
+def _is_alive(broker: Broker, name: str) -> bool:
+    return any(_is_node(worker.worker_name, name) for worker in broker.live_workers())

@@ -1,0 +1,91 @@
+"""The worker's end of the broadcast commands: requests in, answers out.
+
+It belongs to the worker's loop, which selects on `fileno()` and calls `poll`. What is not for this
+node, or is not a request at all, goes by without a trace but a log line.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from tqconsole.engine.brokers.base import Broker
+from tqconsole.engine.clock import LamportClock
+from tqconsole.engine.control.selection import is_addressed
+from tqconsole.engine.exceptions import EncodeError, RefusedError
+from tqconsole.engine.protocol.control import (
+    REPLIES,
+    Request,
+    decode_request,
+    encode_reply,
+    worker_mailbox,
+)
+from tqconsole.engine.protocol.transfer import ExchangeSpec, Publication
+
+logger = logging.getLogger(__name__)
+
+
+class Mailbox:
+    """A node's subscription to the control exchange. Used by one thread.
+
+    `lamport` is the mailbox's own clock: Celery keeps it apart from the app's (wire.md §6.6).
+    """
+
+    def __init__(self, broker: Broker, node: str, lamport: LamportClock | None = None) -> None:
+        self._broker = broker
+        self._node = node
+        self._lamport = lamport or LamportClock()
+        self._subscription = broker.subscribe(worker_mailbox(node), [""])
+
+    def fileno(self) -> int | None:
+        """Return a descriptor that becomes readable when a request may be there, or None."""
+        return self._subscription.fileno()
+
+    def poll(self, timeout_s: float = 0.0) -> list[Request]:
+        """Return the requests for this node, oldest first; wait at most `timeout_s`.
+
+        Raises: OperationalError when the broker fails.
+        """
+        requests = []
+        for broadcasted in self._subscription.receive(timeout_s):
+            try:
+                request = decode_request(broadcasted.message)
+            except RefusedError as error:
+                logger.warning("Control request dropped: %s", error)
+                continue
+            self._lamport.adjust(request.clock)
+            if is_addressed(self._node, request.destination, request.pattern, request.matcher):
+                requests.append(request)
+        return requests
+
+    def answer(self, request: Request, value: Any) -> None:
+        """Send the reply, if the request wants one.
+
+        What cannot be serialised is sent as its repr. Raises: OperationalError.
+        """
+        if not request.reply_key:
+            return
+        try:
+            message = encode_reply(self._node, value, request.ticket, self._lamport.forward())
+        except EncodeError:
+            plain = _with_reprs(value)
+            message = encode_reply(self._node, plain, request.ticket, self._lamport.forward())
+        name = request.reply_exchange or REPLIES.name
+        exchange = ExchangeSpec(name, REPLIES.kind, REPLIES.is_durable)
+        self._broker.broadcast(exchange, [Publication(message, request.reply_key, name)])
+
+    def close(self) -> None:
+        """Leave the exchange. May be called twice."""
+        self._subscription.close()
+
+
+def _with_reprs(value: Any) -> Any:
+    """Return `value` with every leaf that JSON does not know as its repr."""
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): _with_reprs(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_with_reprs(item) for item in value]
+    return repr(value)

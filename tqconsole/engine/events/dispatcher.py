@@ -1,0 +1,92 @@
+"""Sending events: one broadcast for a batch, nothing stored, nobody waited for.
+
+Task events go together as one list under `task.multi`, as Celery's workers send them; all others
+go singly under their own key. The return value is how many listened, where the broker can tell:
+the worker sends task events only while somebody does.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tqconsole.engine.brokers.base import Broker
+from tqconsole.engine.clock import Clock, LamportClock
+from tqconsole.engine.protocol.event import EVENTS, encode_events, routing_key, utcoffset
+from tqconsole.engine.protocol.transfer import Publication
+
+#: The key under which a batch of task events goes (wire.md §5.1).
+BATCH_KEY = "task.multi"
+
+
+class Dispatcher:
+    """Sends the events of one node. Thread-safe as far as its broker is.
+
+    While `is_enabled` is False nothing is sent and None is returned.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        hostname: str,
+        clock: Clock,
+        lamport: LamportClock,
+        *,
+        is_enabled: bool = True,
+    ) -> None:
+        self._broker = broker
+        self._clock = clock
+        self._lamport = lamport
+        self._common: dict[str, Any] = {
+            "hostname": hostname,
+            "utcoffset": utcoffset(),
+            "pid": os.getpid(),
+        }
+        self.hostname = hostname
+        self.is_enabled = is_enabled
+
+    def send(self, event_type: str, /, **fields: Any) -> int | None:
+        """Send one event now; fields given win over the common ones.
+
+        Raises: OperationalError when the broker fails, EncodeError for a field JSON cannot carry.
+        """
+        if not self.is_enabled:
+            return None
+        return self._broadcast([self._single(event_type, fields)])
+
+    def send_many(self, events: Sequence[tuple[str, Mapping[str, Any]]]) -> int | None:
+        """Send `(type, fields)` in order, all task events as one message. Raises: as `send`."""
+        if not self.is_enabled or not events:
+            return None
+        batch = [self._event(kind, fields) for kind, fields in events if kind.startswith("task-")]
+        publications = [
+            self._single(kind, fields) for kind, fields in events if not kind.startswith("task-")
+        ]
+        if batch:
+            publications.append(Publication(encode_events(batch), BATCH_KEY, EVENTS.name))
+        return self._broadcast(publications)
+
+    def enable(self) -> None:
+        """Send from now on."""
+        self.is_enabled = True
+
+    def disable(self) -> None:
+        """Send nothing from now on."""
+        self.is_enabled = False
+
+    def _single(self, event_type: str, fields: Mapping[str, Any]) -> Publication:
+        event = self._event(event_type, fields)
+        return Publication(encode_events(event), routing_key(event_type), EVENTS.name)
+
+    def _event(self, event_type: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            **self._common,
+            "clock": self._lamport.forward(),
+            "timestamp": self._clock.now(),
+            "type": event_type,
+            **fields,
+        }
+
+    def _broadcast(self, publications: Sequence[Publication]) -> int | None:
+        return self._broker.broadcast(EVENTS, publications)

@@ -1,0 +1,112 @@
+"""kombu's virtual envelope: one JSON text that holds a message and its address (wire.md §3.2).
+
+Redis and the other virtual transports store it; AMQP has no need of it.
+"""
+
+from __future__ import annotations
+
+import binascii
+from typing import Any
+
+from tqconsole.engine.exceptions import RefusedError
+from tqconsole.engine.protocol.limits import DEFAULT_LIMITS, Limits, Reason
+from tqconsole.engine.protocol.message import Message
+from tqconsole.engine.serialization import decode_json, encode_json
+
+#: Properties that belong to the transport and not to the message.
+_TRANSPORT_PROPERTIES = ("delivery_info", "delivery_tag", "body_encoding")
+
+
+def to_envelope(
+    message: Message, exchange: str, routing_key: str, tag: str, priority: int | None = None
+) -> bytes:
+    """Return the envelope's JSON. `priority` None is the message's own, else 0.
+
+    Raises: EncodeError if a header cannot be written.
+    """
+    properties = message.properties
+    return encode_json(
+        {
+            "body": binascii.b2a_base64(message.body, newline=False).decode("ascii"),
+            "content-encoding": message.content_encoding,
+            "content-type": message.content_type,
+            "headers": message.headers,
+            "properties": {
+                "delivery_mode": 2,
+                **properties,
+                "delivery_info": {"exchange": exchange, "routing_key": routing_key},
+                "priority": (properties.get("priority") or 0) if priority is None else priority,
+                "body_encoding": "base64",
+                "delivery_tag": tag,
+            },
+        }
+    )
+
+
+def from_envelope(
+    envelope: bytes, limits: Limits = DEFAULT_LIMITS
+) -> tuple[Message, str, str, str]:
+    """Return (message, exchange, routing key, delivery tag) of an envelope's JSON.
+
+    Whether it was delivered before stands in the message's header `redelivered`.
+    Raises: RefusedError only.
+    """
+    # Base64 makes four bytes of three; the rest is headers.
+    if len(envelope) > limits.wire_bytes * 3 // 2:
+        raise RefusedError(Reason.TOO_LARGE, f"{len(envelope)} bytes")
+    fields = decode_json(envelope)
+    if not isinstance(fields, dict):
+        raise _refused("not a map")
+    headers = _map(fields, "headers")
+    properties = dict(_map(fields, "properties"))
+    address = _map(properties, "delivery_info")
+    tag, body_encoding = properties.get("delivery_tag"), properties.get("body_encoding")
+    for name in _TRANSPORT_PROPERTIES:
+        properties.pop(name, None)
+    message = Message(
+        _body(fields.get("body"), body_encoding),
+        _text(fields, "content-type") or "application/data",
+        _text(fields, "content-encoding") or "utf-8",
+        headers,
+        properties,
+    )
+    return (
+        message,
+        _text(address, "exchange") or "",
+        _text(address, "routing_key") or "",
+        # kombu's tags are texts; other languages' clients number theirs.
+        tag if isinstance(tag, str) else "" if tag is None else str(tag)[:64],
+    )
+
+
+def _body(body: Any, encoding: Any) -> bytes:
+    if not isinstance(body, str):
+        raise _refused(f"body is a {type(body).__name__}, not a text")
+    try:
+        if encoding == "base64":
+            return binascii.a2b_base64(body)
+        if encoding in (None, "utf-8"):
+            return body.encode()
+    except ValueError as error:
+        raise _refused(f"body: {error}") from error
+    raise _refused(f"unknown body encoding {encoding!r:.40}")
+
+
+def _map(fields: dict[Any, Any], key: str) -> dict[str, Any]:
+    value = fields.get(key)
+    if value is None:
+        return {}
+    if not isinstance(value, dict) or not all(isinstance(name, str) for name in value):
+        raise _refused(f"{key} is not a map")
+    return value
+
+
+def _text(fields: dict[str, Any], key: str) -> str | None:
+    value = fields.get(key)
+    if value is not None and not isinstance(value, str):
+        raise _refused(f"{key} is a {type(value).__name__}, not a text")
+    return value
+
+
+def _refused(detail: str) -> RefusedError:
+    return RefusedError(Reason.BAD_ENVELOPE, detail)

@@ -1,0 +1,226 @@
+"""Events: what workers and clients tell whoever listens, one by one or in batches (wire.md §5).
+
+A builder per type returns that type's own fields; `with_origin` adds the common ones. Arrived
+batches are read by `decode_events`, which drops what is no event and never raises: a monitor must
+live through anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from tqconsole.engine.clock import SYSTEM_CLOCK
+from tqconsole.engine.exceptions import RefusedError
+from tqconsole.engine.protocol.limits import DEFAULT_LIMITS, Limits
+from tqconsole.engine.protocol.message import Message
+from tqconsole.engine.protocol.payload import JSON_ONLY, decoded_payload
+from tqconsole.engine.protocol.transfer import ExchangeSpec, QueueSpec
+from tqconsole.engine.serialization import encode
+
+EVENTS = ExchangeSpec("celeryev", "topic")
+#: The routing key of a batch of task events.
+BATCH_KEY = "task.multi"
+#: Seconds an event waits in a monitor's queue, and the queue itself without a reader.
+EVENT_TTL_S, EVENT_QUEUE_EXPIRES_S = 5.0, 60.0
+
+Event = dict[str, Any]
+
+
+def routing_key(event_type: str) -> str:
+    """Return the routing key of an event: `task-sent` -> `task.sent`."""
+    return event_type.replace("-", ".")
+
+
+def event_mailbox(uuid: str, binding_key: str = "#", exchange: ExchangeSpec = EVENTS) -> QueueSpec:
+    """Return a monitor's private queue, with the arguments of Celery's (wire.md §2)."""
+    return QueueSpec(
+        name=f"{exchange.name}.{uuid}",
+        exchange=exchange,
+        routing_key=binding_key,
+        is_durable=False,
+        is_auto_delete=True,
+        is_exclusive=True,
+        expires_s=EVENT_QUEUE_EXPIRES_S,
+        message_ttl_s=EVENT_TTL_S,
+    )
+
+
+def utcoffset(at: float | None = None) -> float:
+    """Return the hours this host is west of UTC at the instant: UTC+5:30 is -5.5."""
+    instant = datetime.fromtimestamp(SYSTEM_CLOCK.now() if at is None else at).astimezone()
+    offset = instant.utcoffset()
+    return -offset.total_seconds() / 3600 if offset else 0.0
+
+
+def with_origin(
+    event: Event, hostname: str, timestamp_at: float, clock: int, pid: int, utcoffset_h: float
+) -> Event:
+    """Return the event with the fields that every event has; its own win."""
+    return {
+        "hostname": hostname,
+        "utcoffset": utcoffset_h,
+        "pid": pid,
+        "clock": clock,
+        "timestamp": timestamp_at,
+        **event,
+    }
+
+
+def encode_events(events: Event | Sequence[Event], serializer: str = "json") -> Message:
+    """Return the message of one event (a map) or of a batch (a list). Raises: EncodeError."""
+    if isinstance(events, dict):
+        first, body = events, events
+    else:
+        body = list(events)  # type: ignore[assignment]  # a batch goes out as a list
+        first = body[0] if body else {}  # type: ignore[index]
+    content_type, encoding, payload = encode(body, serializer)
+    headers = {"hostname": first.get("hostname")}
+    return Message(payload, content_type, encoding, headers, {"delivery_mode": 1})
+
+
+def decode_events(
+    message: Message, accept: frozenset[str] = JSON_ONLY, limits: Limits = DEFAULT_LIMITS
+) -> list[Event]:
+    """Return the events of a message, oldest first; what is no event is left out. Never raises."""
+    try:
+        body = decoded_payload(message, accept, limits)
+    except RefusedError:
+        return []
+    batch = body if isinstance(body, list | tuple) else [body]
+    return [event for event in batch if isinstance(event, dict) and _is_typed(event)]
+
+
+def _is_typed(event: Mapping[Any, Any]) -> bool:
+    kind = event.get("type")
+    return isinstance(kind, str) and bool(kind)
+
+
+def task_sent(header: Mapping[str, Any], queue: str, exchange: str, key: str) -> Event:
+    """Return a client's event about a message with these headers (protocol 2) and address."""
+    return {
+        "type": "task-sent",
+        "uuid": header["id"],
+        "root_id": header["root_id"],
+        "parent_id": header["parent_id"],
+        "name": header["task"],
+        "args": header["argsrepr"],
+        "kwargs": header["kwargsrepr"],
+        "retries": header["retries"],
+        "eta": header["eta"],
+        "expires": header["expires"],
+        "queue": queue,
+        "exchange": exchange,
+        "routing_key": key,
+    }
+
+
+def task_received(header: Mapping[str, Any]) -> Event:
+    """Return a worker's event about a message with these headers (protocol 2)."""
+    get = header.get
+    return {
+        "type": "task-received",
+        "uuid": get("id"),
+        "name": get("shadow") or get("task"),
+        "args": get("argsrepr"),
+        "kwargs": get("kwargsrepr"),
+        "root_id": get("root_id"),
+        "parent_id": get("parent_id"),
+        "retries": get("retries", 0),
+        "eta": get("eta"),
+        "expires": get("expires"),
+    }
+
+
+def task_started(task_id: str) -> Event:
+    """Return the event of a start."""
+    return {"type": "task-started", "uuid": task_id}
+
+
+def task_succeeded(task_id: str, result_repr: str, runtime_s: float | None) -> Event:
+    """Return the event of a success."""
+    return {
+        "type": "task-succeeded",
+        "uuid": task_id,
+        "result": result_repr,
+        "runtime": runtime_s,
+    }
+
+
+def task_failed(task_id: str, exception_repr: str, traceback: str | None = None) -> Event:
+    """Return the event of a failure; an unregistered task has no traceback field."""
+    event = {"type": "task-failed", "uuid": task_id, "exception": exception_repr}
+    return event if traceback is None else {**event, "traceback": traceback}
+
+
+def task_retried(task_id: str, exception_repr: str, traceback: str) -> Event:
+    """Return the event of a retry."""
+    return {
+        "type": "task-retried",
+        "uuid": task_id,
+        "exception": exception_repr,
+        "traceback": traceback,
+    }
+
+
+def task_revoked(
+    task_id: str,
+    *,
+    is_terminated: bool = False,
+    signum: int | None = None,
+    is_expired: bool = False,
+) -> Event:
+    """Return the event of a revoked, expired or terminated task."""
+    return {
+        "type": "task-revoked",
+        "uuid": task_id,
+        "terminated": is_terminated,
+        "signum": signum,
+        "expired": is_expired,
+    }
+
+
+def task_rejected(task_id: str, *, is_requeued: bool) -> Event:
+    """Return the event of a task that was handed back or refused."""
+    return {"type": "task-rejected", "uuid": task_id, "requeue": is_requeued}
+
+
+def task_cancelled(task_id: str) -> Event:
+    """Return the event of a run that was cut because its connection or worker ended."""
+    return {"type": "task-cancelled", "uuid": task_id}
+
+
+def worker_state(
+    event_type: str,
+    *,
+    interval_s: float,
+    active_count: int,
+    processed_count: int,
+    load: Sequence[float],
+    software: tuple[str, str, str],
+) -> Event:
+    """Return `worker-online`, `worker-heartbeat` or `worker-offline`; `software` is ident, version
+    and system.
+    """
+    ident, version, system = software
+    return {
+        "type": event_type,
+        "freq": interval_s,
+        "active": active_count,
+        "processed": processed_count,
+        "loadavg": list(load),
+        "sw_ident": ident,
+        "sw_ver": version,
+        "sw_sys": system,
+    }
+
+
+def worker_elect(election_id: str, topic: str, action: Any) -> Event:
+    """Return a worker's vote in an election."""
+    return {"type": "worker-elect", "id": election_id, "topic": topic, "action": action, "cver": 1}
+
+
+def worker_elect_ack(election_id: str) -> Event:
+    """Return a worker's word that it has seen a vote."""
+    return {"type": "worker-elect-ack", "id": election_id}

@@ -19,10 +19,10 @@ class TaskRow:
     """
 
     __slots__ = (
-        "args", "ended_at", "eta", "exception", "expires", "is_lost", "kwargs", "name", "parent_id",
-        "progress_done", "progress_total", "queue", "received_at", "result", "retries", "revision",
-        "root_id", "runtime_s", "sent_at", "sequence", "source", "started_at", "state", "task_id",
-        "traceback", "updated_at", "worker",
+        "args", "ended_at", "eta", "exception", "expires", "failed_at", "is_lost", "kwargs", "name",
+        "parent_id", "progress_done", "progress_total", "queue", "received_at", "result", "retries",
+        "revision", "root_id", "runtime_s", "sent_at", "sequence", "source", "started_at", "state",
+        "task_id", "traceback", "updated_at", "worker",
     )  # fmt: skip
 
     def __init__(self, task_id: str, sequence: int) -> None:
@@ -47,7 +47,10 @@ class TaskRow:
         self.sent_at: float | None = None
         self.received_at: float | None = None
         self.started_at: float | None = None
+        #: When it ended; None while it waits or runs, also when an earlier try had ended.
         self.ended_at: float | None = None
+        #: When the newest failure or retry was told: `exception` and `traceback` are from then.
+        self.failed_at: float | None = None
         self.updated_at: float = 0.0
         self.runtime_s: float | None = None
         self.retries = 0

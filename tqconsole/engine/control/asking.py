@@ -58,7 +58,7 @@ class Asker:
 
     def cast(self, method: str, arguments: Mapping[str, Any], selection: Selection) -> None:
         """Send a request that nobody answers."""
-        self._send(method, arguments, selection, ticket="", reply_key="", expires_at=0.0)
+        self._send(method, arguments, selection, ticket=None, reply_key="", expires_at=0.0)
 
     def ask(
         self,
@@ -105,13 +105,13 @@ class Asker:
             tuple(sorted(collected.duplicates)),
         )
 
-    def _send(  # noqa: PLR0913 - the fields of one request
+    def _send(
         self,
         method: str,
         arguments: Mapping[str, Any],
         selection: Selection,
         *,
-        ticket: str,
+        ticket: str | None,
         reply_key: str,
         expires_at: float,
     ) -> int | None:
@@ -122,7 +122,7 @@ class Asker:
             pattern=selection.pattern,
             matcher=selection.matcher,
             ticket=ticket,
-            reply_exchange=REPLIES.name if reply_key else "",
+            reply_exchange=REPLIES.name,
             reply_key=reply_key,
             expires_at=expires_at,
             clock=self._lamport.forward(),

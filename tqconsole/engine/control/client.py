@@ -37,15 +37,20 @@ class ControlApp(Protocol):
         ...
 
 
-class BroadcastOptions(TypedDict, total=False):
-    """What every command takes besides its own arguments, as in Celery."""
+class ReplyOptions(TypedDict, total=False):
+    """How the replies of a command are collected, as in Celery."""
 
-    reply: bool
-    timeout: float
     limit: int | None
     callback: Callable[[dict[str, Any]], Any] | None
     pattern: str | None
     matcher: str | None
+
+
+class BroadcastOptions(ReplyOptions, total=False):
+    """What every command takes besides its own arguments, as in Celery."""
+
+    reply: bool
+    timeout: float
 
 
 class Control:
@@ -126,7 +131,7 @@ class Control:
         matcher: str | None = None,
     ) -> Inspect:
         """Return an object whose methods ask the workers."""
-        options: BroadcastOptions = {
+        options: dict[str, Any] = {
             "timeout": timeout,
             "callback": callback,
             "limit": limit,
@@ -182,12 +187,11 @@ class Control:
         self,
         destination: Destination = None,
         timeout: float = 1.0,
-        **options: Unpack[BroadcastOptions],
+        **options: Unpack[ReplyOptions],
     ) -> list[dict[str, Any]]:
         """Return `[{node: {"ok": "pong"}}, ...]` of those that answer."""
-        options["reply"] = True
-        options["timeout"] = timeout
-        return self.broadcast("ping", {}, destination, **options) or []
+        replies = self.broadcast("ping", {}, destination, reply=True, timeout=timeout, **options)
+        return replies or []
 
     def rate_limit(
         self,
@@ -212,7 +216,7 @@ class Control:
         arguments = {"task_name": task_name, "hard": hard, "soft": soft}
         return self.broadcast("time_limit", arguments, destination, **options)
 
-    def add_consumer(  # noqa: PLR0913 - Celery's arguments
+    def add_consumer(
         self,
         queue: str,
         exchange: str | None = None,
@@ -317,5 +321,8 @@ class Control:
 
 def _further_arguments(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the keywords that are no options; a connection of the caller's is not needed here."""
-    known = BroadcastOptions.__annotations__.keys() | {"connection", "channel"}
+    known = {*BroadcastOptions.__required_keys__, *BroadcastOptions.__optional_keys__} | {
+        "connection",
+        "channel",
+    }
     return {name: value for name, value in options.items() if name not in known}

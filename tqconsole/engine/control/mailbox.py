@@ -64,13 +64,13 @@ class Mailbox:
 
         What cannot be serialised is sent as its repr. Raises: OperationalError.
         """
-        if not request.reply_key:
+        if request.ticket is None or not request.reply_key:
             return
+        clock = self._lamport.forward()
         try:
-            message = encode_reply(self._node, value, request.ticket, self._lamport.forward())
+            message = encode_reply(self._node, value, request.ticket, clock)
         except EncodeError:
-            plain = _with_reprs(value)
-            message = encode_reply(self._node, plain, request.ticket, self._lamport.forward())
+            message = encode_reply(self._node, _with_reprs(value), request.ticket, clock)
         name = request.reply_exchange or REPLIES.name
         exchange = ExchangeSpec(name, REPLIES.kind, REPLIES.is_durable)
         self._broker.broadcast(exchange, [Publication(message, request.reply_key, name)])

@@ -13,11 +13,11 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from tqconsole.engine.protocol.limits import Limits
+from tqconsole.engine.protocol.limits import DEFAULT_LIMITS
 
 _GLOB_CHARACTERS = frozenset("*?[")
-#: Characters of a pattern that comes from the network; longer ones match nothing.
-_PATTERN_LENGTH = 16 * Limits().name_bytes
+#: Characters of a pattern; workers refuse requests with longer ones.
+_PATTERN_LENGTH = DEFAULT_LIMITS.name_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,7 @@ def select(
 
     Exact names only: a `destination` list. One short name or shell pattern: a glob. Several of
     them: one regular expression, so that it stays one message.
+    Raises: ValueError when that gets longer than workers accept.
     """
     if not names:
         return Selection(pattern=pattern or None, matcher=(matcher or "glob") if pattern else None)
@@ -63,9 +64,10 @@ def select(
     globs = [_glob_of(word) for word in words]
     if len(globs) == 1:
         return Selection(pattern=globs[0], matcher="glob", names=words)
-    return Selection(
-        pattern="|".join(fnmatch.translate(text) for text in globs), matcher="pcre", names=words
-    )
+    expression = f"(?:{'|'.join(_expression_of(text) for text in globs)})$"
+    if len(expression) > _PATTERN_LENGTH:
+        raise ValueError(f"{len(words)} node names are too many at once: name them in full")
+    return Selection(pattern=expression, matcher="pcre", names=words)
 
 
 def is_addressed(
@@ -76,8 +78,6 @@ def is_addressed(
         return node in destination
     if not pattern:
         return True
-    if len(pattern) > _PATTERN_LENGTH:
-        return False
     if matcher == "pcre":
         try:
             return re.match(pattern, node) is not None
@@ -95,6 +95,11 @@ def _glob_of(name: str) -> str:
     if not _is_pattern(name):
         return glob.escape(name)
     return name if "@" in name else f"{name}@*"
+
+
+def _expression_of(text: str) -> str:
+    """Return a shell pattern as a regular expression, without the anchors of `translate`."""
+    return fnmatch.translate(text).removeprefix("(?s:").removesuffix(r")\Z")
 
 
 def _bears(node: str, name: str) -> bool:

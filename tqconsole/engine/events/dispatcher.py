@@ -13,11 +13,14 @@ from typing import Any
 
 from tqconsole.engine.brokers.base import Broker
 from tqconsole.engine.clock import Clock, LamportClock
-from tqconsole.engine.protocol.event import EVENTS, encode_events, routing_key, utcoffset
+from tqconsole.engine.protocol.event import (
+    BATCH_KEY,
+    EVENTS,
+    encode_events,
+    routing_key,
+    utcoffset,
+)
 from tqconsole.engine.protocol.transfer import Publication
-
-#: The key under which a batch of task events goes (wire.md §5.1).
-BATCH_KEY = "task.multi"
 
 
 class Dispatcher:

@@ -44,7 +44,8 @@ _SERIALIZERS = {
 
 #: Exact types that msgspec and the stdlib write alike.
 _SCALARS = frozenset({str, int, bool, type(None)})
-_STR_ONLY = frozenset({str})
+#: From this length on a check at C speed pays for its set-up.
+_LONG = 16
 
 _encode_fast = msgspec.json.Encoder().encode
 _decode_fast = msgspec.json.Decoder().decode
@@ -174,22 +175,26 @@ def decompress(payload: bytes, content_type: str, limit_bytes: int) -> bytes:
 
 
 def _is_plain(value: Any) -> bool:
-    """Return whether msgspec writes `value` as the stdlib would: exact plain types all the way."""
+    """Return whether msgspec writes `value` as the stdlib would: exact plain types all the way.
+
+    Long lists are checked at C speed first; for short ones a plain loop is the faster.
+    """
     kind = type(value)
-    if kind in _SCALARS:
-        return True
     if kind is dict:
-        return set(map(type, value)) <= _STR_ONLY and _are_plain(value.values())
-    if kind is list or kind is tuple:
-        return _are_plain(value)
-    return kind is float and isfinite(value)
-
-
-def _are_plain(values: Iterable[Any]) -> bool:
-    # Sets of types are made at C speed: a list of a million numbers costs one pass, no calls.
-    if set(map(type, values)) <= _SCALARS:
-        return True
-    return all(map(_is_plain, values))
+        for key in value:
+            if type(key) is not str:
+                return False
+        items = value.values()
+    elif kind is list or kind is tuple:
+        items = value
+        if len(value) > _LONG and _SCALARS.issuperset(map(type, value)):
+            return True
+    else:
+        return kind in _SCALARS or (kind is float and isfinite(value))
+    for item in items:  # noqa: SIM110 - half the time of all() with a generator
+        if type(item) not in _SCALARS and not _is_plain(item):
+            return False
+    return True
 
 
 def _tagged(kind: str, value: Any) -> dict[str, Any]:

@@ -49,8 +49,8 @@ class ResultRecord:
     """What became of one call.
 
     `result` is the value, an exception (FAILURE, RETRY, REVOKED), the meta map of a custom state,
-    or `{"pid", "hostname"}` (STARTED). `children` are Celery's result tuples. `extended` holds name,
-    args, kwargs, worker, retries, queue and stamps when `result_extended` is on.
+    or `{"pid", "hostname"}` (STARTED). `children` are Celery's result tuples. `extended` holds
+    name, args, kwargs, worker, retries, queue and stamps when `result_extended` is on.
     """
 
     task_id: str
@@ -138,7 +138,7 @@ def _record_of(meta: Any) -> ResultRecord:
         date_done_at=_done_at(meta.get("date_done")),
         group_id=_text(meta, "group_id"),
         parent_id=_text(meta, "parent_id"),
-        extended={key: value for key, value in meta.items() if key not in _OWN_FIELDS},
+        extended={key: meta[key] for key in meta.keys() - _OWN_FIELDS},
     )
 
 

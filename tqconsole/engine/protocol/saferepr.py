@@ -18,6 +18,9 @@ REPR_LEVELS = 3
 
 #: `repr` of these is what Celery writes; None, bool and the numbers.
 _VERBATIM = frozenset({int, bool, float, type(None)})
+_BRACKETS: dict[type, tuple[str, str]] = {list: ("[", "]"), tuple: ("(", ")"), dict: ("{", "}")}
+#: Integers below it are short for sure.
+_WIDE = 1 << 1024
 
 
 def saferepr(value: Any, max_chars: int = REPR_CHARS, max_levels: int = REPR_LEVELS) -> str:
@@ -25,14 +28,43 @@ def saferepr(value: Any, max_chars: int = REPR_CHARS, max_levels: int = REPR_LEV
 
     Never raises: what cannot be shown says so.
     """
-    if not value and type(value) in (tuple, list, dict):
+    if not value and type(value) in _BRACKETS:
         return repr(value)
-    # A handful of numbers is the common case, and then Python's own repr is the same text.
-    if type(value) is tuple and len(value) < 8 and _VERBATIM.issuperset(map(type, value)):
-        text = repr(value)
-        if len(text) < max_chars:
-            return text
+    text = _plain_text(value, max_chars, max_levels, ()) if max_levels else None
+    # Shorter than the limit means that nothing of it can have been cut.
+    if text is not None and len(text) < max_chars:
+        return text
     return _Writer(max_chars, max_levels).write_all(value)
+
+
+def _plain_text(value: Any, room: int, levels: int, above: tuple[Any, ...]) -> str | None:
+    """Return the whole text of builtin values, None if they are others, cyclic or too long."""
+    kind = type(value)
+    if kind is str:
+        return "'" + value.replace("'", "\\'") + "'" if len(value) < room else None
+    if kind in _VERBATIM:
+        # Python refuses to write integers of more than 4300 digits.
+        return repr(value) if kind is not int or -_WIDE < value < _WIDE else None
+    if kind not in _BRACKETS or len(value) > room or any(outer is value for outer in above):
+        return None
+    opening, closing = _BRACKETS[kind]
+    if kind is tuple and len(value) == 1:
+        closing = ",)"
+    if levels == 0:
+        return f"{opening}...{closing}"
+    parts: list[str] = []
+    above = (*above, value)
+    for item in value:
+        text = _plain_text(item, room, levels - 1, above)
+        if kind is dict and text is not None:
+            # A key that is a container would start its own count of levels.
+            inner = _plain_text(value[item], room, levels - 1, above)
+            text = None if inner is None or type(item) in _BRACKETS else f"{text}: {inner}"
+        if text is None or len(text) > room:
+            return None
+        room -= len(text)
+        parts.append(text)
+    return f"{opening}{', '.join(parts)}{closing}"
 
 
 class _Full(Exception):  # noqa: N818 - a signal between two functions below

@@ -11,14 +11,12 @@ Whatever bytes come, decoding raises `RefusedError` and nothing else.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, tzinfo
-from math import isfinite
 from typing import Any
 
 import msgspec
 
 from tqconsole.engine.exceptions import RefusedError
-from tqconsole.engine.protocol.instant import epoch_instant
+from tqconsole.engine.protocol.header import OWN_HEADERS, TaskHeader, read_header, user_headers
 from tqconsole.engine.protocol.limits import DEFAULT_LIMITS, Limits, Reason
 from tqconsole.engine.protocol.message import Message
 from tqconsole.engine.protocol.payload import decoded_payload
@@ -41,33 +39,6 @@ __all__ = [
     "user_headers",
 ]
 
-#: The headers Celery itself writes; every other one is the user's and travels on with retries.
-OWN_HEADERS = frozenset(
-    {
-        "lang",
-        "task",
-        "id",
-        "shadow",
-        "eta",
-        "expires",
-        "group",
-        "group_index",
-        "retries",
-        "timelimit",
-        "root_id",
-        "parent_id",
-        "argsrepr",
-        "kwargsrepr",
-        "origin",
-        "ignore_result",
-        "replaced_task_nesting",
-        "stamped_headers",
-        "stamps",
-        "compression",
-        "redelivered",
-    }
-)
-
 
 class Embed(msgspec.Struct, frozen=True):
     """What is to happen after the run. `chain` is in reverse: the next task is the last element."""
@@ -87,37 +58,6 @@ class TaskBody(msgspec.Struct, frozen=True):
     args: list[Any]
     kwargs: dict[str, Any]
     embed: Embed = NO_EMBED
-
-
-class TaskHeader(msgspec.Struct, frozen=True, kw_only=True):
-    """What the headers and properties say, checked. Instants in epoch seconds, limits in seconds.
-
-    `ignore_result`, `hard_limit_s` and `soft_limit_s` are None when the sender left them to the
-    task.
-    """
-
-    task_id: str
-    task_name: str
-    shadow: str | None = None
-    root_id: str
-    parent_id: str | None = None
-    group_id: str | None = None
-    group_index: int | None = None
-    retries: int = 0
-    eta_at: float | None = None
-    expires_at: float | None = None
-    hard_limit_s: float | None = None
-    soft_limit_s: float | None = None
-    ignore_result: bool | None = None
-    argsrepr: str = ""
-    kwargsrepr: str = ""
-    origin: str = ""
-    reply_to: str = ""
-    correlation_id: str = ""
-    priority: int | None = None
-    replaced_nesting: int = 0
-    stamped_headers: tuple[str, ...] = ()
-    stamps: dict[str, Any] = {}
 
 
 class TaskCall(msgspec.Struct, frozen=True, kw_only=True):
@@ -226,56 +166,6 @@ def _headers_of(call: TaskCall) -> dict[str, Any]:
     return headers
 
 
-def user_headers(headers: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the headers that are the user's own: they are kept, and sent again with a retry."""
-    return {name: value for name, value in headers.items() if name not in OWN_HEADERS}
-
-
-def read_header(
-    message: Message, limits: Limits = DEFAULT_LIMITS, naive_tz: tzinfo = UTC
-) -> TaskHeader:
-    """Return what the headers of a protocol 2 message say; dates without zone are in `naive_tz`.
-
-    Raises: RefusedError only ("not-a-task", "bad-header", "too-large").
-    """
-    get = message.headers.get
-    task_name = get("task")
-    if task_name is None:
-        raise RefusedError(Reason.NOT_A_TASK, "no task header")
-    if len(message.body) > limits.wire_bytes:
-        raise RefusedError(Reason.TOO_LARGE, f"{len(message.body)} bytes")
-    name_bytes = limits.name_bytes
-    task_id = _name("id", get("id"), name_bytes)
-    hard_limit_s, soft_limit_s = _time_limits(get("timelimit"))
-    stamped_headers, stamps = _stamps(get("stamped_headers"), get("stamps"))
-    prop = message.properties.get
-    return TaskHeader(
-        task_id=task_id,
-        task_name=_name("task", task_name, name_bytes),
-        shadow=_text("shadow", get("shadow")),
-        root_id=_optional_name("root_id", get("root_id"), name_bytes) or task_id,
-        parent_id=_optional_name("parent_id", get("parent_id"), name_bytes),
-        group_id=_optional_name("group", get("group"), name_bytes),
-        group_index=_number("group_index", get("group_index")),
-        retries=_number("retries", get("retries")) or 0,
-        eta_at=_instant("eta", get("eta"), naive_tz),
-        expires_at=_instant("expires", get("expires"), naive_tz),
-        hard_limit_s=hard_limit_s,
-        soft_limit_s=soft_limit_s,
-        ignore_result=_flag("ignore_result", get("ignore_result")),
-        argsrepr=_text("argsrepr", get("argsrepr")) or "",
-        kwargsrepr=_text("kwargsrepr", get("kwargsrepr")) or "",
-        origin=_text("origin", get("origin")) or "",
-        reply_to=_optional_name("reply_to", prop("reply_to"), name_bytes) or "",
-        correlation_id=_optional_name("correlation_id", prop("correlation_id"), name_bytes)
-        or task_id,
-        priority=_number("priority", prop("priority")),
-        replaced_nesting=_number("replaced_task_nesting", get("replaced_task_nesting")) or 0,
-        stamped_headers=stamped_headers,
-        stamps=stamps,
-    )
-
-
 def decode_body(
     message: Message, accept: frozenset[str], limits: Limits = DEFAULT_LIMITS
 ) -> TaskBody:
@@ -334,81 +224,3 @@ def _embed(embed: Any) -> Embed:
         checked_signatures(embed.get("chain")),
         checked_signature(chord) if chord else None,
     )
-
-
-def _bad_header(name: str, value: Any) -> RefusedError:
-    return RefusedError(Reason.BAD_HEADER, f"{name} is {saferepr(value, 100)}")
-
-
-def _name(name: str, value: Any, name_bytes: int) -> str:
-    """Return an id or name that is fit to be part of a key, a file name and a log line."""
-    # isprintable is False for every control character, for NUL, CR, LF and lone surrogates.
-    if type(value) is not str or not value or not value.isprintable():
-        raise _bad_header(name, value)
-    if len(value) * 4 > name_bytes and len(value.encode()) > name_bytes:
-        raise RefusedError(Reason.BAD_HEADER, f"{name} is longer than {name_bytes} bytes")
-    return value
-
-
-def _optional_name(name: str, value: Any, name_bytes: int) -> str | None:
-    # Celery itself sends "" for a missing reply_to.
-    return _name(name, value, name_bytes) if value is not None and value != "" else None
-
-
-def _text(name: str, value: Any) -> str | None:
-    if value is not None and type(value) is not str:
-        raise _bad_header(name, value)
-    return value
-
-
-def _number(name: str, value: Any) -> int | None:
-    """Return a count: no text, no bool, not negative, small enough for every store's integer."""
-    if value is not None and (type(value) is not int or not 0 <= value < 2**31):
-        raise _bad_header(name, value)
-    return value
-
-
-def _flag(name: str, value: Any) -> bool | None:
-    if value is not None and type(value) is not bool:
-        raise _bad_header(name, value)
-    return value
-
-
-def _instant(name: str, value: Any, naive_tz: tzinfo) -> float | None:
-    if value is None:
-        return None
-    # AMQP tables can carry timestamps; a number is refused, as no peer says its unit.
-    if not isinstance(value, str | datetime):
-        raise _bad_header(name, value)
-    try:
-        return epoch_instant(value, naive_tz)
-    except ValueError as error:
-        raise _bad_header(name, value) from error
-
-
-def _time_limits(value: Any) -> tuple[float | None, float | None]:
-    """Return (hard, soft); 0 and null mean the task's own, as in Celery."""
-    if value is None:
-        return None, None
-    if not isinstance(value, list | tuple) or len(value) != 2:
-        raise _bad_header("timelimit", value)
-    for limit_s in value:
-        if limit_s is not None and not _is_duration(limit_s):
-            raise _bad_header("timelimit", value)
-    return value[0] or None, value[1] or None
-
-
-def _is_duration(value: Any) -> bool:
-    if type(value) is int:
-        return 0 <= value < 2**31
-    return type(value) is float and isfinite(value) and 0 <= value < 2**31
-
-
-def _stamps(names: Any, stamps: Any) -> tuple[tuple[str, ...], dict[str, Any]]:
-    if not names and not stamps:
-        return (), {}
-    if not isinstance(names or (), list | tuple) or not isinstance(stamps or {}, dict):
-        raise _bad_header("stamped_headers", [names, stamps])
-    if not all(isinstance(name, str) for name in (*(names or ()), *(stamps or ()))):
-        raise _bad_header("stamped_headers", [names, stamps])
-    return tuple(names or ()), stamps or {}

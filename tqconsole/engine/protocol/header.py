@@ -1,0 +1,206 @@
+"""What the headers and properties of a task message say, checked once (wire.md §1.2, §1.3).
+
+The worker's parent reads this for every delivery, so the types are checked by msgspec in C and the
+names all at once. Whatever stands there, reading raises `RefusedError` and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, tzinfo
+from math import isfinite
+from typing import Annotated, Any
+
+import msgspec
+
+from tqconsole.engine.exceptions import RefusedError
+from tqconsole.engine.protocol.instant import epoch_instant
+from tqconsole.engine.protocol.limits import DEFAULT_LIMITS, Limits, Reason
+from tqconsole.engine.protocol.message import Message
+from tqconsole.engine.protocol.saferepr import saferepr
+
+#: The headers Celery itself writes; every other one is the user's and travels on with retries.
+OWN_HEADERS = frozenset(
+    {
+        "lang",
+        "task",
+        "id",
+        "shadow",
+        "eta",
+        "expires",
+        "group",
+        "group_index",
+        "retries",
+        "timelimit",
+        "root_id",
+        "parent_id",
+        "argsrepr",
+        "kwargsrepr",
+        "origin",
+        "ignore_result",
+        "replaced_task_nesting",
+        "stamped_headers",
+        "stamps",
+        "compression",
+        "redelivered",
+    }
+)
+
+
+class TaskHeader(msgspec.Struct, frozen=True, kw_only=True):
+    """A checked header. Instants in epoch seconds, limits in seconds.
+
+    `ignore_result`, `hard_limit_s` and `soft_limit_s` are None when the sender left them to the
+    task.
+    """
+
+    task_id: str
+    task_name: str
+    shadow: str | None = None
+    root_id: str
+    parent_id: str | None = None
+    group_id: str | None = None
+    group_index: int | None = None
+    retries: int = 0
+    eta_at: float | None = None
+    expires_at: float | None = None
+    hard_limit_s: float | None = None
+    soft_limit_s: float | None = None
+    ignore_result: bool | None = None
+    argsrepr: str = ""
+    kwargsrepr: str = ""
+    origin: str = ""
+    reply_to: str = ""
+    correlation_id: str = ""
+    priority: int | None = None
+    replaced_nesting: int = 0
+    stamped_headers: tuple[str, ...] = ()
+    stamps: dict[str, Any] = {}
+
+
+#: A count fits every store's integer column.
+_Count = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
+_Duration = Annotated[float, msgspec.Meta(ge=0, lt=2**31)]
+
+
+class _Headers(msgspec.Struct):
+    """The header table as it must be; unknown names are the user's and pass."""
+
+    task: str
+    id: str
+    shadow: str | None = None
+    eta: Any = None
+    expires: Any = None
+    group: str | None = None
+    group_index: _Count | None = None
+    retries: _Count | None = None
+    timelimit: tuple[_Duration | None, _Duration | None] | None = None
+    root_id: str | None = None
+    parent_id: str | None = None
+    argsrepr: str | None = None
+    kwargsrepr: str | None = None
+    origin: str | None = None
+    ignore_result: bool | None = None
+    replaced_task_nesting: _Count | None = None
+    stamped_headers: tuple[str, ...] | None = None
+    stamps: dict[str, Any] | None = None
+
+
+class _Properties(msgspec.Struct):
+    """The properties that a worker uses."""
+
+    reply_to: str | None = None
+    correlation_id: str | None = None
+    priority: _Count | None = None
+
+
+def user_headers(headers: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the headers that are the user's own: they are kept, and sent again with a retry."""
+    return {name: value for name, value in headers.items() if name not in OWN_HEADERS}
+
+
+def read_header(
+    message: Message, limits: Limits = DEFAULT_LIMITS, naive_tz: tzinfo = UTC
+) -> TaskHeader:
+    """Return what the headers of a protocol 2 message say; dates without zone are in `naive_tz`.
+
+    Raises: RefusedError only ("not-a-task", "bad-header", "too-large").
+    """
+    if message.headers.get("task") is None:
+        raise RefusedError(Reason.NOT_A_TASK, "no task header")
+    if len(message.body) > limits.wire_bytes:
+        raise RefusedError(Reason.TOO_LARGE, f"{len(message.body)} bytes")
+    try:
+        raw = msgspec.convert(message.headers, _Headers)
+        prop = msgspec.convert(message.properties, _Properties)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        raise RefusedError(Reason.BAD_HEADER, f"{error!s:.200}") from error
+    _check_names(raw, prop, limits.name_bytes)
+    hard_limit_s, soft_limit_s = raw.timelimit or (None, None)
+    return TaskHeader(
+        task_id=raw.id,
+        task_name=raw.task,
+        shadow=raw.shadow,
+        root_id=raw.root_id or raw.id,
+        parent_id=raw.parent_id or None,
+        group_id=raw.group or None,
+        group_index=raw.group_index,
+        retries=raw.retries or 0,
+        eta_at=None if raw.eta is None else _instant("eta", raw.eta, naive_tz),
+        expires_at=None if raw.expires is None else _instant("expires", raw.expires, naive_tz),
+        # 0 means the task's own limit, as in Celery.
+        hard_limit_s=_duration(hard_limit_s) if hard_limit_s else None,
+        soft_limit_s=_duration(soft_limit_s) if soft_limit_s else None,
+        ignore_result=raw.ignore_result,
+        argsrepr=raw.argsrepr or "",
+        kwargsrepr=raw.kwargsrepr or "",
+        origin=raw.origin or "",
+        reply_to=prop.reply_to or "",
+        correlation_id=prop.correlation_id or raw.id,
+        priority=prop.priority,
+        replaced_nesting=raw.replaced_task_nesting or 0,
+        stamped_headers=raw.stamped_headers or (),
+        stamps=raw.stamps or {},
+    )
+
+
+def _check_names(raw: _Headers, prop: _Properties, name_bytes: int) -> None:
+    """Refuse ids and names that are unfit to be part of a key, a file name or a log line."""
+    if not raw.id or not raw.task:
+        raise RefusedError(Reason.BAD_HEADER, "empty id or task")
+    names = {
+        "id": raw.id,
+        "task": raw.task,
+        "root_id": raw.root_id or "",
+        "parent_id": raw.parent_id or "",
+        "group": raw.group or "",
+        "reply_to": prop.reply_to or "",
+        "correlation_id": prop.correlation_id or "",
+    }
+    # Together they seldom have more bytes than one of them may have.
+    joined = "".join(names.values())
+    if joined.isprintable() and len(joined) * 4 <= name_bytes * 4 and joined.isascii():
+        return
+    for name, value in names.items():
+        # isprintable is False for control characters, NUL, CR, LF and lone surrogates.
+        if not value.isprintable():
+            raise RefusedError(Reason.BAD_HEADER, f"{name} is {saferepr(ascii(value), 100)}")
+        if len(value.encode()) > name_bytes:
+            raise RefusedError(Reason.BAD_HEADER, f"{name} is longer than {name_bytes} bytes")
+
+
+def _instant(name: str, value: Any, naive_tz: tzinfo) -> float:
+    # AMQP tables can carry timestamps; a number is refused, as no peer says its unit.
+    if isinstance(value, str | datetime):
+        try:
+            return epoch_instant(value, naive_tz)
+        except ValueError:
+            pass
+    raise RefusedError(Reason.BAD_HEADER, f"{name} is {saferepr(value, 100)}")
+
+
+def _duration(limit_s: float) -> float:
+    # NaN passes every bound.
+    if not isfinite(limit_s):
+        raise RefusedError(Reason.BAD_HEADER, f"timelimit is {limit_s}")
+    return limit_s

@@ -1,0 +1,72 @@
+"""Rate limits of one worker: a token bucket for each limited task name (features.md 4.11).
+
+A limited task gives its slot back: a few wait here for their token, the others are parked in the
+broker until about their turn, so that they never fill the window of other tasks.
+"""
+
+from __future__ import annotations
+
+import math
+
+_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def parse_rate(rate_limit: str | float | None) -> float | None:
+    """Return tasks per second, None for no limit (None, 0, "0", "").
+
+    Raises: ValueError for a text that is no rate; the unit is s, m or h, a fraction is allowed.
+    """
+    if rate_limit is None or rate_limit == "":
+        return None
+    if isinstance(rate_limit, str):
+        count_text, _, unit = rate_limit.partition("/")
+        if unit and unit not in _SECONDS:
+            raise ValueError(f"the unit of a rate is s, m or h, not {unit!r} (in {rate_limit!r})")
+        try:
+            count = float(count_text)
+        except ValueError:
+            raise ValueError(f"no rate: {rate_limit!r} (write 10/s, 100/m or 5/h)") from None
+        rate_per_s = count / _SECONDS[unit or "s"]
+    else:
+        rate_per_s = float(rate_limit)
+    if not math.isfinite(rate_per_s) or rate_per_s < 0:
+        raise ValueError(f"a rate is a finite number of at least 0, not {rate_limit!r}")
+    return rate_per_s or None
+
+
+class Bucket:
+    """One token at most, refilled at `rate_per_s`: starts are evenly spread, as Celery's are."""
+
+    __slots__ = ("_free_mono", "_step_s", "_turn_mono")
+
+    def __init__(self, rate_per_s: float) -> None:
+        self._step_s = 1.0 / rate_per_s
+        self._free_mono = -math.inf
+        self._turn_mono = -math.inf
+
+    @property
+    def step_s(self) -> float:
+        """Seconds between two starts."""
+        return self._step_s
+
+    def next_mono(self) -> float:
+        """Return when the next token is there."""
+        return self._free_mono
+
+    def take(self, now_mono: float) -> bool:
+        """Take the token; False when there is none yet."""
+        if now_mono < self._free_mono:
+            return False
+        # Counted from when the token was due, so that late looks do not lower the rate; but what
+        # was not used within one step is not saved up.
+        is_late_look = now_mono - self._free_mono < self._step_s
+        self._free_mono = (self._free_mono if is_late_look else now_mono) + self._step_s
+        return True
+
+    def turn_in_s(self, now_mono: float, held_count: int) -> float:
+        """Return in how many seconds one more will have its turn, behind `held_count` held here and
+        those that were sent away before it.
+        """
+        first_mono = max(self._free_mono, now_mono) + held_count * self._step_s
+        self._turn_mono = max(first_mono, self._turn_mono + self._step_s)
+        return self._turn_mono - now_mono

@@ -1,0 +1,332 @@
+"""What goes into the worker's state machine (happenings) and what comes out of it (actions).
+
+Plain values: the loop makes happenings of what the broker, the pool, the mailbox and the signals
+tell, and carries actions out. Neither carries a verb; only `Entry`, one delivery in hand, changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from tqconsole.engine.exceptions import RefusedError
+from tqconsole.engine.pools.base import JobLost, JobStarted
+from tqconsole.engine.protocol.task import TaskHeader
+from tqconsole.engine.protocol.transfer import (
+    Delivery,
+    Handover,
+    Publication,
+    ResultWrite,
+    Settlement,
+)
+from tqconsole.engine.worker.outcome import Outcome
+
+
+class Now(NamedTuple):
+    """Both clocks, read once a step: `at` is for ETA and expiry, `mono` for everything measured."""
+
+    at: float
+    mono: float
+
+
+@dataclass(frozen=True, slots=True)
+class TaskPolicy:
+    """What the worker needs to know of a task without touching its class. Limits in seconds."""
+
+    task_name: str
+    acks_late: bool = False
+    acks_on_failure: bool = True
+    acks_on_timeout: bool = True
+    #: A late-ack run whose process died comes back (False only where the task says so).
+    returns_lost: bool = True
+    rate_per_s: float | None = None
+    hard_limit_s: float | None = None
+    soft_limit_s: float | None = None
+    ignores_result: bool = False
+    stores_errors_anyway: bool = False
+    sends_events: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class MachineOptions:
+    """What holds for the whole life of one worker."""
+
+    hostname: str
+    prefetch_multiplier: int = 4
+    can_park: bool = True
+    stores_results: bool = True
+    #: The store's records go in the broker's own trip; else they are stored before the ack.
+    store_rides: bool = True
+    can_limit_time: bool = True
+    #: Deaths after which a task is a dead letter.
+    max_deaths: int = 5
+    #: Seconds a warm shutdown waits for running tasks; None: as long as they take.
+    grace_s: float | None = None
+    result_expires_s: float | None = 86400.0
+    result_serializer: str = "json"
+    is_result_extended: bool = False
+    logs_info: bool = False
+
+
+class Entry:
+    """One delivery in this worker's hands, from its arrival to its settlement."""
+
+    __slots__ = (
+        "batch_id", "delivery", "header", "is_acked", "is_handed", "is_revoked", "job_id", "pid",
+        "policy", "signum", "started_at", "submitted_mono",
+    )  # fmt: skip
+
+    def __init__(self, delivery: Delivery, header: TaskHeader, policy: TaskPolicy) -> None:
+        self.delivery = delivery
+        self.header = header
+        self.policy = policy
+        self.job_id = 0
+        self.batch_id = 0
+        self.pid: int | None = None
+        self.started_at: float | None = None
+        self.submitted_mono = 0.0
+        #: Its handover is written: it may start.
+        self.is_handed = False
+        #: Handed over as acknowledged: it will not come back.
+        self.is_acked = False
+        self.is_revoked = False
+        #: The signal that `terminate` asked for, None when nobody did.
+        self.signum: int | None = None
+
+
+#: A delivery with its header as read, or why it cannot be.
+Arrival = tuple[Delivery, TaskHeader | RefusedError]
+
+
+# --- happenings -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ExchangeDone:
+    """The last exchange took effect; these came in (oldest first)."""
+
+    arrivals: Sequence[Arrival] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ExchangeFailed:
+    """The last exchange took no effect; it is to be made again."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoreDone:
+    """The result store has the records of the last `Store`."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreFailed:
+    """It has not; they are to be stored again."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rang:
+    """Something may be there to fetch: the bell, a due time, or the safety poll."""
+
+
+@dataclass(frozen=True, slots=True)
+class SlotsChanged:
+    """The pool's own count, read after its last news."""
+
+    slot_count: int
+    free_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnded:
+    """A run came back from the pool, decoded."""
+
+    job_id: int
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """These jobs are out of the pool again, or it did not take them; they have not begun."""
+
+    job_ids: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class RevokeAsked:
+    """These ids must not start any more; those in `terminated` die with `signum` if they run."""
+
+    task_ids: Sequence[str]
+    signum: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StampsRevoked:
+    """Tasks that carry one of these stamps must not start any more."""
+
+    stamps: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class RateSet:
+    """A task's rate from now on; None: no limit."""
+
+    task_name: str
+    rate_per_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class TimeLimitSet:
+    """A task's limits for later runs, in seconds."""
+
+    task_name: str
+    hard_s: float | None
+    soft_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class EventsSwitched:
+    """Somebody listens to task events now, or nobody does."""
+
+    is_on: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LossReported:
+    """What dead workers had: `lost` was started and acknowledged early, `dead` died too often."""
+
+    lost: Sequence[Arrival] = ()
+    dead: Sequence[Arrival] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Shut down: warm lets finish what runs, cold does not."""
+
+    is_cold: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time has passed."""
+
+
+Happening = (
+    ExchangeDone
+    | ExchangeFailed
+    | StoreDone
+    | StoreFailed
+    | Rang
+    | SlotsChanged
+    | JobStarted
+    | RunEnded
+    | JobLost
+    | Withdrawn
+    | RevokeAsked
+    | StampsRevoked
+    | RateSet
+    | TimeLimitSet
+    | EventsSwitched
+    | LossReported
+    | Stop
+    | Tick
+)
+
+
+# --- actions ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """The one trip of a cycle: park, write what rides, settle, note what starts, fetch.
+
+    Answered by `ExchangeDone` or `ExchangeFailed`; there is never a second one under way.
+    """
+
+    settled: Sequence[Settlement] = ()
+    started: Sequence[Handover] = ()
+    wanted: int = 0
+    results: Sequence[ResultWrite] = ()
+    publications: Sequence[Publication] = ()
+    parked: Sequence[tuple[str, float]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """Write these records before what they belong to is settled."""
+
+    writes: Sequence[ResultWrite]
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One run for the pool, with the limits that hold for it."""
+
+    entry: Entry
+    soft_limit_s: float | None
+    hard_limit_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Submit:
+    """Hand these to one free slot, in order."""
+
+    orders: Sequence[Order]
+
+
+@dataclass(frozen=True, slots=True)
+class Withdraw:
+    """Take back what waits behind a running job; answered by `Withdrawn`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terminate:
+    """Send a signal to the process that runs this job."""
+
+    job_id: int
+    signum: int
+
+
+@dataclass(frozen=True, slots=True)
+class KillAll:
+    """End all slots at once: what ran is settled after this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Emit:
+    """Events of one step, as (type, fields)."""
+
+    events: Sequence[tuple[str, dict[str, Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """One line of the log, at a level of `logging`; `traceback` follows it as it is."""
+
+    level: int
+    text: str
+    traceback: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Notify:
+    """Something that one of the signals tells: revoked, rejected, unknown, received."""
+
+    kind: str
+    entry: Entry | None
+    delivery: Delivery
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """All is settled: the worker may end with this code."""
+
+    code: int
+
+
+Action = Exchange | Store | Submit | Withdraw | Terminate | KillAll | Emit | Log | Notify | Exit

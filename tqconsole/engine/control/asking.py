@@ -182,10 +182,11 @@ def _expectation(
     """
     if listener_count == 0:
         return _Expectation(frozenset(), 0)
+    if selection.is_all and limit is None:
+        # Every listener answers once, so so many replies are all, whoever the broker lists.
+        limit = listener_count
     if live is not None and (listener_count is None or listener_count <= len(live)):
         return _Expectation(frozenset(filter(selection.is_for, live)), limit)
     if selection.destination is not None:
         return _Expectation(frozenset(selection.destination), limit)
-    if limit is None and selection.pattern is None:
-        return _Expectation(None, listener_count)
     return _Expectation(None, limit)

@@ -32,6 +32,11 @@ class Selection:
     matcher: str | None = None
     names: tuple[str, ...] = ()
 
+    @property
+    def is_all(self) -> bool:
+        """True when every node is meant."""
+        return not self.destination and not self.pattern
+
     def is_for(self, node: str) -> bool:
         """True when `node` is meant."""
         return is_addressed(node, self.destination, self.pattern, self.matcher)

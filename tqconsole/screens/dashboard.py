@@ -1,0 +1,242 @@
+"""The dashboard: what the cluster does now, and what a human should look at first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar
+
+from textual.binding import BindingType
+from textual.containers import Horizontal
+from textual.content import Content
+from textual.widget import Widget
+
+from tqconsole.core.views import Attention, Changes, QueueView, Snapshot, TaskRow, TypeView
+from tqconsole.widgets import figures
+from tqconsole.widgets.cells import ATTENTION, FAILURES, QUEUES_SHORT, TYPES
+from tqconsole.widgets.chart import Series, chart_lines
+from tqconsole.widgets.frame import Handler
+from tqconsole.widgets.header import NumbersLine
+from tqconsole.widgets.keys import screen_bindings
+from tqconsole.widgets.lines import Lines
+from tqconsole.widgets.look import Look
+from tqconsole.widgets.pieces import Piece, between, joined
+from tqconsole.widgets.requests import Goto
+from tqconsole.widgets.rows import ListSource
+from tqconsole.widgets.sparks import spark
+from tqconsole.widgets.table_screen import TableScreen
+from tqconsole.widgets.vtable import VTable
+
+#: Seconds of history a chart shows.
+CHART_S = 600
+
+
+class DashboardScreen(TableScreen):
+    """Numbers, charts, what needs attention, queues, types and the latest failures."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*screen_bindings("dashboard", "list", "global")]
+    TAB = "dashboard"
+    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [(0, "-narrow"), (100, "-normal")]
+    VERTICAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [(0, "-short"), (30, "-tall")]
+
+    def content(self) -> Iterable[Widget]:
+        """Return the panels."""
+        yield NumbersLine(classes="numbers")
+        yield Lines(id="trend")
+        with Horizontal(id="charts"):
+            yield _panel(Lines(id="throughput"), "Throughput, tasks/s")
+            yield _panel(Lines(id="runtime"), "Runtime, s")
+        yield _panel(_table(ATTENTION, _attention_id, "attention", has_header=False), "")
+        with Horizontal(id="middle"):
+            yield _panel(_table(QUEUES_SHORT, _queue_id, "queues"), "Queues")
+            yield _panel(_table(TYPES, _type_id, "types"), "Task types by load")
+        yield _panel(_table(FAILURES, _task_id, "failures", has_header=False), "Latest failures")
+        yield Lines(id="status")
+
+    def crumbs(self) -> Sequence[str]:
+        """Return the broker, masked."""
+        return (self.snapshot.broker_url,)
+
+    def on_mount(self) -> None:
+        """Say what empty panels mean; look at what needs attention first."""
+        self.query_one("#attention", VTable).empty_lines = [
+            [("✔ ", "ok"), ("nothing needs attention", "dim")]
+        ]
+        self.query_one("#failures", VTable).empty_lines = [[("no failure seen", "dim")]]
+        self.query_one("#queues", VTable).empty_lines = [[("no queue known yet", "dim")]]
+        self.query_one("#types", VTable).empty_lines = [[("no task seen yet", "dim")]]
+        self.query_one("#attention", VTable).focus()
+
+    def draw(self, snapshot: Snapshot, changes: Changes) -> None:
+        """Draw the panels whose source changed."""
+        now_at = snapshot.now_at
+        if changes.stats or changes.link:
+            self._draw_charts(snapshot)
+            self._draw_status(snapshot)
+            attention = self.query_one("#attention", VTable)
+            attention.border_title = Content(f" Needs attention ({len(snapshot.attention)}) ")
+            attention.show(ListSource(snapshot.attention, _attention_id), now_at)
+            types = sorted(snapshot.types, key=lambda item: item.rate_per_s, reverse=True)
+            self.query_one("#types", VTable).show(ListSource(types, _type_id), now_at)
+        if changes.queues or changes.stats:
+            queues = sorted(snapshot.queues, key=lambda item: -(item.ready_count or 0))
+            self.query_one("#queues", VTable).show(ListSource(queues, _queue_id), now_at)
+        if changes.row_count or changes.stats:
+            self.query_one("#failures", VTable).show(
+                ListSource(snapshot.failures, _task_id), now_at
+            )
+
+    def _draw_charts(self, snapshot: Snapshot) -> None:
+        charts, totals = snapshot.charts, snapshot.totals
+        if self.has_class("-short") or self.has_class("-narrow"):
+            self.query_one("#trend", Lines).show(_trend_maker(snapshot))
+            return
+        throughput = [
+            Series("ok", charts.done_per_s[-CHART_S:], "ok", figures.rate(totals.done_per_s)),
+            Series("fail", charts.failed_per_s[-CHART_S:], "error", _last(charts.failed_per_s)),
+            Series("retry", charts.retries_per_s[-CHART_S:], "RETRY", _last(charts.retries_per_s)),
+        ]
+        runtime = [
+            Series("p50", charts.p50_s[-CHART_S:], "ok", _last_s(charts.p50_s)),
+            Series("p95", charts.p95_s[-CHART_S:], "warning", _last_s(charts.p95_s)),
+            Series("p99", charts.p99_s[-CHART_S:], "error", _last_s(charts.p99_s)),
+        ]
+        for name, series in (("throughput", throughput), ("runtime", runtime)):
+            self.query_one(f"#{name}", Lines).show(_chart_maker(series))
+
+    def _draw_status(self, snapshot: Snapshot) -> None:
+        self.query_one("#status", Lines).show(
+            lambda width, look: [status_line(snapshot, width, look)]
+        )
+
+    # keys
+
+    def handlers(self) -> dict[str, Handler]:
+        """Return what keys do here: those of lists, without what has no meaning."""
+        kept = super().handlers()
+        for binding_id in (
+            "list.mark",
+            "list.mark_range",
+            "list.mark_all",
+            "list.clear_marks",
+            "list.sort",
+            "list.sort_left",
+            "list.sort_right",
+            "list.reverse",
+            "list.actions",
+        ):
+            kept.pop(binding_id)
+        return {**kept, "list.filter": lambda: self.post_message(Goto("tasks", expression="/"))}
+
+    def open_row(self, row_id: str) -> None:
+        """Go to the cause of what stands in a panel."""
+        row = self.table.cursor_row
+        match row:
+            case Attention():
+                self._open_attention(row)
+            case QueueView():
+                self.post_message(Goto("queue", row.name))
+            case TypeView():
+                self.post_message(Goto("tasks", expression=f"name:{quoted(row.name)}"))
+            case TaskRow():
+                self.post_message(Goto("task", row.task_id))
+            case _:
+                pass
+
+    def _open_attention(self, row: Attention) -> None:
+        is_filter = row.screen == "tasks"
+        self.post_message(
+            Goto(row.screen, expression=row.target) if is_filter else Goto(row.screen, row.target)
+        )
+
+    def as_record(self, row: Any) -> dict[str, Any]:
+        """Return a row as a record."""
+        names = getattr(row, "__slots__", ())
+        return {name: getattr(row, name) for name in names}
+
+
+def quoted(text: str) -> str:
+    """Return a name as the filter language wants it."""
+    return f'"{text}"' if " " in text or '"' in text else text
+
+
+def status_line(snapshot: Snapshot, width: int, look: Look) -> list[Piece]:
+    """Return what the console holds, and what it does not see."""
+    dot = f" {look.glyphs.dot} "
+    oldest = (
+        f", oldest {figures.age(snapshot.now_at - snapshot.oldest_at)}"
+        if snapshot.oldest_at is not None
+        else ""
+    )
+    amount = figures.count if width >= 100 else figures.short_count
+    parts: list[list[Piece]] = [
+        [
+            (
+                f"history {amount(snapshot.rows_kept)}/{amount(snapshot.rows_limit)} rows, "
+                f"{figures.size(snapshot.bytes_kept)}{oldest}",
+                "dim",
+            )
+        ]
+    ]
+    if snapshot.has_task_events is False:
+        parts.append([("workers send no task events: press E on 3 Workers", "warning")])
+    elif snapshot.has_task_events and not snapshot.has_sent_events:
+        text = "task-sent events are off: WAIT counts from received"
+        parts.append([(text if width >= 100 else "task-sent off", "dim")])
+    if snapshot.link_detail:
+        parts.append([(snapshot.link_detail, "warning" if snapshot.link != "live" else "dim")])
+    elif snapshot.broker_reason:
+        parts.append([(f"broker from {snapshot.broker_reason}", "dim")])
+    return between([(" ", ""), *joined(parts, dot)], [], width, look.glyphs.ellipsis)
+
+
+def _panel(widget: Widget, title: str) -> Widget:
+    widget.add_class("panel")
+    widget.border_title = Content(f" {title} ") if title else ""
+    return widget
+
+
+def _table(columns: Any, id_of: Any, name: str, *, has_header: bool = True) -> VTable[Any]:
+    return VTable(columns, id_of=id_of, has_header=has_header, id=name)
+
+
+def _attention_id(row: Attention) -> str:
+    return f"{row.kind}/{row.subject}"
+
+
+def _queue_id(row: QueueView) -> str:
+    return row.name
+
+
+def _type_id(row: TypeView) -> str:
+    return row.name
+
+
+def _task_id(row: TaskRow) -> str:
+    return row.task_id
+
+
+def _last(values: Sequence[float]) -> str:
+    return figures.rate(values[-1]) if values else figures.UNKNOWN
+
+
+def _last_s(values: Sequence[float]) -> str:
+    return f"{values[-1]:.2f}" if values else figures.UNKNOWN
+
+
+def _chart_maker(series: list[Series]) -> Any:
+    return lambda width, look: chart_lines(series, width, 5, look)
+
+
+def _trend_maker(snapshot: Snapshot) -> Any:
+    charts = snapshot.charts
+
+    def maker(width: int, look: Look) -> list[list[Piece]]:
+        each = max(8, (width - 24) // 3)
+        parts: list[list[Piece]] = [
+            [("ok/s ", "dim"), (spark(charts.done_per_s[-CHART_S:], each, look), "ok")],
+            [("fail ", "dim"), (spark(charts.failed_per_s[-CHART_S:], each, look), "error")],
+            [("p95 ", "dim"), (spark(charts.p95_s[-CHART_S:], each, look), "warning")],
+        ]
+        return [[("  ", ""), *joined(parts, "  ")]]
+
+    return maker

@@ -1,0 +1,261 @@
+"""The tasks: a live table of everything the console keeps, filtered, with a preview below."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar
+
+from textual.binding import BindingType
+from textual.widget import Widget
+
+from tqconsole.core.errors import FilterError
+from tqconsole.core.port import ConsoleSession
+from tqconsole.core.sorting import SORT_KEYS
+from tqconsole.core.views import Changes, Snapshot, TaskRow
+from tqconsole.widgets import figures
+from tqconsole.widgets.filter_bar import FilterBar, FilterInput
+from tqconsole.widgets.frame import Handler
+from tqconsole.widgets.keys import screen_bindings
+from tqconsole.widgets.lines import Lines
+from tqconsole.widgets.look import look_of
+from tqconsole.widgets.requests import Goto, GroupAsked
+from tqconsole.widgets.rows import RowMoved
+from tqconsole.widgets.table_screen import TableScreen
+from tqconsole.widgets.task_columns import NARROW_TASKS, TASKS, TimeMode, task_record
+from tqconsole.widgets.task_preview import preview_lines
+from tqconsole.widgets.vtable import VTable
+
+#: What `!` filters to.
+PROBLEMS = "is:problem"
+
+
+class TasksScreen(TableScreen):
+    """The table of tasks."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*screen_bindings("tasks", "list", "global")]
+    TAB = "tasks"
+    CRUMBS = ("tasks",)
+    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [(0, "-narrow"), (100, "-normal")]
+    VERTICAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [(0, "-short"), (30, "-tall")]
+    target_kind = "task"
+
+    def __init__(self, session: ConsoleSession, times: TimeMode) -> None:
+        super().__init__(session)
+        self._times = times
+        self._expression = ""
+        self._sort_key = "age"
+        self._is_descending = False
+        self._bar = FilterBar(session.suggest)
+        self._preview = Lines(id="preview", classes="panel")
+        self._rows = session.tasks()
+        self._problem_before = ""
+
+    def content(self) -> Iterable[Widget]:
+        """Return filter, table and preview."""
+        yield self._bar
+        yield VTable[TaskRow](
+            TASKS(self._times),
+            id_of=lambda row: row.task_id,
+            revision_of=lambda row: (row.revision, self._times.mode),
+            is_following=True,
+            id="task-table",
+        )
+        yield self._preview
+
+    def on_mount(self) -> None:
+        """Start on the newest."""
+        self.table.sort_key = self._sort_key
+        self.table.focus()
+
+    @property
+    def table(self) -> VTable[TaskRow]:
+        """The table."""
+        return self.query_one("#task-table", VTable)
+
+    def on_resize(self) -> None:
+        """Take the columns that this width can bear."""
+        is_narrow = self.size.width < 100
+        self.table.columns = NARROW_TASKS(self._times) if is_narrow else TASKS(self._times)
+        self.table.repaint()
+
+    def draw(self, snapshot: Snapshot, changes: Changes) -> None:
+        """Draw the rows, what the list says about itself, and the row under the cursor."""
+        table = self.table
+        if changes.row_count or changes.has_evicted or changes.stats or changes.link:
+            table.empty_lines = self._empty_lines(snapshot)
+            table.show(self._rows, snapshot.now_at)
+            self._draw_note(snapshot)
+        self._draw_preview()
+
+    def _draw_note(self, snapshot: Snapshot) -> None:
+        table, look = self.table, look_of(self)
+        is_narrow = self.size.width < 100
+        amount = figures.short_count if is_narrow else figures.count
+        arrow = look.glyphs.down if self._is_descending else look.glyphs.up
+        following = "following" if table.is_following else "f follows"
+        style = "ok" if table.is_following else "dim"
+        marks = [(f"{len(table.marks):,} marked  ", "accent")] if table.marks else []
+        self._bar.show_note(
+            [
+                *marks,
+                (f"{amount(len(self._rows))} of {amount(snapshot.rows_kept)}", "bold"),
+                (f"   {self._sort_key.upper()} {arrow}   ", "dim"),
+                (f"{following} ", style),
+            ]
+        )
+
+    def _empty_lines(self, snapshot: Snapshot) -> list[list[tuple[str, str]]]:
+        if self._expression and snapshot.rows_kept:
+            return [
+                [("Nothing matches this filter. ", ""), ("esc clears it.", "dim")],
+            ]
+        if snapshot.has_task_events is False:
+            count = figures.plural(snapshot.totals.workers_online, "worker")
+            return [
+                [(f"{count} answer but send no task events: ", "warning"), ("press E", "bold key")],
+                [("to switch them on now (until restart), or set", "dim")],
+                [("worker_send_task_events = True in the project's settings.", "dim")],
+            ]
+        if not snapshot.totals.workers_online:
+            return [[("No task seen yet, and no worker answers.", "dim")]]
+        return [[("No task seen yet. ", "dim"), ("N", "bold key"), (" calls one.", "dim")]]
+
+    def _draw_preview(self) -> None:
+        row = self.table.cursor_row
+        title = row.task_id if row is not None else "no row"
+        self._preview.border_title = title
+        lines = preview_lines(row, self.snapshot.now_at)
+        self._preview.show(lines)
+
+    def on_row_moved(self, _message: RowMoved) -> None:
+        """Show the row under the cursor."""
+        self._draw_preview()
+
+    # filter and order
+
+    def set_expression(self, text: str) -> None:
+        """Put a filter in, as if typed; "/" begins to type."""
+        if text == "/":
+            self._bar.start()
+            return
+        self._bar.set_text(text)
+        self._apply(text)
+
+    def on_filter_bar_changed(self, message: FilterBar.Changed) -> None:
+        """Filter as the user types; the last one that could be read stays on."""
+        self._apply(message.text)
+
+    def on_filter_input_left(self, message: FilterInput.Left) -> None:
+        """Go back to the list."""
+        if message.is_cleared:
+            self._apply("")
+        self.table.focus()
+
+    def _apply(self, text: str) -> None:
+        if text == self._expression:
+            self._bar.show_error("")
+            return
+        try:
+            rows = self.session.tasks(text, self._sort_key, is_descending=self._is_descending)
+        except FilterError as error:
+            self._bar.show_error(error.message, error.column)
+            return
+        self._bar.show_error("")
+        self._expression = text
+        self._take(rows)
+
+    def _take(self, rows: Any) -> None:
+        self._rows = rows
+        self.redraw()
+
+    def sort_by(self, key: str, *, is_descending: bool) -> None:
+        """Order by a column."""
+        if key not in SORT_KEYS:
+            return
+        self._sort_key, self._is_descending = key, is_descending
+        self.table.sort_key, self.table.is_descending = key, is_descending
+        self._take(self.session.tasks(self._expression, key, is_descending=is_descending))
+
+    def escape(self) -> bool:
+        """Peel off marks, then the filter."""
+        if super().escape():
+            return True
+        if self._bar.text:
+            self.set_expression("")
+            return True
+        return False
+
+    # keys
+
+    def handlers(self) -> dict[str, Handler]:
+        """Return what keys do here."""
+        return {
+            **super().handlers(),
+            **self.group_handlers("tasks", ("rerun", "revoke")),
+            "tasks.limits": self._limits,
+            "tasks.parent": self._parent,
+            "list.filter": self._bar.start,
+            "list.problems": self._problems,
+            "list.follow": self._follow,
+            "list.zoom": self._zoom,
+        }
+
+    def _problems(self) -> None:
+        is_on = self._bar.text == PROBLEMS
+        before, self._problem_before = self._problem_before, "" if is_on else self._bar.text
+        self.set_expression(before if is_on else PROBLEMS)
+
+    def _follow(self) -> None:
+        self.table.is_following = not self.table.is_following
+        if self.table.is_following and self._sort_key != "age":
+            self.sort_by("age", is_descending=False)
+        self.redraw()
+
+    def _zoom(self) -> None:
+        self._preview.display = not self._preview.display
+
+    def _limits(self) -> None:
+        row = self.table.cursor_row
+        if row is not None and row.name:
+            self.post_message(GroupAsked("type", "limits", (row.name,)))
+
+    def _parent(self) -> None:
+        row = self.table.cursor_row
+        if row is not None and row.parent_id:
+            self.post_message(Goto("task", row.parent_id))
+        else:
+            self.notify("This task has no parent.", markup=False, timeout=3)
+
+    def open_row(self, row_id: str) -> None:
+        """Open a task; its neighbours stay in reach of [ and ]."""
+        self.post_message(Goto("task", row_id, siblings=self._siblings(row_id)))
+
+    def _siblings(self, row_id: str) -> tuple[str, ...]:
+        index = self._rows.index_of(row_id)
+        if index is None:
+            return ()
+        start = max(0, index - 200)
+        return tuple(
+            self._rows.row(i).task_id for i in range(start, min(len(self._rows), index + 200))
+        )
+
+    def chosen_by(self) -> str:
+        """Return how the targets were chosen."""
+        marks = len(self.table.marks)
+        if not marks:
+            return ""
+        return f"{marks:,} marked" + (f", filter {self._expression}" if self._expression else "")
+
+    def copies_of(self, row: TaskRow) -> Sequence[tuple[str, str, str]]:
+        """Return what can be copied of a task."""
+        return (
+            ("i", "id", row.task_id),
+            ("n", "name", row.name),
+            ("a", "args", f"{row.args} {row.kwargs}".strip()),
+            ("r", "result", row.result),
+            ("t", "traceback", row.traceback or row.exception),
+        )
+
+    def as_record(self, row: TaskRow) -> dict[str, Any]:
+        """Return a task as a record."""
+        return task_record(row)

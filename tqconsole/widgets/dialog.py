@@ -1,0 +1,167 @@
+"""The base of every dialog, and the one that asks before something is changed.
+
+Cancel has the focus when a dialog opens, escape means Cancel, and what is dangerous wants a word
+or a count typed. No dialog does anything itself: its result goes to who opened it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import ClassVar, Generic, TypeVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widget import Widget
+from textual.widgets import Button, Input
+
+from tqconsole.widgets.lines import Lines
+from tqconsole.widgets.look import Look
+from tqconsole.widgets.pieces import Piece, clipped, printable, wrapped
+
+ResultT = TypeVar("ResultT")
+
+
+class Dialog(ModalScreen[ResultT | None], Generic[ResultT]):
+    """A box over the screen. `body` gives its widgets, `buttons` its buttons."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "cancel", "close", show=False),
+        Binding("left", "app.focus_previous", "previous", show=False),
+        Binding("right", "app.focus_next", "next", show=False),
+    ]
+
+    #: Which button has the focus at first.
+    FIRST_FOCUS: ClassVar[str] = "#cancel"
+
+    def __init__(self, title: str, *, is_danger: bool = False) -> None:
+        super().__init__()
+        self._title = title
+        self._is_danger = is_danger
+
+    def body(self) -> Iterable[Widget]:
+        """Return what stands above the buttons."""
+        return ()
+
+    def buttons(self) -> Iterable[Button]:
+        """Return the buttons, Cancel first."""
+        return (button("Cancel", "cancel"),)
+
+    def compose(self) -> ComposeResult:
+        """Lay body and buttons out in the box."""
+        box = Vertical(classes="dialog")
+        box.border_title = Content(f" {printable(self._title)} ")
+        box.set_class(self._is_danger, "-danger")
+        with box:
+            yield from self.body()
+            with Horizontal(classes="dialog-buttons"):
+                yield from self.buttons()
+
+    def on_mount(self) -> None:
+        """Focus what is harmless."""
+        self.query_one(self.FIRST_FOCUS).focus()
+
+    def action_cancel(self) -> None:
+        """Close without a result."""
+        self.dismiss(None)
+
+    def on_button_pressed(self, event: Button.Pressed) -> None:
+        """Cancel or go on."""
+        event.stop()
+        if event.button.id == "cancel":
+            self.action_cancel()
+        else:
+            self.accept(event.button.id or "")
+
+    def accept(self, button_id: str) -> None:
+        """Go on; the button that was pressed says with what."""
+
+
+def button(label: str, button_id: str, *, is_danger: bool = False, is_main: bool = False) -> Button:
+    """Return a button whose label is never markup."""
+    made = Button(Content(f" {label} "), id=button_id, compact=True)
+    made.set_class(is_danger, "-danger")
+    made.set_class(is_main, "-main")
+    return made
+
+
+def text_block(text: str, style: str = "") -> Lines:
+    """Return text broken to the width it gets."""
+
+    def maker(width: int, _look: Look) -> Sequence[list[Piece]]:
+        return [
+            [(part, style)]
+            for line in text.split("\n")
+            for part in wrapped(printable(line), max(1, width))
+        ]
+
+    return Lines(maker)
+
+
+def equivalent_line(command: str) -> Lines:
+    """Return the line that teaches the command doing the same."""
+
+    def maker(width: int, look: Look) -> Sequence[list[Piece]]:
+        line: list[Piece] = [("same as:  ", "dim"), (command, "info")]
+        return [clipped(line, width, look.glyphs.ellipsis)]
+
+    return Lines(maker, classes="equivalent")
+
+
+class ConfirmDialog(Dialog[bool]):
+    """Asks before a change; `word` must be typed when it is not empty."""
+
+    def __init__(
+        self,
+        title: str,
+        lines: Sequence[str],
+        *,
+        go_label: str,
+        word: str = "",
+        command: str = "",
+        is_danger: bool = False,
+    ) -> None:
+        super().__init__(title, is_danger=is_danger)
+        self._lines = lines
+        self._go_label = go_label
+        self._word = word
+        self._command = command
+
+    def body(self) -> Iterable[Widget]:
+        """Return what will happen, the command that does the same, and the word to type."""
+        for line in self._lines:
+            yield text_block(line)
+        if self._command:
+            yield equivalent_line(self._command)
+        if self._word:
+            yield word_row(self._word)
+
+    def buttons(self) -> Iterable[Button]:
+        """Return Cancel and the other one, which is off until the word is typed."""
+        yield button("Cancel", "cancel")
+        go = button(self._go_label, "go", is_danger=self._is_danger, is_main=True)
+        go.disabled = bool(self._word)
+        yield go
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Switch the button on when the word is right."""
+        self.query_one("#go", Button).disabled = event.value.strip() != self._word
+
+    def on_input_submitted(self) -> None:
+        """Enter after the right word goes on."""
+        if not self.query_one("#go", Button).disabled:
+            self.dismiss(result=True)
+
+    def accept(self, button_id: str) -> None:
+        """Say yes."""
+        self.dismiss(result=True)
+
+
+def word_row(word: str) -> Horizontal:
+    """Return the line that asks for the word."""
+    label = f"Type {printable(word)} to go on: "
+    sign = Lines(lambda _width, _look: [[(label, "bold warning")]], classes="word-label")
+    sign.styles.width = len(label) + 1
+    return Horizontal(sign, Input(compact=True, classes="word-input", id="word"), classes="word-row")

@@ -1,0 +1,142 @@
+"""The filter line above a table: live while typing, errors under it with a sign at the column."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.message import Message
+from textual.suggester import Suggester
+from textual.widgets import Input
+
+from tqconsole.widgets.lines import Lines
+from tqconsole.widgets.look import Look
+from tqconsole.widgets.pieces import Piece, clipped
+
+#: Gives completions of the word before the cursor.
+Suggest = Callable[[str, int], Sequence[str]]
+
+
+class _WordSuggester(Suggester):
+    """Completes the last word of a filter."""
+
+    def __init__(self, suggest: Suggest) -> None:
+        super().__init__(use_cache=False, case_sensitive=True)
+        self._suggest = suggest
+
+    async def get_suggestion(self, value: str) -> str | None:
+        """Return the whole text with its last word completed."""
+        head, _, word = value.rpartition(" ")
+        if not word:
+            return None
+        for candidate in self._suggest(value, len(value)):
+            if candidate.startswith(word) and candidate != word:
+                return f"{head} {candidate}".strip() if head else candidate
+        return None
+
+
+class FilterInput(Input):
+    """The text of the filter."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "leave(True)", "clear", show=False),
+        Binding("down", "leave(False)", "to the list", show=False),
+        Binding("tab", "complete", "complete", show=False),
+    ]
+
+    class Left(Message):
+        """The user goes back to the list; with `is_cleared` without the filter."""
+
+        def __init__(self, *, is_cleared: bool) -> None:
+            super().__init__()
+            self.is_cleared = is_cleared
+
+    def action_leave(self, is_cleared: bool) -> None:  # noqa: FBT001 - from a binding's text
+        """Give the focus back."""
+        if is_cleared:
+            self.value = ""
+        self.post_message(self.Left(is_cleared=is_cleared))
+
+    def action_complete(self) -> None:
+        """Take the suggestion; the focus stays."""
+        self.action_cursor_right()
+
+
+class FilterBar(Vertical):
+    """The bar: `/`, the text, and at the right what the list says about itself."""
+
+    class Changed(Message):
+        """The text changed."""
+
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
+
+    def __init__(self, suggest: Suggest | None = None) -> None:
+        super().__init__(classes="filter-bar")
+        self._input = FilterInput(
+            placeholder="/ filters: state:FAILURE name:img runtime>1s",
+            compact=True,
+            select_on_focus=False,
+            suggester=_WordSuggester(suggest) if suggest else None,
+        )
+        self._note = Lines(classes="filter-note")
+        self._error = Lines(classes="filter-error")
+
+    def compose(self) -> ComposeResult:
+        """Lay text and note in a line, the error under it."""
+        with Horizontal():
+            yield Lines(lambda _w, _l: [[(" filter ", "dim")]], classes="filter-sign")
+            yield self._input
+            yield self._note
+        yield self._error
+
+    @property
+    def text(self) -> str:
+        """The filter as typed."""
+        return self._input.value
+
+    def set_text(self, text: str) -> None:
+        """Put a filter in."""
+        self._input.value = text
+
+    def start(self) -> None:
+        """Begin to type."""
+        self._input.focus()
+        self._input.cursor_position = len(self._input.value)
+
+    @property
+    def is_typing(self) -> bool:
+        """True while the bar has the focus."""
+        return self._input.has_focus
+
+    def show_note(self, line: list[Piece]) -> None:
+        """Show what the list says about itself, at the right end."""
+        self._note.styles.width = max(1, sum(len(text) for text, _ in line))
+        self._note.show_lines([line])
+
+    def show_error(self, message: str, column: int = 0) -> None:
+        """Show what is wrong with the filter under the column where it is; "" when all is well."""
+        self._error.display = bool(message)
+        if not message:
+            return
+
+        def maker(width: int, look: Look) -> list[list[Piece]]:
+            sign = "^" if look.is_ascii else "▴"
+            left = min(8 + column, max(0, width - len(message) - 4))
+            return [clipped([(" " * left + sign + " ", "error"), (message, "error")], width)]
+
+        self._error.show(maker)
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Tell the screen."""
+        event.stop()
+        self.post_message(self.Changed(event.value))
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Enter keeps the filter and goes to the list."""
+        event.stop()
+        self._input.post_message(FilterInput.Left(is_cleared=False))

@@ -1,0 +1,150 @@
+"""The frame of every full screen: title, tabs, content, keys, and how keys find their handlers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.screen import Screen
+from textual.widget import Widget
+
+from tqconsole.core.keymap import BINDINGS_BY_ID
+from tqconsole.core.port import ConsoleSession
+from tqconsole.core.views import Changes, Snapshot
+from tqconsole.widgets.footer import KeyLine
+from tqconsole.widgets.header import NumbersLine, TabLine, TitleLine, numbers
+from tqconsole.widgets.lines import Lines
+from tqconsole.widgets.look import Look
+from tqconsole.widgets.pieces import Piece
+from tqconsole.widgets.requests import BackAsked, Goto, KeyAsked
+
+#: What a handler is: called when its key is pressed.
+Handler = Callable[[], object]
+#: Below this nothing is laid out: a message and the numbers line.
+SMALLEST = (60, 15)
+#: What counts as a change of everything: the first drawing of a screen.
+EVERYTHING = Changes(
+    row_count=1, has_evicted=True, workers=True, queues=True, stats=True, events=True, link=True
+)
+
+
+class ConsoleScreen(Screen[None]):
+    """A screen that draws snapshots. Subclasses give `content`, `draw` and `handlers`."""
+
+    #: Which tab is lit.
+    TAB: ClassVar[str] = ""
+    #: What the title line says after the context's name.
+    CRUMBS: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, session: ConsoleSession) -> None:
+        super().__init__()
+        self.session = session
+        self.snapshot = Snapshot(now_at=0.0)
+        self._small = Lines(classes="too-small")
+        self._handlers: dict[str, Handler] | None = None
+
+    # what a subclass says
+
+    def content(self) -> Iterable[Widget]:
+        """Return the widgets between tabs and keys."""
+        return ()
+
+    def draw(self, snapshot: Snapshot, changes: Changes) -> None:
+        """Draw what changed."""
+
+    def handlers(self) -> dict[str, Handler]:
+        """Return binding id -> what it does here; what is not in it is off."""
+        return {}
+
+    def crumbs(self) -> Sequence[str]:
+        """Return the way to here."""
+        return self.CRUMBS
+
+    def title_note(self) -> list[Piece]:
+        """Return what stands at the right of the title instead of the link; empty: the link."""
+        return []
+
+    def escape(self) -> bool:
+        """Peel off one layer of this screen; False when there is none left."""
+        return False
+
+    # the frame
+
+    def compose(self) -> ComposeResult:
+        """Lay title, tabs, content and keys out."""
+        yield TitleLine(classes="title-line")
+        if self.TAB:
+            yield TabLine(self.TAB)
+        yield from self.content()
+        yield KeyLine()
+        yield self._small
+
+    def show(self, snapshot: Snapshot, changes: Changes) -> None:
+        """Draw a snapshot; called by the app's clock for the screen on top."""
+        self.snapshot = snapshot
+        width, height = self.size
+        if width < SMALLEST[0] or height < SMALLEST[1]:
+            self._show_small(snapshot)
+            return
+        self.set_class(False, "-too-small")
+        self.query_one(TitleLine).show_snapshot(snapshot, self.crumbs(), self.title_note())
+        for line in self.query(NumbersLine):
+            line.show_snapshot(snapshot)
+        self.draw(snapshot, changes)
+
+    def _show_small(self, snapshot: Snapshot) -> None:
+        self.set_class(True, "-too-small")
+
+        def maker(width: int, look: Look) -> list[list[Piece]]:
+            need = f"This window is too small: {SMALLEST[0]}x{SMALLEST[1]} is the least."
+            return [[(need, "warning")], numbers(snapshot.totals, width, look)]
+
+        self._small.show(maker)
+
+    def redraw(self) -> None:
+        """Draw everything anew from the last snapshot."""
+        if self.is_mounted and self.snapshot.now_at:
+            self.show(self.snapshot, EVERYTHING)
+
+    def on_tab_line_picked(self, message: TabLine.Picked) -> None:
+        """Go where a tab was clicked."""
+        self.post_message(Goto(message.screen))
+
+    # keys
+
+    def action_press(self, binding_id: str) -> None:
+        """Do what a key of the keymap means here."""
+        handler = self.all_handlers().get(binding_id)
+        if handler is not None:
+            handler()
+
+    def all_handlers(self) -> dict[str, Handler]:
+        """Return the handlers of this screen over those of every screen."""
+        if self._handlers is not None:
+            return self._handlers
+        everywhere: dict[str, Handler] = {
+            binding_id: self._asker(binding_id)
+            for binding_id, entry in BINDINGS_BY_ID.items()
+            if entry.screen == "global"
+        }
+        everywhere["app.escape"] = self._escape
+        everywhere["app.back"] = lambda: self.post_message(BackAsked())
+        self._handlers = {**everywhere, **self.handlers()}
+        return self._handlers
+
+    def _asker(self, binding_id: str) -> Handler:
+        return lambda: self.post_message(KeyAsked(binding_id))
+
+    def _escape(self) -> None:
+        if not self.escape():
+            self.post_message(KeyAsked("app.escape"))
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Switch keys off that mean nothing here or would change a read-only cluster."""
+        if action != "press":
+            return True
+        binding_id = str(parameters[0])
+        if BINDINGS_BY_ID[binding_id].does_change and self.session.is_read_only:
+            return False
+        return binding_id in self.all_handlers()

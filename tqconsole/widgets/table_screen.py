@@ -1,0 +1,255 @@
+"""A screen around tables: what the keys of every list do.
+
+Marks, movement, sorting, copying, describing and exporting are the same on every list; a screen
+says what a row is called, what can be copied of it and what may be done with it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from tqconsole.core.actions import actions_for
+from tqconsole.widgets.frame import ConsoleScreen, Handler
+from tqconsole.widgets.menu import Choice, Menu
+from tqconsole.widgets.pieces import printable
+from tqconsole.widgets.records import export_text
+from tqconsole.widgets.requests import CopyAsked, ExportAsked, GroupAsked
+from tqconsole.widgets.rows import RowChosen, SortAsked
+from tqconsole.widgets.text_viewer import TextDialog
+from tqconsole.widgets.vtable import VTable
+
+#: Rows that one export takes at most: it runs on the UI's thread.
+EXPORT_LIMIT = 20_000
+
+
+class TableScreen(ConsoleScreen):
+    """A screen whose keys act on its table."""
+
+    #: Target kind of `core.actions` of the rows; "" when nothing can be done with them.
+    target_kind = ""
+
+    @property
+    def table(self) -> VTable[Any]:
+        """The table that has the focus, else the first one."""
+        focused = self.focused
+        return focused if isinstance(focused, VTable) else self.query(VTable).first()
+
+    # what a subclass says
+
+    def open_row(self, row_id: str) -> None:
+        """Open a row."""
+
+    def copies_of(self, row: Any) -> Sequence[tuple[str, str, str]]:
+        """Return what can be copied of a row: (letter, label, text)."""
+        return ()
+
+    def as_record(self, row: Any) -> dict[str, Any]:
+        """Return a row as a JSON-able record, for describing and exporting."""
+        return {}
+
+    def targets(self) -> tuple[str, ...]:
+        """Return what an action would act on: the marked rows, else the one under the cursor."""
+        return self.table.picked_ids
+
+    def sort_by(self, key: str, *, is_descending: bool) -> None:
+        """Order the rows by a column."""
+
+    def chosen_by(self) -> str:
+        """Return how the targets were chosen, for dialogs."""
+        marks = len(self.table.marks)
+        return f"{marks} marked" if marks else ""
+
+    # keys
+
+    def handlers(self) -> dict[str, Handler]:
+        """Return what the keys of every list do."""
+        return {
+            "list.open": self.open,
+            "list.describe": self.describe,
+            "list.up": lambda: self.table.move(-1),
+            "list.down": lambda: self.table.move(1),
+            "list.left": lambda: self.table.sideways(-8),
+            "list.right": lambda: self.table.sideways(8),
+            "list.top": lambda: self.table.move_to(0),
+            "list.bottom": lambda: self.table.move_to(-1),
+            "list.page_up": lambda: self.table.page(-1),
+            "list.page_down": lambda: self.table.page(1),
+            "list.half_up": lambda: self.table.page(-0.5),
+            "list.half_down": lambda: self.table.page(0.5),
+            "list.wide": self._toggle_wide,
+            "list.mark": lambda: self.table.toggle_mark(),
+            "list.mark_range": lambda: self.table.mark_range(),
+            "list.mark_all": lambda: self.table.mark_all(),
+            "list.clear_marks": lambda: self.table.clear_marks(),
+            "list.sort": self._sort_menu,
+            "list.sort_left": lambda: self._shift_sort(-1),
+            "list.sort_right": lambda: self._shift_sort(1),
+            "list.reverse": self._reverse,
+            "list.copy": self._copy_menu,
+            "list.export": self._export_menu,
+            "list.actions": self._actions_menu,
+        }
+
+    def group_handlers(self, prefix: str, groups: Iterable[str]) -> dict[str, Handler]:
+        """Return handlers that open the dialog of a group for the targets."""
+        return {f"{prefix}.{group}": self._group_asker(group) for group in groups}
+
+    def _group_asker(self, group: str) -> Handler:
+        return lambda: self.ask_group(group)
+
+    def ask_group(self, group: str, action_id: str = "") -> None:
+        """Ask for the dialog of a group of actions."""
+        targets = self.targets()
+        if not targets and self.target_kind not in ("worker", "cluster"):
+            self.notify("Nothing is under the cursor.", markup=False, timeout=3)
+            return
+        self.post_message(
+            GroupAsked(
+                self.target_kind,
+                group,
+                targets,
+                action_id=action_id,
+                chosen_by=self.chosen_by(),
+            )
+        )
+
+    def escape(self) -> bool:
+        """Peel off the marks."""
+        if self.table.marks:
+            self.table.clear_marks()
+            return True
+        return False
+
+    def open(self) -> None:
+        """Open the row under the cursor."""
+        if self.table.cursor_id is not None:
+            self.open_row(self.table.cursor_id)
+
+    def on_row_chosen(self, message: RowChosen) -> None:
+        """Open the row clicked twice."""
+        self.open_row(message.row_id)
+
+    def describe(self) -> None:
+        """Show the row as JSON."""
+        row = self.table.cursor_row
+        if row is not None:
+            text = json.dumps(self.as_record(row), indent=2, ensure_ascii=False, default=str)
+            self.app.push_screen(TextDialog("As JSON", text))
+
+    def _toggle_wide(self) -> None:
+        table = self.table
+        table.is_wide = not table.is_wide
+        table.scroll_to(x=0, animate=False)
+        table.on_resize()
+
+    # order
+
+    def on_sort_asked(self, message: SortAsked) -> None:
+        """Order by the title that was clicked; a second click turns it round."""
+        self._sort(message.key)
+
+    def _sort(self, key: str) -> None:
+        table = self.table
+        is_descending = not table.is_descending if key == table.sort_key else False
+        self.sort_by(key, is_descending=is_descending)
+
+    def _sort_menu(self) -> None:
+        columns = [column for column in self.table.columns if column.is_sortable]
+        letters = _letters([column.title or column.key for column in columns])
+        choices = [
+            Choice(column.key, (column.title or column.key).lower(), letter)
+            for column, letter in zip(columns, letters, strict=True)
+        ]
+        self.app.push_screen(Menu("Sort by", choices), self._picked_sort)
+
+    def _picked_sort(self, key: str | None) -> None:
+        if key:
+            self._sort(key)
+
+    def _shift_sort(self, step: int) -> None:
+        keys = [column.key for column in self.table.columns if column.is_sortable]
+        if not keys:
+            return
+        current = keys.index(self.table.sort_key) if self.table.sort_key in keys else 0
+        self.sort_by(keys[(current + step) % len(keys)], is_descending=self.table.is_descending)
+
+    def _reverse(self) -> None:
+        if self.table.sort_key:
+            self.sort_by(self.table.sort_key, is_descending=not self.table.is_descending)
+
+    # menus
+
+    def _copy_menu(self) -> None:
+        row = self.table.cursor_row
+        if row is None:
+            return
+        copies = [*self.copies_of(row), ("j", "row as JSON", self._as_json(row))]
+        self.open_copy_menu(copies)
+
+    def open_copy_menu(self, copies: Sequence[tuple[str, str, str]]) -> None:
+        """Let one of (letter, label, text) be picked and copied."""
+        choices = [
+            Choice(letter, label, letter, printable(text[:60]) if text else "nothing there", not text)
+            for letter, label, text in copies
+        ]
+        texts = {letter: (text, label) for letter, label, text in copies}
+
+        def picked(letter: str | None) -> None:
+            if letter:
+                text, label = texts[letter]
+                self.post_message(CopyAsked(text, label))
+
+        self.app.push_screen(Menu("Copy", choices), picked)
+
+    def _as_json(self, row: Any) -> str:
+        return json.dumps(self.as_record(row), ensure_ascii=False, default=str)
+
+    def _export_menu(self) -> None:
+        rows = f"{min(len(self.table), EXPORT_LIMIT):,} rows"
+        choices = [
+            Choice("ndjson", "NDJSON", "n", rows),
+            Choice("json", "JSON", "j", rows),
+            Choice("csv", "CSV", "c", rows),
+            Choice("svg", "picture of the screen", "s", "SVG"),
+        ]
+        self.app.push_screen(Menu("Export what is shown", choices), self._picked_export)
+
+    def _picked_export(self, kind: str | None) -> None:
+        if kind == "svg":
+            self.post_message(ExportAsked("screen", "svg", ""))
+        elif kind:
+            records = [self.as_record(row) for row in self.table.first_rows(EXPORT_LIMIT)]
+            self.post_message(ExportAsked(self.TAB or "rows", kind, export_text(records, kind)))
+
+    def _actions_menu(self) -> None:
+        read_only = self.session.is_read_only
+        choices = [
+            Choice(
+                action.action_id,
+                action.label,
+                action.key,
+                "off: read-only" if read_only and action.does_change else action.help,
+                read_only and action.does_change,
+            )
+            for action in actions_for(self.target_kind)
+        ]
+        if choices:
+            self.app.push_screen(Menu("Actions", choices), self._picked_action)
+
+    def _picked_action(self, action_id: str | None) -> None:
+        for action in actions_for(self.target_kind):
+            if action.action_id == action_id:
+                self.ask_group(action.group, action.action_id)
+
+
+def _letters(titles: Sequence[str]) -> list[str]:
+    """Return one letter for each title: its first one that is still free."""
+    taken: set[str] = set()
+    letters = []
+    for title in titles:
+        free = next((c for c in title.lower() if c.isalnum() and c not in taken), "")
+        taken.add(free)
+        letters.append(free)
+    return letters

@@ -1,0 +1,417 @@
+"""A table for very many rows that change all the time.
+
+Only the visible lines cost anything: a line is painted when it is asked for, from the row itself,
+and kept while the row's revision stays. Cursor and marks are held by id, never by index, so a
+list that moves does not move them. It knows no cluster: columns say what a row shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import islice
+from typing import Generic, TypeVar
+
+from rich.style import Style
+from textual import events
+from textual.geometry import Region, Size
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from tqconsole.widgets.columns import GAP, Cell, Column, Placed, place
+from tqconsole.widgets.figures import count
+from tqconsole.widgets.look import Look, look_of
+from tqconsole.widgets.pieces import Piece, aligned, strip_of
+from tqconsole.widgets.rows import RowChosen, RowMoved, SortAsked, Source
+
+RowT = TypeVar("RowT")
+
+#: Cells left of the first column: cursor sign, mark sign, a blank.
+GUTTER = 2
+
+
+class VTable(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=False):
+    """The virtual table. It binds no keys: a screen maps the keys of `core.keymap` to it."""
+
+    def __init__(
+        self,
+        columns: Sequence[Column[RowT]],
+        *,
+        id_of: Callable[[RowT], str],
+        revision_of: Callable[[RowT], object] | None = None,
+        has_header: bool = True,
+        is_following: bool = False,
+        id: str | None = None,  # noqa: A002 - Textual's own name
+    ) -> None:
+        super().__init__(id=id)
+        self.columns = list(columns)
+        self._id_of = id_of
+        self._revision_of = revision_of or hash
+        self._header_lines = 1 if has_header else 0
+        self._source: Source[RowT] | None = None
+        self._now_at = 0.0
+        self._placed: list[Placed[RowT]] = []
+        self._strips: dict[tuple[object, ...], Strip] = {}
+        self._painted: dict[int, tuple[object, ...]] = {}
+        self._cursor_index = 0
+        self._anchor_id: str | None = None
+        self.cursor_id: str | None = None
+        self.marks: set[str] = set()
+        self._mark_start = 0
+        self.is_following = is_following
+        self.is_wide = False
+        self.sort_key = ""
+        self.is_descending = False
+        #: What an empty table says, line by line.
+        self.empty_lines: list[list[Piece]] = []
+        #: Rows above the first visible one that came since the view stands still.
+        self.newer_count = 0
+
+    # what it shows
+
+    def show(self, source: Source[RowT], now_at: float) -> None:
+        """Draw `source` as it is now; repaints only the visible lines that changed."""
+        self._source = source
+        self._now_at = now_at
+        self._keep_place()
+        width = self._total_width()
+        size = Size(width, len(source) + self._header_lines)
+        if size != self.virtual_size:
+            self.virtual_size = size
+        self._refresh_changed()
+
+    def _keep_place(self) -> None:
+        """Hold the cursor on its row and the view on its rows while the list moves."""
+        source = self._source
+        if source is None or not len(source):
+            self._move_cursor(0)
+            self.newer_count = 0
+            return
+        if self.is_following:
+            self.newer_count = 0
+            self._move_cursor(0)
+            self.scroll_y = self.scroll_target_y = 0
+            return
+        index = source.index_of(self.cursor_id) if self.cursor_id is not None else None
+        if index is None:
+            index = min(self._cursor_index, len(source) - 1)
+        self._hold_view(source)
+        self._move_cursor(index)
+
+    def _hold_view(self, source: Source[RowT]) -> None:
+        top = self._top()
+        if self._anchor_id is not None and top > 0:
+            index = source.index_of(self._anchor_id)
+            if index is not None and index != top:
+                self.newer_count += max(0, index - top)
+                self.virtual_size = Size(self._total_width(), len(source) + self._header_lines)
+                self.scroll_y = self.scroll_target_y = index
+                top = index
+        self.newer_count = 0 if top == 0 else min(self.newer_count, top)
+
+    def _move_cursor(self, index: int) -> None:
+        source = self._source
+        has_row = source is not None and 0 <= index < len(source)
+        row_id = self._id_of(source.row(index)) if has_row and source is not None else None
+        self._cursor_index = max(0, index)
+        self._note_anchor()
+        if row_id != self.cursor_id:
+            self.cursor_id = row_id
+            self.post_message(RowMoved(self, row_id))
+
+    def _note_anchor(self) -> None:
+        source = self._source
+        top = self._top()
+        if source is not None and top < len(source):
+            self._anchor_id = self._id_of(source.row(top))
+
+    def _top(self) -> int:
+        return int(self.scroll_offset.y)
+
+    @property
+    def page_lines(self) -> int:
+        """How many rows are visible at once."""
+        return max(1, self.size.height - self._header_lines)
+
+    @property
+    def cursor_row(self) -> RowT | None:
+        """The row under the cursor, as it is now."""
+        source = self._source
+        if source is None or not 0 <= self._cursor_index < len(source):
+            return None
+        return source.row(self._cursor_index)
+
+    @property
+    def picked_ids(self) -> tuple[str, ...]:
+        """The marked rows, else the one under the cursor."""
+        if self.marks:
+            return tuple(sorted(self.marks))
+        return (self.cursor_id,) if self.cursor_id is not None else ()
+
+    def first_rows(self, limit: int) -> list[RowT]:
+        """Return the first rows, for an export."""
+        return list(islice(self._source, limit)) if self._source is not None else []
+
+    def __len__(self) -> int:
+        return len(self._source) if self._source is not None else 0
+
+    def __bool__(self) -> bool:
+        return True
+
+    # marks
+
+    def toggle_mark(self) -> None:
+        """Mark the row under the cursor, or take its mark off, and go on to the next."""
+        if self.cursor_id is None:
+            return
+        self.marks ^= {self.cursor_id}
+        self._mark_start = self._cursor_index
+        self.move(1)
+        self.repaint()
+
+    def mark_range(self) -> None:
+        """Mark every row from the one marked last to the cursor."""
+        if self._source is None or not len(self._source):
+            return
+        start, end = sorted((min(self._mark_start, len(self) - 1), self._cursor_index))
+        self.marks |= {self._id_of(self._source.row(index)) for index in range(start, end + 1)}
+        self.repaint()
+
+    def mark_all(self) -> None:
+        """Mark every row that is in the list now."""
+        if self._source is not None:
+            self.marks = {self._id_of(row) for row in self._source}
+        self.repaint()
+
+    def clear_marks(self) -> None:
+        """Take all marks off."""
+        self.marks = set()
+        self.repaint()
+
+    # painting
+
+    def _total_width(self) -> int:
+        if not self.is_wide:
+            return max(1, self.size.width)
+        placed = place(self.columns, 0, is_wide=True)
+        return GUTTER + sum(item.width + GAP for item in placed)
+
+    def _layout_columns(self) -> list[Placed[RowT]]:
+        room = max(1, self.size.width - GUTTER - 1)
+        self._placed = place(self.columns, room, is_wide=self.is_wide)
+        return self._placed
+
+    def _key(self, row: RowT, index: int) -> tuple[object, ...]:
+        row_id = self._id_of(row)
+        return (
+            row_id,
+            self._revision_of(row),
+            index == self._cursor_index,
+            row_id in self.marks,
+            int(self._now_at),
+            self.has_focus,
+        )
+
+    def _refresh_changed(self) -> None:
+        source = self._source
+        if source is None:
+            return
+        top = self._top()
+        painted: dict[int, tuple[object, ...]] = {}
+        for y in range(self.page_lines):
+            index = top + y
+            if index < len(source):
+                painted[y] = self._key(source.row(index), index)
+            else:
+                painted[y] = ("", len(source) == 0)
+        painted[-1] = (self.newer_count, self.sort_key, self.is_descending, bool(self.marks))
+        changed = [y for y, key in painted.items() if self._painted.get(y) != key]
+        self._painted = painted
+        if len(changed) > self.page_lines // 2:
+            self.refresh()
+            return
+        width = self.size.width
+        for y in changed:
+            self.refresh(Region(0, max(0, y + self._header_lines), width, 1))
+        if -1 in changed:
+            self.refresh(Region(0, self._header_lines, width, 1))
+
+    def render_line(self, y: int) -> Strip:
+        """Return one visible line: titles, a row, or what stands where there are no rows."""
+        look = look_of(self)
+        base = self.rich_style
+        if not self._placed:
+            self._layout_columns()
+        if y < self._header_lines:
+            return self._scrolled(self._header(look, base), base)
+        index = self._top() + y - self._header_lines
+        source = self._source
+        if source is None or index >= len(source):
+            return self._blank_line(y, look, base)
+        strip = self._scrolled(self._row_strip(source.row(index), index, look, base), base)
+        if y == self._header_lines and self.newer_count and not self.is_following:
+            return self._with_chip(strip, look)
+        return strip
+
+    def _row_strip(self, row: RowT, index: int, look: Look, base: Style) -> Strip:
+        key = (*self._key(row, index), self.size.width, self.is_wide, id(look))
+        strip = self._strips.get(key)
+        if strip is not None:
+            return strip
+        is_cursor = index == self._cursor_index and (self.has_focus or self.has_class("-steady"))
+        is_marked = self._id_of(row) in self.marks
+        sign = look.glyphs.cursor if is_cursor else look.glyphs.mark if is_marked else " "
+        line: list[Piece] = [(sign.ljust(GUTTER), "accent")]
+        for place_index, placed in enumerate(self._placed):
+            pieces = _pieces(placed.column.cell(row, look, self._now_at, placed.width))
+            if place_index:
+                line.append((" " * GAP, ""))
+            line += aligned(
+                pieces,
+                placed.width,
+                is_right=placed.column.is_right,
+                ellipsis=look.glyphs.ellipsis,
+            )
+        ground = look.style("cursor" if is_cursor else "picked" if is_marked else "")
+        strip = strip_of(line, look, base + ground, self._strip_width())
+        if len(self._strips) > 8 * self.page_lines:
+            self._strips.clear()
+        self._strips[key] = strip
+        return strip
+
+    def _strip_width(self) -> int:
+        return max(self.size.width, self._total_width())
+
+    def _header(self, look: Look, base: Style) -> Strip:
+        line: list[Piece] = [(" " * GUTTER, "")]
+        for index, placed in enumerate(self._placed):
+            title = placed.column.title
+            style = "dim bold"
+            if placed.column.key == self.sort_key:
+                arrow = look.glyphs.down if self.is_descending else look.glyphs.up
+                title, style = f"{title} {arrow}", "bold"
+            if index:
+                line.append((" " * GAP, ""))
+            line += aligned([(title, style)], placed.width, is_right=placed.column.is_right)
+        return strip_of(line, look, base, self._strip_width())
+
+    def _scrolled(self, strip: Strip, base: Style) -> Strip:
+        left = int(self.scroll_offset.x) if self.is_wide else 0
+        return strip.crop_extend(left, left + self.size.width, base)
+
+    def _with_chip(self, strip: Strip, look: Look) -> Strip:
+        text = f" {look.glyphs.up} {count(self.newer_count)} newer "
+        chip = strip_of([(text, "chip")], look, self.rich_style, len(text))
+        width = self.size.width - chip.cell_length - 1
+        return Strip.join([strip.crop(0, width), chip, strip.crop(self.size.width - 1)])
+
+    def _blank_line(self, y: int, look: Look, base: Style) -> Strip:
+        position = y - self._header_lines - (1 if self.page_lines > 6 else 0)
+        is_empty = self._source is None or not len(self._source)
+        if is_empty and 0 <= position < len(self.empty_lines):
+            line: list[Piece] = [(" " * GUTTER, ""), *self.empty_lines[position]]
+            return strip_of(line, look, base, self.size.width)
+        return Strip.blank(self.size.width, base)
+
+    def repaint(self) -> None:
+        """Forget what was painted and draw everything anew."""
+        self._strips.clear()
+        self._painted.clear()
+        self._layout_columns()
+        self.refresh()
+
+    def notify_style_update(self) -> None:
+        """Colours changed: nothing painted before is right."""
+        super().notify_style_update()
+        self._strips.clear()
+
+    # moving
+
+    def on_resize(self) -> None:
+        """Fit the columns to the new width."""
+        self.virtual_size = Size(
+            self._total_width(), (len(self._source) if self._source else 0) + self._header_lines
+        )
+        self.repaint()
+
+    def on_focus(self) -> None:
+        """Show the cursor."""
+        self.repaint()
+
+    def on_blur(self) -> None:
+        """Hide the cursor."""
+        self.repaint()
+
+    def move(self, step: int) -> None:
+        """Move the cursor by rows."""
+        self.go_to(self._cursor_index + step)
+
+    def page(self, pages: float) -> None:
+        """Move the cursor by pages."""
+        self.go_to(self._cursor_index + int(self.page_lines * pages))
+
+    def move_to(self, index: int) -> None:
+        """Move the cursor to a row; -1 is the last."""
+        last = (len(self._source) if self._source else 0) - 1
+        self.go_to(last if index < 0 else index)
+
+    def sideways(self, cells: int) -> None:
+        """Scroll a wide table."""
+        if self.is_wide:
+            self.scroll_to(x=max(0, self.scroll_x + cells), animate=False)
+
+    def go_to(self, index: int) -> None:
+        """Put the cursor on a row, bring it into view, stop following."""
+        if self._source is None or not len(self._source):
+            return
+        index = max(0, min(len(self._source) - 1, index))
+        self.is_following = False
+        top = self._top()
+        if index < top:
+            self.scroll_y = self.scroll_target_y = index
+        elif index >= top + self.page_lines:
+            self.scroll_y = self.scroll_target_y = index - self.page_lines + 1
+        if self._top() == 0:
+            self.newer_count = 0
+        self._move_cursor(index)
+        self._refresh_changed()
+
+    def go_to_id(self, row_id: str) -> bool:
+        """Put the cursor on the row with this id; False when it is not here."""
+        index = self._source.index_of(row_id) if self._source is not None else None
+        if index is None:
+            return False
+        self.go_to(index)
+        return True
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        """Remember which row is at the top: the view stays there."""
+        super().watch_scroll_y(old_value, new_value)
+        self._note_anchor()
+
+    def on_click(self, event: events.Click) -> None:
+        """Pick the row clicked; twice opens it; a title asks to sort."""
+        if event.y < self._header_lines:
+            key = self._column_at(event.x)
+            if key:
+                self.post_message(SortAsked(self, key))
+            return
+        index = self._top() + event.y - self._header_lines
+        if self._source is None or index >= len(self._source):
+            return
+        self.go_to(index)
+        if event.chain >= 2 and self.cursor_id is not None:
+            self.post_message(RowChosen(self, self.cursor_id))
+
+    def _column_at(self, x: int) -> str:
+        left = GUTTER - int(self.scroll_offset.x)
+        for placed in self._placed:
+            if left <= x < left + placed.width + GAP:
+                return placed.column.key if placed.column.is_sortable else ""
+            left += placed.width + GAP
+        return ""
+
+
+def _pieces(cell: Cell) -> list[Piece]:
+    if isinstance(cell, str):
+        return [(cell, "")]
+    return [cell] if isinstance(cell, tuple) else cell

@@ -72,6 +72,7 @@ def merge(row: TaskRow, event: Event, at: float) -> bool:
     worker = "" if state == states.PENDING else sys.intern(clean_name(event.get("hostname")))
     row.revision += 1
     row.source = "events"
+    row.search = ""
     note = _NOTES.get(event_type)
     if note is not None:
         note(row, event, at)

@@ -21,8 +21,8 @@ class TaskRow:
     __slots__ = (
         "args", "ended_at", "eta", "exception", "expires", "failed_at", "is_lost", "kwargs", "name",
         "parent_id", "progress_done", "progress_total", "queue", "received_at", "result", "retries",
-        "revision", "root_id", "runtime_s", "sent_at", "sequence", "source", "started_at", "state",
-        "task_id", "traceback", "updated_at", "worker",
+        "revision", "root_id", "runtime_s", "search", "sent_at", "sequence", "source", "started_at",
+        "state", "task_id", "traceback", "updated_at", "worker",
     )  # fmt: skip
 
     def __init__(self, task_id: str, sequence: int) -> None:
@@ -58,6 +58,8 @@ class TaskRow:
         self.progress_total: float | None = None
         #: Its worker is gone and nobody told how it ended.
         self.is_lost = False
+        #: What bare words of a filter look through; "" until one asked.
+        self.search = ""
         self.revision = 0
 
     @property

@@ -1,0 +1,127 @@
+"""The life of a prefork child: take jobs from its socket, run them, tell the outcomes.
+
+It runs in its own process, forked from the template, in the main thread, and ends only by
+`os._exit` in `template.py`. It shares nothing with its siblings: when it dies in the middle of
+whatever, nobody else waits for it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import resource
+import socket
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tqconsole.engine.pools import frame
+from tqconsole.engine.pools.alarm import SoftAlarm
+from tqconsole.engine.pools.base import PoolOptions, Runner
+
+logger = logging.getLogger(__name__)
+
+#: Exit code of a child whose runner raised (sysexits.h: EX_SOFTWARE).
+EXIT_SOFTWARE = 70
+
+
+@dataclass(frozen=True, slots=True)
+class ChildPlan:
+    """What every child of a pool is to do."""
+
+    runner: Runner
+    options: PoolOptions
+
+
+class Child:
+    """The loop of one child."""
+
+    def __init__(self, plan: ChildPlan, sock: socket.socket, claims: int) -> None:
+        self._plan = plan
+        self._sock = sock
+        self._claims = claims
+        self._held_claim = b""
+        self._unread = bytearray()
+        self._run_count = 0
+        self._alarm = SoftAlarm()
+        self._is_too_big = _memory_check(plan.options.max_memory_per_child_kib)
+
+    def live(self) -> int:
+        """Run jobs until told to stop or used up; return the exit code."""
+        self._alarm.install()
+        options = self._plan.options
+        if options.on_child_start is not None:
+            options.on_child_start()
+        self._sock.sendall(frame.encode_note(frame.IS_READY, os.getpid()))
+        exit_code = self._work()
+        if options.on_child_stop is not None:
+            options.on_child_stop()
+        return exit_code
+
+    def _work(self) -> int:
+        while True:
+            generation, body = self._read_frame()
+            if not generation:
+                return 0
+            for index, job in enumerate(frame.decode_batch(body)):
+                if index and not self._has_claimed(generation):
+                    break
+                try:
+                    if self._run(job):
+                        return 0
+                except BrokenPipeError:
+                    return 0
+                except BaseException:  # a runner must not raise: the parent sees a death
+                    logger.critical("The runner raised at job %s", job.job_id, exc_info=True)
+                    return EXIT_SOFTWARE
+
+    def _has_claimed(self, generation: int) -> bool:
+        """Claim the next job of the batch; False when the parent has withdrawn the rest."""
+        claim = self._held_claim or frame.take_claims(self._claims, 1)
+        if claim and claim[0] == generation:
+            self._held_claim = b""
+            return True
+        self._held_claim = claim
+        return False
+
+    def _run(self, job: frame.SentJob) -> bool:
+        """Run one job and tell its outcome; True when this child is used up."""
+        self._alarm.limit_s = job.soft_limit_s
+        outcome = self._plan.runner(job.payload)
+        self._run_count += 1
+        is_last = self._run_count == self._plan.options.max_jobs_per_child or self._is_too_big()
+        flags = frame.IS_LAST if is_last else 0
+        self._sock.sendall(frame.encode_note(flags, job.job_id, outcome))
+        return is_last
+
+    def _read_frame(self) -> tuple[int, bytes]:
+        """Return generation and body of the next frame; (0, b"") for "stop" or a parent gone."""
+        try:
+            generation, size = frame.BATCH_HEAD.unpack(self._read(frame.BATCH_HEAD.size))
+            return generation, self._read(size)
+        except (EOFError, ConnectionResetError):
+            return 0, b""
+
+    def _read(self, count: int) -> bytes:
+        unread = self._unread
+        while len(unread) < count:
+            received = self._sock.recv(frame.READ_BYTES)
+            if not received:
+                raise EOFError
+            unread += received
+        taken = bytes(unread[:count])
+        del unread[:count]
+        return taken
+
+
+def _memory_check(limit_kib: int | None) -> Callable[[], bool]:
+    """Return a function that says whether this process has outgrown `limit_kib`."""
+    if limit_kib is None:
+        return lambda: False
+    limit_bytes = limit_kib * 1024
+    if sys.platform != "linux":
+        unit = 1 if sys.platform == "darwin" else 1024
+        return lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit > limit_bytes
+    page_bytes = resource.getpagesize()
+    statm = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
+    return lambda: int(os.pread(statm, 128, 0).split()[1]) * page_bytes > limit_bytes

@@ -1,0 +1,81 @@
+"""The words between a prefork pool, its template and its children.
+
+Every frame is a fixed head and bytes. Parent to child: a batch of jobs, or "stop". Child to parent:
+"ready", or the end of a job. Parent to template (with two descriptors): "fork". Template to
+parent: "forked", "fork failed", "exited".
+
+Which jobs of a batch may still be run is not said in frames, because a child that runs a slow task
+reads none. It is said by *claims*: for each job behind the first, the parent puts one byte (the
+batch's generation) into a pipe of that child. The child takes one before it begins a job; the
+parent takes some to withdraw as many jobs from the batch's end. The kernel gives each byte to
+exactly one of the two: a job is run or withdrawn, never both. A child that takes a byte of the
+next generation keeps it: its old batch has been withdrawn, and one job of the next is claimed.
+"""
+
+from __future__ import annotations
+
+import marshal
+import os
+from collections.abc import Sequence
+from struct import Struct
+from typing import NamedTuple
+
+from tqconsole.engine.pools.base import Job
+
+#: generation (0: stop), byte count of the jobs.
+BATCH_HEAD = Struct("<BI")
+#: flags, job id (of "ready": the pid), byte count of the outcome.
+NOTE_HEAD = Struct("<BqI")
+#: number of the child.
+ORDER = Struct("<I")
+#: what, number of the child (of the order), pid, wait status or errno.
+NOTICE = Struct("<BIiI")
+
+#: Flags of a note.
+IS_READY = 1
+IS_LAST = 2
+
+#: What a notice tells.
+FORKED = 1
+FORK_FAILED = 2
+EXITED = 3
+
+#: Generations go 1..255 and round again; only two of them are ever alive at once.
+LAST_GENERATION = 255
+
+#: How much is read from a socket at once, bytes; below the size from which malloc maps pages.
+READ_BYTES = 1 << 16
+
+
+class SentJob(NamedTuple):
+    """A job as the child sees it."""
+
+    job_id: int
+    soft_limit_s: float | None
+    payload: bytes
+
+
+def encode_batch(generation: int, jobs: Sequence[Job]) -> bytes:
+    """Return the frame of a batch; no jobs: "stop"."""
+    if not jobs:
+        return BATCH_HEAD.pack(0, 0)
+    body = marshal.dumps([(job.job_id, job.soft_limit_s, job.payload) for job in jobs])
+    return BATCH_HEAD.pack(generation, len(body)) + body
+
+
+def decode_batch(body: bytes) -> list[SentJob]:
+    """Return the jobs of a batch's frame."""
+    return [SentJob(*job) for job in marshal.loads(body)]  # noqa: S302 - our own parent's socket
+
+
+def encode_note(flags: int, job_id: int = 0, outcome: bytes = b"") -> bytes:
+    """Return the frame of a child's note."""
+    return NOTE_HEAD.pack(flags, job_id, len(outcome)) + outcome
+
+
+def take_claims(descriptor: int, count: int) -> bytes:
+    """Take up to `count` claims; never blocks, b"" when there is none."""
+    try:
+        return os.read(descriptor, count) if count > 0 else b""
+    except BlockingIOError:
+        return b""

@@ -1,0 +1,173 @@
+"""A prefork pool's end of one child: what it was given, and what it said.
+
+Only the worker's thread uses it. It never blocks: what the socket does not take at once is kept
+and sent when the child reads on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+from collections import deque
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from tqconsole.engine.pools import frame
+from tqconsole.engine.pools.base import Job
+
+
+class Note(NamedTuple):
+    """What a child said: it is ready (`job_id` is its pid), or a job ended. `is_last`: it takes
+    no more.
+    """
+
+    is_ready: bool
+    is_last: bool
+    job_id: int
+    outcome: bytes
+
+
+class Slot:
+    """One child, from its order to its end.
+
+    `jobs` are those sent and not ended; the first of them runs, at most until `limit_mono`.
+    `deadline_mono` is until when the child must be ready, or gone, or its end explained.
+    """
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.pid = 0
+        self.is_ready = False
+        self.is_leaving = False
+        self.is_retiring = False
+        self.is_gone = False
+        self.is_killed = False
+        self.status: int | None = None
+        self.jobs: deque[Job] = deque()
+        self.limit_mono: float | None = None
+        self.deadline_mono: float | None = None
+        self.timed_out_id: int | None = None
+        self.terminated_id: int | None = None
+        self.batch_count = 0
+        self._has_left_unread = False
+        self._generation = 0
+        self._unread = b""
+        self._unsent = bytearray()
+        self._sock, self._childs_sock = socket.socketpair()
+        self._sock.settimeout(0)
+        self._claims, self._claims_writer = os.pipe()
+        # One open file for both processes: neither end ever waits for a claim.
+        os.set_blocking(self._claims, False)
+
+    def fileno(self) -> int:
+        """Return the socket's descriptor."""
+        return self._sock.fileno()
+
+    @property
+    def is_free(self) -> bool:
+        """True when jobs may be sent."""
+        return self.is_ready and not (
+            self.jobs or self.is_leaving or self.is_retiring or self.is_gone
+        )
+
+    @property
+    def has_unsent(self) -> bool:
+        """True while the socket should be watched for room."""
+        return bool(self._unsent)
+
+    def order(self, control: socket.socket) -> None:
+        """Ask the template for the child. Raises: OSError when the template is gone."""
+        head = frame.ORDER.pack(self.number)
+        try:
+            socket.send_fds(control, [head], [self._childs_sock.fileno(), self._claims])
+        finally:
+            self._childs_sock.close()
+
+    def send(self, jobs: Sequence[Job]) -> None:
+        """Hand over a batch."""
+        self._generation = self._generation % frame.LAST_GENERATION + 1
+        self.batch_count += 1
+        self.jobs.extend(jobs)
+        if len(jobs) > 1:
+            os.write(self._claims_writer, bytes([self._generation]) * (len(jobs) - 1))
+        self._write(frame.encode_batch(self._generation, jobs))
+
+    def dismiss(self) -> None:
+        """Tell the child to end when it has run what it has."""
+        self.is_leaving = True
+        self._write(frame.encode_batch(0, ()))
+
+    def _write(self, data: bytes) -> None:
+        if self._unsent:
+            self._unsent += data
+            return
+        with contextlib.suppress(BlockingIOError, BrokenPipeError, ConnectionResetError):
+            data = data[self._sock.send(data) :]
+        self._unsent += data
+
+    def flush(self) -> None:
+        """Send on what the socket did not take before."""
+        with contextlib.suppress(BlockingIOError, BrokenPipeError, ConnectionResetError):
+            del self._unsent[: self._sock.send(self._unsent)]
+
+    def receive(self) -> list[Note]:
+        """Return what the child said; at the end of its life `is_gone` becomes true."""
+        chunks = [self._unread]
+        size = frame.READ_BYTES
+        while size == frame.READ_BYTES and not self.is_gone:
+            try:
+                chunk = self._sock.recv(frame.READ_BYTES)
+            except BlockingIOError:
+                break
+            except ConnectionResetError:
+                # It died with a batch of ours in its hands that it had not read.
+                self._has_left_unread = self.is_gone = True
+                break
+            self.is_gone = not chunk
+            chunks.append(chunk)
+            size = len(chunk)
+        return self._parse(b"".join(chunks))
+
+    def _parse(self, data: bytes) -> list[Note]:
+        notes = []
+        start, head_size = 0, frame.NOTE_HEAD.size
+        while start + head_size <= len(data):
+            flags, job_id, size = frame.NOTE_HEAD.unpack_from(data, start)
+            end = start + head_size + size
+            if end > len(data):
+                break
+            is_ready, is_last = bool(flags & frame.IS_READY), bool(flags & frame.IS_LAST)
+            notes.append(Note(is_ready, is_last, job_id, data[start + head_size : end]))
+            start = end
+        self._unread = data[start:]
+        return notes
+
+    def take_back(self) -> list[Job]:
+        """Withdraw what has not begun behind the first job; the child will not run it."""
+        claims = frame.take_claims(self._claims, len(self.jobs) - 1)
+        return [self.jobs.pop() for _ in claims][::-1]
+
+    def has_begun(self) -> bool:
+        """True if the dead child had begun its first job. Takes the claims: ask once."""
+        if self._has_left_unread or self._unsent:
+            return False
+        return len(frame.take_claims(self._claims, len(self.jobs))) < len(self.jobs)
+
+    def kill(self, signal_number: int = signal.SIGKILL) -> bool:
+        """Send a signal; False when there is no process any more."""
+        if not self.pid or self.status is not None:
+            return False
+        try:
+            os.kill(self.pid, signal_number)
+        except ProcessLookupError:
+            return False
+        return True
+
+    def close(self) -> None:
+        """Give up all descriptors."""
+        self._sock.close()
+        self._childs_sock.close()
+        os.close(self._claims)
+        os.close(self._claims_writer)

@@ -1,0 +1,89 @@
+"""Results in the embedded store: the port on top of `engine/embedded`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from tqconsole.engine.backends.base import Backend, Watch
+from tqconsole.engine.clock import SYSTEM_CLOCK, Clock
+from tqconsole.engine.embedded import results
+from tqconsole.engine.embedded.location import locate
+from tqconsole.engine.embedded.store import open_store
+from tqconsole.engine.embedded.watch import ReplyBells, ResultWatch
+from tqconsole.engine.protocol.transfer import ResultWrite
+
+
+class SqliteWatch(Watch):
+    """A wait for records of the embedded store."""
+
+    def __init__(self, watch: ResultWatch) -> None:
+        self._watch = watch
+
+    def wait(self, timeout_s: float) -> None:
+        """See `Watch.wait`."""
+        self._watch.wait(timeout_s)
+
+    def close(self) -> None:
+        """See `Watch.close`."""
+        self._watch.close()
+
+
+class SqliteBackend(Backend):
+    """Results in one file of this machine. `url` as in `embedded/location.py`."""
+
+    def __init__(
+        self, url: str, options: Mapping[str, Any] | None = None, *, clock: Clock = SYSTEM_CLOCK
+    ) -> None:
+        self._location = locate(url, options)
+        self._store = open_store(self._location, clock)
+        self._bells = ReplyBells(self._store)
+
+    @property
+    def url(self) -> str:
+        """See `Backend.url`; there is no password in it."""
+        return self._location.url
+
+    def rides_on(self, place: str) -> bool:
+        """See `Backend.rides_on`: the same file."""
+        return place == self._location.place
+
+    def store(self, writes: Sequence[ResultWrite]) -> None:
+        """See `Backend.store`: on the disk when this returns."""
+        if writes:
+            bells = str(self._store.bells())
+            self._store.main.write(lambda it: results.write(it, writes, bells), is_durable=True)
+
+    def fetch(self, task_ids: Sequence[str]) -> dict[str, bytes]:
+        """See `Backend.fetch`."""
+        now_at = self._store.clock.now()
+        return self._store.main.read(lambda it: results.fetched(it, task_ids, now_at))
+
+    def forget(self, task_ids: Sequence[str]) -> None:
+        """See `Backend.forget`."""
+        if task_ids:
+            self._store.main.write(lambda it: results.forget(it, task_ids))
+
+    def watch(self, task_ids: Sequence[str], reply_to: str) -> SqliteWatch:
+        """See `Backend.watch`."""
+        return SqliteWatch(ResultWatch(self._store, self._bells, task_ids, reply_to))
+
+    def put(self, key: str, value: bytes, expires_s: float | None) -> None:
+        """See `Backend.put`."""
+        self._store.main.write(lambda it: results.put(it, key, value, expires_s), is_durable=True)
+
+    def get(self, key: str) -> bytes | None:
+        """See `Backend.get`."""
+        return self._store.main.read(
+            partial(results.value_of, key=key, now_at=self._store.clock.now())
+        )
+
+    def delete(self, keys: Sequence[str]) -> None:
+        """See `Backend.delete`."""
+        if keys:
+            self._store.main.write(lambda it: results.delete(it, keys))
+
+    def close(self) -> None:
+        """See `Backend.close`."""
+        self._store.close()

@@ -1,0 +1,57 @@
+"""Putting messages in place: one insert for each queue they lead to, then the bells."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tqconsole.engine.embedded import bindings
+from tqconsole.engine.embedded.rows import Prepared
+from tqconsole.engine.embedded.writer import Transaction
+
+_INSERT = (
+    "INSERT INTO message (queue_id, rank, task_id, task_name, exchange, routing_key, enqueued_at,"
+    " expires_at, head, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+
+
+def put(transaction: Transaction, messages: Sequence[Prepared]) -> None:
+    """Insert all, and note whom to ring. A unit of work."""
+    routes: dict[tuple[str, str], list[int]] = {}
+    lifetimes: dict[int, float | None] = {}
+    rows: list[tuple[Any, ...]] = []
+    for message in messages:
+        address = (message.exchange, message.routing_key)
+        queue_ids = routes.get(address)
+        if queue_ids is None:
+            queue_ids = routes[address] = bindings.route(transaction, *address)
+            lifetimes.update(_lifetimes(transaction, queue_ids))
+        rows.extend(
+            (
+                queue_id,
+                message.rank,
+                message.task_id,
+                message.task_name,
+                message.exchange,
+                message.routing_key,
+                transaction.now_at,
+                _expires_at(transaction.now_at, message.expires_s, lifetimes[queue_id]),
+                message.head,
+                message.body,
+            )
+            for queue_id in queue_ids
+        )
+    transaction.run_many(_INSERT, rows)
+    bindings.ring_for(transaction, lifetimes)
+
+
+def _lifetimes(transaction: Transaction, queue_ids: Sequence[int]) -> dict[int, float | None]:
+    return {
+        queue_id: transaction.first("SELECT message_ttl_s FROM queue WHERE id=?", queue_id)[0]
+        for queue_id in queue_ids
+    }
+
+
+def _expires_at(now_at: float, expires_s: float | None, lifetime_s: float | None) -> float | None:
+    given = [value for value in (expires_s, lifetime_s) if value is not None]
+    return now_at + min(given) if given else None

@@ -143,3 +143,13 @@ def _is_selector(code: int) -> bool:
 
 _LINE_TABLE = _Marks({0x09: " ", 0x0A: "⏎", 0x0D: "⏎"})
 _LINES_TABLE = _Marks({0x09: "    ", 0x0A: "\n", 0x0D: "␍"})
+
+
+def shown(value: object, limit_chars: int = FIELD_CHARS) -> str:
+    """Return a value that came decoded as its repr, cleaned; a text is taken for a repr already."""
+    if value is None or isinstance(value, str):
+        return clean(value, limit_chars)
+    try:
+        return clean(repr(value), limit_chars)
+    except Exception:  # noqa: BLE001 - also a huge integer or a deep tree ends here; it is only shown
+        return f"<{type(value).__name__}>"

@@ -1,0 +1,201 @@
+"""The model of one cluster: everything that events, answers and depths say, folded together.
+
+It knows no broker and no thread: a session feeds it, the simulator feeds it, tests feed it. All
+calls are made by the UI's thread. `now_at` is this console's clock at arrival.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from tqconsole.core.filter_terms import FilterContext
+from tqconsole.core.nodes import Nodes
+from tqconsole.core.queues import Queues
+from tqconsole.core.sanitize import clean_name, shown
+from tqconsole.core.stats import Stats
+from tqconsole.core.store import BYTES_LIMIT, ROWS_LIMIT, Store
+from tqconsole.core.views import TaskRow
+from tqconsole.engine import states
+from tqconsole.engine.clock import Clock
+
+#: Latest failures kept for the dashboard.
+FAILURE_LIMIT = 100
+#: Seconds after which the tasks of a worker that went are taken for lost: its last words may
+#: still be on their way.
+LOST_GRACE_S = 2.0
+#: Seconds that workers may live without a task event before these count as off.
+EVENTS_OFF_S = 15.0
+#: Seconds without a task-sent event after which they count as off.
+SENT_EVENTS_S = 60.0
+
+
+class Cluster:
+    """Rows, workers, queues and figures of one cluster."""
+
+    def __init__(
+        self, clock: Clock, rows_limit: int = ROWS_LIMIT, bytes_limit: int = BYTES_LIMIT
+    ) -> None:
+        self._clock = clock
+        self.store = Store(rows_limit, bytes_limit)
+        self.nodes = Nodes()
+        self.queues = Queues()
+        self.stats = Stats(clock.now())
+        #: Task names that workers said they know.
+        self.registered: set[str] = set()
+        #: Events that never reached this console, as far as it can tell (broker, own overflow).
+        self.dropped_count = 0
+        self._failures: deque[TaskRow] = deque(maxlen=FAILURE_LIMIT)
+        self._online_since_at: float | None = None
+        self._task_event_at: float | None = None
+        self._sent_event_at: float | None = None
+        self._gone_since: dict[str, float] = {}
+
+    def apply(self, events: Iterable[dict[str, Any]], now_at: float) -> None:
+        """Fold a batch of events in, which arrived at `now_at`."""
+        count = 0
+        for event in events:
+            count += 1
+            event_type = event.get("type")
+            if not isinstance(event_type, str):
+                continue
+            if event_type.startswith("task-"):
+                self._apply_task(event, event_type, now_at)
+            elif event_type in _WORKER_EVENTS:
+                self.nodes.apply(event, now_at)
+        self.stats.note_events(now_at, count)
+        self.store.evict()
+
+    def tick(self) -> bool:
+        """Do what a new second wants: charts, lost tasks, forgetting. True when one began."""
+        now_at = self._clock.now()
+        if not self.stats.tick(now_at):
+            return False
+        self._mark_lost(now_at)
+        self.nodes.forget_old(now_at)
+        if not any(node.status(now_at) == "online" for node in self.nodes):
+            self._online_since_at = None
+        elif self._online_since_at is None:
+            self._online_since_at = now_at
+        return True
+
+    def failures(self) -> tuple[TaskRow, ...]:
+        """Return the rows that failed or were retried last, newest first."""
+        return tuple(reversed(self._failures))
+
+    def filter_context(self) -> FilterContext:
+        """Return what filters ask of the model."""
+        return FilterContext(now=self._clock.now, p99_s=self.stats.p99_of)
+
+    def has_task_events(self, now_at: float) -> bool | None:
+        """True when task events come, False when workers live and none ever came."""
+        if self._task_event_at is not None:
+            return True
+        since_at = self._online_since_at
+        return False if since_at is not None and now_at - since_at > EVENTS_OFF_S else None
+
+    def has_sent_events(self, now_at: float) -> bool:
+        """True when clients tell what they send."""
+        return self._sent_event_at is not None and now_at - self._sent_event_at < SENT_EVENTS_S
+
+    def task_names(self) -> tuple[str, ...]:
+        """Return every task name known, sorted."""
+        return tuple(sorted(self.registered.union(self.stats.types)))
+
+    def consumer_counts(self, now_at: float) -> dict[str, int]:
+        """Return queue -> how many living workers said that they consume from it."""
+        counts: dict[str, int] = {}
+        for node in self.nodes:
+            if node.status(now_at) in ("online", "silent"):
+                for name in node.queues:
+                    counts[name] = counts.get(name, 0) + 1
+        return counts
+
+    def note_backfill(
+        self, worker: str, requests: Iterable[object], state: str, now_at: float
+    ) -> None:
+        """Take in what a worker has in hand (`active`, `reserved`, `scheduled`): rows that no
+        event has told of, or whose start was missed.
+        """
+        for request in requests:
+            if isinstance(request, Mapping) and isinstance(request.get("id"), str):
+                self._backfill(worker, request, state, now_at)
+
+    def _apply_task(self, event: dict[str, Any], event_type: str, now_at: float) -> None:
+        node = self.nodes.origin(event, now_at)
+        applied = self.store.apply(event, self.nodes.time_of(node, event, now_at))
+        if applied is None:
+            return
+        self.nodes.note_task(node, event_type, now_at)
+        row, has_decided = applied
+        if event_type == "task-sent":
+            self._sent_event_at = now_at
+            if row.queue:
+                self.queues.queue(row.queue).note_sent(now_at)
+            return
+        self._task_event_at = now_at
+        if event_type == "task-received" and row.queue:
+            self.queues.queue(row.queue).note_taken(now_at)
+        elif has_decided:
+            self._count_end(row, event_type, now_at)
+
+    def _count_end(self, row: TaskRow, event_type: str, now_at: float) -> None:
+        if event_type == "task-succeeded":
+            self.stats.note_end(now_at, row.name, row.runtime_s, is_failure=False)
+        elif event_type == "task-failed":
+            self.stats.note_end(now_at, row.name, row.runtime_s, is_failure=True)
+            self._note_failure(row)
+        elif event_type == "task-retried":
+            self.stats.note_retry(now_at)
+            self._note_failure(row)
+
+    def _note_failure(self, row: TaskRow) -> None:
+        if row in self._failures:
+            self._failures.remove(row)
+        self._failures.append(row)
+
+    def _mark_lost(self, now_at: float) -> None:
+        """Look at what runs: who works on it, and does that worker live?"""
+        gone = self._gone(now_at)
+        for row in list(self.store.running.values()):
+            is_lost = row.worker in gone
+            if is_lost != row.is_lost:
+                self.store.set_lost(row, is_lost=is_lost)
+
+    def _gone(self, now_at: float) -> set[str]:
+        away = {node.name for node in self.nodes if node.status(now_at) in ("lost", "gone")}
+        self._gone_since = {name: self._gone_since.get(name, now_at) for name in away}
+        return {
+            name for name, since_at in self._gone_since.items() if now_at - since_at >= LOST_GRACE_S
+        }
+
+    def _backfill(self, worker: str, request: Mapping[str, Any], state: str, now_at: float) -> None:
+        task_id = clean_name(request["id"])
+        row = self.store.get(task_id)
+        is_new = row is None
+        started_at = request.get("time_start")
+        if row is not None and (row.state != states.RECEIVED or state != states.STARTED):
+            return
+        row = row or self.store.row_for(task_id)
+        facts: dict[str, Any] = {"state": state, "worker": clean_name(worker), "updated_at": now_at}
+        if isinstance(started_at, int | float) and 0 < started_at <= now_at + 86400:
+            facts["started_at"] = facts["updated_at"] = min(now_at, float(started_at))
+        if is_new:
+            facts.update(call_facts(request))
+        self.store.update(row, "inspect", **facts)
+
+
+def call_facts(request: Mapping[str, Any]) -> dict[str, str]:
+    """Return name, arguments and queue out of a request info (wire.md §6.3), cleaned."""
+    delivery = request.get("delivery_info")
+    routing_key = delivery.get("routing_key") if isinstance(delivery, Mapping) else None
+    return {
+        "name": clean_name(request.get("name") or request.get("type")),
+        "args": shown(request.get("args")),
+        "kwargs": shown(request.get("kwargs")),
+        "queue": clean_name(routing_key),
+    }
+
+
+_WORKER_EVENTS = frozenset({"worker-online", "worker-heartbeat", "worker-offline"})

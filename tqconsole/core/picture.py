@@ -1,0 +1,110 @@
+"""Makes the snapshot that screens draw; its costly parts once a second, not once a frame."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from tqconsole.core.attention import find_attention
+from tqconsole.core.cluster import Cluster
+from tqconsole.core.views import QueueView, Snapshot, Totals, TypeView, WorkerView
+
+#: Task types in a snapshot, the busiest first.
+TYPE_LIMIT = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a snapshot says besides the cluster: where it is and how the link does."""
+
+    context: str = ""
+    broker_url: str = ""
+    broker_reason: str = ""
+    is_demo: bool = False
+    is_read_only: bool = False
+
+
+class Picture:
+    """Keeps the last snapshot and makes the next out of what changed."""
+
+    def __init__(self, cluster: Cluster, surroundings: Surroundings) -> None:
+        self._cluster = cluster
+        self._last = Snapshot(
+            now_at=0.0,
+            context=surroundings.context,
+            broker_url=surroundings.broker_url,
+            broker_reason=surroundings.broker_reason,
+            is_demo=surroundings.is_demo,
+            is_read_only=surroundings.is_read_only,
+        )
+
+    def frame(self, now_at: float, link: str, link_detail: str) -> Snapshot:
+        """Return the last picture with this frame's time, link, failures and row counts."""
+        store = self._cluster.store
+        self._last = replace(
+            self._last,
+            now_at=now_at,
+            link=link,
+            link_detail=link_detail,
+            failures=self._cluster.failures(),
+            rows_kept=len(store),
+            rows_limit=store.rows_limit,
+            bytes_kept=store.bytes_kept,
+        )
+        return self._last
+
+    def renew(self, now_at: float) -> None:
+        """Work out everything else: once a second, and when workers or queues changed."""
+        cluster = self._cluster
+        workers = tuple(node.view(now_at) for node in cluster.nodes.workers())
+        queues = self._queues(now_at)
+        self._last = replace(
+            self._last,
+            events_per_s=cluster.stats.events_per_s(now_at),
+            missed_count=cluster.nodes.missed_count() + cluster.dropped_count,
+            has_task_events=cluster.has_task_events(now_at),
+            has_sent_events=cluster.has_sent_events(now_at),
+            totals=self._totals(workers, queues, now_at),
+            charts=cluster.stats.charts(now_at),
+            workers=workers,
+            queues=queues,
+            types=self._types(now_at),
+            attention=tuple(find_attention(cluster, queues, now_at)),
+            task_names=cluster.task_names(),
+            oldest_at=cluster.store.oldest_at(),
+        )
+
+    def _queues(self, now_at: float) -> tuple[QueueView, ...]:
+        counts = self._cluster.consumer_counts(now_at)
+        knows_consumers = any(node.queues for node in self._cluster.nodes)
+        views = [
+            queue.view(now_at, counts.get(queue.name, 0) if knows_consumers else None)
+            for queue in self._cluster.queues
+        ]
+        return tuple(sorted(views, key=lambda view: (-(view.ready_count or 0), view.name)))
+
+    def _types(self, now_at: float) -> tuple[TypeView, ...]:
+        types = list(self._cluster.stats.types.values())
+        views = [stats.view(now_at) for stats in types[-TYPE_LIMIT:]]
+        return tuple(sorted(views, key=lambda view: (-view.rate_per_s, -view.count, view.name)))
+
+    def _totals(
+        self, workers: Iterable[WorkerView], queues: Iterable[QueueView], now_at: float
+    ) -> Totals:
+        online = [worker for worker in workers if worker.status == "online"]
+        known = [worker for worker in workers if worker.status != "gone"]
+        done, failed, retried = self._cluster.stats.rates(now_at)
+        ended = done + failed
+        slots = [worker.slot_count for worker in online if worker.slot_count is not None]
+        ready = [queue.ready_count for queue in queues if queue.ready_count is not None]
+        return Totals(
+            workers_online=len(online),
+            workers_known=len(known),
+            active_count=sum(worker.active_count or 0 for worker in online),
+            slot_count=sum(slots) if slots else None,
+            queued_count=sum(ready) if ready else None,
+            done_per_s=done,
+            failed_ratio=failed / ended if ended else 0.0,
+            retries_per_s=retried,
+            p95_s=self._cluster.stats.p95_s(),
+        )

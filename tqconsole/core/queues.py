@@ -1,0 +1,140 @@
+"""The queues as the console knows them: how deep, how fast in and out, who consumes.
+
+Depths come from the broker, rates from events where they tell the queue, else from the change of
+the depth. What is not known stays None. Owned by the UI's thread.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Iterator
+
+from tqconsole.core.sanitize import clean_name
+from tqconsole.core.stats import COLUMN_COUNT, COLUMN_S, RATE_S, Ring, named
+from tqconsole.core.views import QueueView
+from tqconsole.engine.protocol.transfer import QueueDepth
+
+#: Seconds of depth samples that a trend stands on.
+TREND_S = 60.0
+#: Messages a second below which a queue counts as standing still.
+STILL_PER_S = 0.05
+#: Seconds after which a depth that could not be asked again is no longer shown.
+DEPTH_AGE_S = 60.0
+
+
+class Queue:
+    """One queue."""
+
+    __slots__ = (
+        "_incoming",
+        "_outgoing",
+        "_ready",
+        "_samples",
+        "dead_count",
+        "depth",
+        "depth_at",
+        "has_incoming",
+        "has_outgoing",
+        "name",
+    )
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.depth: QueueDepth | None = None
+        self.depth_at = 0.0
+        self.dead_count: int | None = None
+        self.has_incoming = False
+        self.has_outgoing = False
+        self._incoming = Ring(RATE_S + 1)
+        self._outgoing = Ring(RATE_S + 1)
+        self._ready = Ring(COLUMN_COUNT, COLUMN_S)
+        self._samples: deque[tuple[float, int]] = deque(maxlen=64)
+
+    def note_depth(self, depth: QueueDepth, now_at: float) -> None:
+        """Take in a depth."""
+        self.depth = depth
+        self.depth_at = now_at
+        if depth.dead_count is not None:
+            self.dead_count = depth.dead_count
+        if depth.ready_count is not None:
+            self._ready.put(now_at, depth.ready_count)
+            self._samples.append((now_at, depth.ready_count))
+            while self._samples and now_at - self._samples[0][0] > TREND_S:
+                self._samples.popleft()
+
+    def note_sent(self, now_at: float) -> None:
+        """Count a call sent into it."""
+        self.has_incoming = True
+        self._incoming.add(now_at)
+
+    def note_taken(self, now_at: float) -> None:
+        """Count a message that a worker received from it."""
+        self.has_outgoing = True
+        self._outgoing.add(now_at)
+
+    def trend_per_s(self) -> float | None:
+        """Return how fast the ready messages grow (less than 0: shrink), None without samples."""
+        if len(self._samples) < 2:
+            return None
+        (first_at, first), (last_at, last) = self._samples[0], self._samples[-1]
+        return (last - first) / (last_at - first_at) if last_at - first_at >= 1.0 else None
+
+    def ready_count(self, now_at: float) -> int | None:
+        """Return how many wait, None when that was not told lately."""
+        if self.depth is None or now_at - self.depth_at > DEPTH_AGE_S:
+            return None
+        return self.depth.ready_count
+
+    def drains_in_s(self, now_at: float) -> float | None:
+        """Return in how many seconds it is empty at this pace; inf when never, None unknown."""
+        ready, trend = self.ready_count(now_at), self.trend_per_s()
+        if ready == 0:
+            return 0.0
+        if ready is None or trend is None:
+            return None
+        return ready / -trend if trend < -STILL_PER_S else float("inf")
+
+    def view(self, now_at: float, consumer_count: int | None) -> QueueView:
+        """Return what the screens show; `consumer_count` counts those the workers told of."""
+        depth = self.depth or QueueDepth(None)
+        trend = self.trend_per_s()
+        out_per_s = self._outgoing.rate(now_at, RATE_S) if self.has_outgoing else None
+        in_per_s = self._incoming.rate(now_at, RATE_S) if self.has_incoming else None
+        if in_per_s is None and out_per_s is not None and trend is not None:
+            in_per_s = max(0.0, out_per_s + trend)
+        if out_per_s is None and in_per_s is not None and trend is not None:
+            out_per_s = max(0.0, in_per_s - trend)
+        told = depth.consumer_count
+        return QueueView(
+            name=self.name,
+            ready_count=self.ready_count(now_at),
+            unacked_count=depth.unacked_count,
+            parked_count=depth.parked_count,
+            dead_count=self.dead_count,
+            consumer_count=told if told is not None else consumer_count,
+            by_priority=depth.by_priority,
+            in_per_s=in_per_s,
+            out_per_s=out_per_s,
+            oldest_s=max(0.0, now_at - depth.oldest_at) if depth.oldest_at is not None else None,
+            drains_in_s=self.drains_in_s(now_at),
+            history=self._ready.values(now_at),
+        )
+
+
+class Queues:
+    """All queues by name, whoever told of them."""
+
+    def __init__(self) -> None:
+        self._queues: OrderedDict[str, Queue] = OrderedDict()
+
+    def __iter__(self) -> Iterator[Queue]:
+        return iter(self._queues.values())
+
+    def queue(self, name: str) -> Queue:
+        """Return a queue, a new one when it was not known."""
+        name = clean_name(name)
+        return named(self._queues, name, lambda: Queue(name))
+
+    def names(self) -> tuple[str, ...]:
+        """Return all names, sorted."""
+        return tuple(sorted(self._queues))

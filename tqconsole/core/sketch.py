@@ -1,0 +1,66 @@
+"""Quantiles of run times in little memory, with a bounded relative error.
+
+Values are counted in buckets whose borders grow geometrically, so that a quantile is right within
+2 % whether it is a millisecond or an hour. Sketches add up, so a window is a few of them.
+Source: Masson, Rim, Lee, "DDSketch", VLDB 2019.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import ceil, log
+
+#: Relative error of a quantile.
+ERROR_RATIO = 0.02
+#: Seconds: shorter and longer values count as these, which bounds the number of buckets.
+SHORTEST_S, LONGEST_S = 1e-6, 1e8
+
+_GAMMA = (1 + ERROR_RATIO) / (1 - ERROR_RATIO)
+_LOG_GAMMA = log(_GAMMA)
+
+
+class Sketch:
+    """Counts by bucket."""
+
+    __slots__ = ("_buckets", "count")
+
+    def __init__(self) -> None:
+        self._buckets: dict[int, int] = {}
+        self.count = 0
+
+    def add(self, value_s: float) -> None:
+        """Count one value."""
+        value_s = min(max(value_s, SHORTEST_S), LONGEST_S)
+        bucket = ceil(log(value_s) / _LOG_GAMMA)
+        self._buckets[bucket] = self._buckets.get(bucket, 0) + 1
+        self.count += 1
+
+    def merge(self, other: Sketch) -> None:
+        """Count all that `other` has counted."""
+        for bucket, count in other._buckets.items():
+            self._buckets[bucket] = self._buckets.get(bucket, 0) + count
+        self.count += other.count
+
+    def quantiles(self, ratios: tuple[float, ...]) -> tuple[float | None, ...]:
+        """Return the values below which these ratios (ascending, 0..1) lie; None without values."""
+        if not self.count:
+            return (None,) * len(ratios)
+        found: list[float | None] = []
+        seen = 0
+        buckets = iter(sorted(self._buckets.items()))
+        bucket = 0
+        for ratio in ratios:
+            rank = max(1, ceil(ratio * self.count))
+            while seen < rank:
+                bucket, count = next(buckets)
+                seen += count
+            found.append(2 * _GAMMA**bucket / (_GAMMA + 1))
+        return tuple(found)
+
+
+def merged(sketches: Iterable[Sketch]) -> Sketch:
+    """Return a new sketch of all values of these."""
+    total = Sketch()
+    for sketch in sketches:
+        total.merge(sketch)
+    return total

@@ -1,0 +1,16 @@
+"""The exit codes of the command line (Celery's where it has one)."""
+
+from __future__ import annotations
+
+#: Done.
+OK = 0
+#: The command was understood and did not succeed.
+FAILED = 1
+#: The command line, a setting or a file says something that cannot be meant.
+USAGE = 2
+#: No worker answered.
+NO_REPLY = 69
+#: The broker or the result store does not answer.
+UNREACHABLE = 75
+#: Interrupted with Ctrl-C.
+INTERRUPTED = 130

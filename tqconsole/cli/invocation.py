@@ -1,0 +1,167 @@
+"""One run of the command line: the global options as they were given, and the app they mean.
+
+Global options may stand before the verb, as in Celery, and after it; the later wins. The app and
+its broker are opened when a verb asks for them, so that `--help` touches nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tqconsole.cli.output import Output
+from tqconsole.engine.brokers.resolution import APP_VARIABLES, known_workers, project_table
+
+if TYPE_CHECKING:
+    from tqconsole.engine.app import App
+
+
+@dataclass(frozen=True, slots=True)
+class GlobalOptions:
+    """What holds for every verb. None and False: not given."""
+
+    app: str | None = None
+    broker: str | None = None
+    result_backend: str | None = None
+    loader: str | None = None
+    config: str | None = None
+    workdir: Path | None = None
+    no_color: bool = False
+    quiet: bool = False
+    skip_checks: bool = False
+    json: bool = False
+
+    def updated(self, given: Mapping[str, Any]) -> GlobalOptions:
+        """Return these options with what was given later."""
+        return replace(self, **{name: value for name, value in given.items() if value})
+
+
+#: The names under which verbs receive them and must not keep them.
+GLOBAL_NAMES = tuple(field.name for field in fields(GlobalOptions))
+
+
+class Invocation:
+    """The state of one run. Verbs get it as their first argument."""
+
+    def __init__(self, app: App | None = None) -> None:
+        self.options = GlobalOptions()
+        self._given_app = app
+        self._app: App | None = app
+        self._is_prepared = False
+
+    def take(self, given: Mapping[str, Any]) -> None:
+        """Take over global options as they are read, from left to right."""
+        self.options = self.options.updated(given)
+
+    def prepare(self) -> None:
+        """Let the options take effect that must before anything is imported. Once."""
+        if self._is_prepared:
+            return
+        self._is_prepared = True
+        options = self.options
+        if options.workdir is not None:
+            try:
+                os.chdir(options.workdir)
+            except OSError as error:
+                raise click.UsageError(f"--workdir {options.workdir}: {error.strerror}") from error
+        if options.loader:
+            os.environ["CELERY_LOADER"] = options.loader
+        if options.config:
+            os.environ["CELERY_CONFIG_MODULE"] = options.config
+        if options.skip_checks:
+            os.environ["CELERY_SKIP_CHECKS"] = "true"
+
+    @property
+    def output(self) -> Output:
+        """Where this run prints."""
+        options = self.options
+        return Output(is_quiet=options.quiet, is_json=options.json, has_color=not options.no_color)
+
+    @property
+    def has_app(self) -> bool:
+        """True when somebody named an app."""
+        return self._given_app is not None or self._app_path() is not None
+
+    def app(self) -> App:
+        """Return the app of `-A`, the environment or pyproject.toml, else a plain one.
+
+        Raises: ImproperlyConfigured when it cannot be found or read.
+        """
+        if self._app is None:
+            self._app = self._load()
+        return self._app
+
+    def app_of(self, package: str) -> App:
+        """Return the app; where none was named, that of `package` if it is one with an app."""
+        if self._app is None and not self.has_app and _is_importable(package):
+            from tqconsole.engine.app_path import find_app  # noqa: PLC0415 - imports the engine
+
+            self._app = self._configured(find_app(package))
+        return self.app()
+
+    def cluster(self) -> App:
+        """Return the app, after saying on stderr which broker is meant and why."""
+        app = self.app()
+        self.output.note(f"broker {app.broker.url} ({app.broker_resolved.reason})")
+        return app
+
+    def whereabouts(self) -> str:
+        """Return a hint where workers live if none is on this broker, else ""."""
+        here = self.app().broker_resolved.url
+        others = [worker for worker in known_workers(os.environ) if worker.url != here]
+        if not others:
+            return ""
+        return f"; {others[0].worker_name} is alive on {others[0].url} (use -b)"
+
+    def _load(self) -> App:
+        from tqconsole.engine.app import App  # noqa: PLC0415 - imports the engine
+        from tqconsole.engine.app_path import find_app  # noqa: PLC0415 - imports the engine
+
+        path = self._app_path()
+        if path is None:
+            return self._configured(App("tqconsole", set_as_current=False))
+        return self._configured(find_app(path))
+
+    def _configured(self, app: App) -> App:
+        if self.options.broker:
+            app.conf.override(broker_url=self.options.broker)
+        if self.options.result_backend:
+            app.conf.override(result_backend=self.options.result_backend)
+        return app
+
+    def _app_path(self) -> str | None:
+        if self.options.app:
+            return self.options.app
+        for name in APP_VARIABLES:
+            if os.environ.get(name):
+                return os.environ[name]
+        found = project_table(Path.cwd())
+        if found is None:
+            return None
+        path, table = found
+        named = table.get("app")
+        if not isinstance(named, str) or not named:
+            return None
+        # The app's package lies beside the file that names it, wherever we were called.
+        sys.path.insert(0, str(path.parent))
+        return named
+
+
+def _is_importable(package: str) -> bool:
+    """True when a package of that name lies here or is installed; imports nothing of it."""
+    from importlib.util import find_spec  # noqa: PLC0415 - only `call` needs it
+
+    if not package.isidentifier():
+        return False
+    if "" not in sys.path and str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        return find_spec(package) is not None
+    except (ImportError, ValueError):
+        return False

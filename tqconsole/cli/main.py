@@ -1,0 +1,44 @@
+"""The command line's entry: a table of verbs, each in a module of its own, imported when asked for.
+
+`tqconsole --version` runs inside scripts and prompts, so this module imports nothing but the
+version; click comes with the first verb, Textual with the console only.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from tqconsole import __version__
+
+#: Verb -> (its module, one line of help). The object there is called `verb`.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "worker": ("tqconsole.cli.worker", "Run a worker."),
+    "call": ("tqconsole.cli.call", "Call a task by its name."),
+    "result": ("tqconsole.cli.result", "Wait for a task's result and print it."),
+    "status": ("tqconsole.cli.status", "Show which workers are online."),
+    "inspect": ("tqconsole.cli.inspect", "Ask the workers something."),
+    "control": ("tqconsole.cli.control", "Have the workers do something."),
+    "events": ("tqconsole.cli.events", "Watch events, on a screen or as text."),
+    "purge": ("tqconsole.cli.purge", "Drop all waiting messages of queues."),
+    "dead": ("tqconsole.cli.dead", "List, show, replay or drop dead letters."),
+    "report": ("tqconsole.cli.report", "Print versions and settings for a bug report."),
+    "demo": ("tqconsole.cli.demo", "Run a small real cluster and watch it."),
+    "help": ("tqconsole.cli.manual", "Show help, also of one verb."),
+}
+
+
+def main(argv: Sequence[str] | None = None, app: object = None) -> int:
+    """Run the command line and return its exit code.
+
+    Args:
+        argv: the words behind the program's name; None for this process's own.
+        app: the App whose `start` or `worker_main` was called; `-A` is not needed then.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] == ["--version"]:
+        sys.stdout.write(f"tqconsole {__version__}\n")
+        return 0
+    from tqconsole.cli.program import run  # noqa: PLC0415 - `--version` must not wait for click
+
+    return run(words, app)

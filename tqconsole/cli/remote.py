@@ -1,0 +1,164 @@
+"""What `inspect`, `control` and `status` share: asking workers and printing who said what."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from tqconsole.cli import exits
+from tqconsole.cli.invocation import Invocation
+from tqconsole.cli.output import Output
+from tqconsole.cli.values import COMMA_LIST
+from tqconsole.engine.control import Panel
+from tqconsole.engine.control.answer import Answers
+from tqconsole.engine.control.table import Command, Danger, Kind
+from tqconsole.remote_control import RemoteControl
+
+NO_REPLY = "No nodes replied within time constraint"
+
+
+def remote_options() -> list[click.Parameter]:
+    """Return the options of every verb that asks workers."""
+    return [
+        click.Option(
+            ["-t", "--timeout"],
+            type=click.FloatRange(min=0, min_open=True),
+            default=1.0,
+            show_default=True,
+            help="Seconds to wait for workers that may not exist.",
+        ),
+        click.Option(
+            ["-d", "--destination"],
+            type=COMMA_LIST,
+            help="Ask these nodes only: names, short names (w1), shell patterns; comma separated.",
+        ),
+    ]
+
+
+def ask(
+    invocation: Invocation,
+    command_name: str,
+    arguments: dict[str, Any],
+    destination: Sequence[str] | None,
+    timeout: float,
+) -> Answers:
+    """Ask the workers of the invocation's broker."""
+    remote = RemoteControl(invocation.cluster().control, timeout_s=timeout)
+    try:
+        return remote.run(command_name, arguments, destination)
+    except ValueError as error:
+        raise click.UsageError(f"--destination: {error}") from error
+
+
+def exit_code(invocation: Invocation, answers: Answers) -> int:
+    """Say who did not answer, and return the exit code: 69 for nobody, 1 for a refusal."""
+    output = invocation.output
+    if not answers.replies:
+        names = f" ({', '.join(answers.missing)})" if answers.missing else ""
+        output.error(f"{NO_REPLY}{names}{invocation.whereabouts()}")
+        return exits.NO_REPLY
+    if answers.missing:
+        output.note(f"No answer from {', '.join(answers.missing)}.")
+    return exits.FAILED if answers.errors else exits.OK
+
+
+def run_remote(
+    invocation: Invocation,
+    kind: Kind,
+    words: Sequence[str],
+    destination: Sequence[str] | None,
+    timeout: float,
+) -> int:
+    """Run `inspect` or `control` with the words behind it."""
+    command = find_command(invocation, kind, words[0])
+    try:
+        arguments = command.arguments_from(words[1:])
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    missing = command.missing_from(arguments)
+    if missing:
+        raise click.UsageError(
+            f"{command.name} needs {missing[0]}: {kind} {command.name} {command.signature}"
+        )
+    answers = ask(invocation, command.name, arguments, destination, timeout)
+    _print(invocation.output, kind, answers)
+    return exit_code(invocation, answers)
+
+
+def find_command(invocation: Invocation, kind: Kind, name: str) -> Command:
+    """Return a command of the table, also one that the user's app adds.
+
+    Raises: UsageError naming the nearest, or the verb to which it belongs.
+    """
+    if name not in Panel and invocation.has_app:
+        invocation.app().import_modules()
+    command = Panel.get(name)
+    if command is not None and command.kind is kind:
+        return command
+    if command is not None:
+        raise click.UsageError(f"{name} is not for {kind}: tqconsole {command.kind} {name}")
+    names = [command.name for command in Panel.of_kind(kind)]
+    nearest = difflib.get_close_matches(name, names, n=1)
+    hint = f"Did you mean {nearest[0]}?" if nearest else f"Known: {', '.join(names)}"
+    raise click.UsageError(f"Command {name} not recognized. {hint}")
+
+
+def print_list(output: Output, kind: Kind) -> None:
+    """Print the commands of a kind with their arguments and help."""
+    if output.is_json:
+        output.json([_described(command) for command in Panel.of_kind(kind)])
+        return
+    formatter = click.HelpFormatter(max_width=100)
+    with formatter.section(f"{kind.capitalize()} Commands"):
+        formatter.write_dl(
+            [(f"{one.name} {one.signature}".strip(), one.help) for one in Panel.of_kind(kind)]
+        )
+    output.line(formatter.getvalue().rstrip("\n"))
+
+
+def print_help(output: Output, command: Command) -> None:
+    """Print the help of one command."""
+    output.line(f"Usage: tqconsole {command.kind} {command.name} {command.signature}".rstrip())
+    output.line()
+    output.line(f"  {command.help}")
+    notes = {
+        Danger.CHANGES: "Changes how workers behave until it is taken back or they restart.",
+        Danger.ENDS: "Ends runs, children or workers.",
+    }
+    if command.danger in notes:
+        output.line(f"  {notes[command.danger]}")
+    if command.aliases:
+        output.line(f"  Also known as {', '.join(command.aliases)}.")
+
+
+def _described(command: Command) -> dict[str, Any]:
+    return {
+        "name": command.name,
+        "aliases": list(command.aliases),
+        "signature": command.signature,
+        "danger": str(command.danger),
+        "help": command.help,
+    }
+
+
+def _print(output: Output, kind: Kind, answers: Answers) -> None:
+    if output.is_json:
+        # Celery's shapes: a map for `inspect`, a list of maps for `control`.
+        single = [{node: value} for node, value in answers.replies.items()]
+        if answers.replies:
+            output.json(answers.replies if kind is Kind.INSPECT else single)
+        return
+    for node, value in sorted(answers.replies.items()):
+        output.reply(node, value)
+    if kind is Kind.INSPECT and answers.replies:
+        print_count(output, answers)
+
+
+def print_count(output: Output, answers: Answers) -> None:
+    """Print how many nodes are online, in Celery's words."""
+    if not output.is_quiet:
+        count = len(answers.replies)
+        output.line(f"\n{count} {'node' if count == 1 else 'nodes'} online.")

@@ -1,0 +1,93 @@
+"""What options and arguments may look like. A mistake is told in one line, with the way out."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    ParamType = click.ParamType[Any]
+else:
+    # Generic in click's types only; older versions cannot be subscripted.
+    ParamType = click.ParamType
+
+
+class CommaList(ParamType):
+    """Names separated by commas -> tuple of str."""
+
+    name = "names"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, ...]:
+        """Split at commas; empty parts are dropped."""
+        if isinstance(value, tuple | list):
+            return tuple(value)
+        names = tuple(part.strip() for part in value.split(",") if part.strip())
+        if not names:
+            self.fail("a comma separated list of names is wanted", param, ctx)
+        return names
+
+
+class Json(ParamType):
+    """A JSON value of one kind."""
+
+    def __init__(self, kind: type, name: str, example: str) -> None:
+        self.name = name
+        self._kind = kind
+        self._example = example
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Decode and look at the kind."""
+        if isinstance(value, self._kind):
+            return value
+        try:
+            decoded = json.loads(value)
+        except (ValueError, RecursionError) as error:
+            self.fail(f"{value!r} is no JSON ({error}); write it as {self._example}", param, ctx)
+        if not isinstance(decoded, self._kind):
+            self.fail(f"{value!r} is no {self.name}; write it as {self._example}", param, ctx)
+        return decoded
+
+
+class Instant(ParamType):
+    """An ISO 8601 date and time -> datetime with a zone (UTC where none is given)."""
+
+    name = "time"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime:
+        """Parse; a time without a zone is UTC, as in Celery."""
+        if isinstance(value, datetime):
+            return value
+        try:
+            instant = datetime.fromisoformat(value)
+        except ValueError:
+            self.fail(
+                f"{value!r} is no ISO 8601 time; write it as 2027-01-31T12:00:00+00:00", param, ctx
+            )
+        return instant if instant.tzinfo is not None else instant.replace(tzinfo=UTC)
+
+
+class InstantOrSeconds(Instant):
+    """Seconds from now, or an ISO 8601 time."""
+
+    name = "seconds or time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Take a number as seconds, all else as an instant."""
+        try:
+            return float(value)
+        except (TypeError, ValueError):
+            return super().convert(value, param, ctx)
+
+
+COMMA_LIST = CommaList()
+JSON_ARRAY = Json(list, "array", "'[2, 2]'")
+JSON_OBJECT = Json(dict, "object", "'{\"x\": 2}'")
+INSTANT = Instant()
+INSTANT_OR_SECONDS = InstantOrSeconds()

@@ -1,0 +1,107 @@
+"""What all verbs share: the global options behind the verb's name, and help in sections."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tqconsole.cli.invocation import GLOBAL_NAMES, Invocation
+
+_SECTION = "Global options (before or after the verb; the later wins)"
+
+
+def global_options() -> list[click.Parameter]:
+    """Return new global options: they belong to one command each."""
+    return [
+        click.Option(["-A", "--app"], help="The app: a module, a package or module:name."),
+        click.Option(["-b", "--broker"], help="The broker's URL."),
+        click.Option(
+            ["--result-backend"], envvar="TQCONSOLE_RESULT_BACKEND", help="The result store's URL."
+        ),
+        click.Option(["--loader"], help="Loader class of the app (CELERY_LOADER)."),
+        click.Option(["--config"], help="Module with settings (CELERY_CONFIG_MODULE)."),
+        click.Option(["--workdir"], type=click.Path(path_type=Path), help="Change there first."),
+        click.Option(["-C", "--no-color"], is_flag=True, help="Print without colours."),
+        click.Option(["-q", "--quiet"], is_flag=True, help="Say nothing beside the data."),
+        click.Option(["--skip-checks"], is_flag=True, help="Skip Django's checks at start."),
+        click.Option(["-j", "--json"], is_flag=True, help="Print data as JSON."),
+    ]
+
+
+class _Global:
+    """Takes the global options out of what a command's function receives."""
+
+    params: list[click.Parameter]
+
+    def take_globals(self, ctx: click.Context) -> Invocation:
+        invocation = ctx.ensure_object(Invocation)
+        invocation.take({name: ctx.params.pop(name, None) for name in GLOBAL_NAMES})
+        return invocation
+
+
+class Verb(click.Command, _Global):
+    """A verb. Its function gets the invocation, then its own options; it returns an exit code."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params = [*self.params, *global_options()]
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the verb's function."""
+        invocation = self.take_globals(ctx)
+        invocation.prepare()
+        assert self.callback is not None  # noqa: S101 - every verb has its function
+        return ctx.invoke(self.callback, invocation, **ctx.params)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the verb's own options first, then the global ones."""
+        format_sections(self.get_params(ctx), ctx, formatter)
+
+
+class VerbGroup(click.Group, _Global):
+    """A verb with verbs below it (`dead list`)."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params = [*self.params, *global_options()]
+        self.command_class = Verb
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Take the options given so far, then go on to the verb below."""
+        self.take_globals(ctx)
+        return super().invoke(ctx)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the verbs below first, then the global options."""
+        self.format_commands(ctx, formatter)
+        format_sections(self.get_params(ctx), ctx, formatter)
+
+
+def format_sections(
+    params: Sequence[click.Parameter], ctx: click.Context, formatter: click.HelpFormatter
+) -> None:
+    """Write two sections of options: a command's own, and the global ones."""
+    for title, is_global in (("Options", False), (_SECTION, True)):
+        records = [
+            record
+            for param in params
+            if (param.name in GLOBAL_NAMES) is is_global
+            and (record := param.get_help_record(ctx)) is not None
+        ]
+        if records:
+            with formatter.section(title):
+                formatter.write_dl(records)
+
+
+def verb(
+    name: str, *params: click.Parameter, **settings: Any
+) -> Callable[[Callable[..., int]], Verb]:
+    """Make a function a verb; its docstring is the help."""
+
+    def decorate(function: Callable[..., int]) -> Verb:
+        return Verb(name, callback=function, params=list(params), help=function.__doc__, **settings)
+
+    return decorate

@@ -1,0 +1,147 @@
+"""Dead letters: what they say, found by a part of their id, sent again with other arguments.
+
+The broker keeps them as raw bytes with a reason; this module reads a letter as far as it can be
+read and never raises for what is in it. Nothing here decides when a message dies: that is the
+worker's business.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from tqconsole.engine.brokers.base import Broker
+from tqconsole.engine.exceptions import EngineError, RefusedError
+from tqconsole.engine.protocol.limits import DEFAULT_LIMITS
+from tqconsole.engine.protocol.message import Message
+from tqconsole.engine.protocol.payload import JSON_ONLY
+from tqconsole.engine.protocol.protocol1 import upgrade
+from tqconsole.engine.protocol.saferepr import saferepr
+from tqconsole.engine.protocol.task import TaskBody, decode_body
+from tqconsole.engine.protocol.transfer import DeadLetter, Publication
+from tqconsole.engine.serialization import encode
+
+#: Bytes of a body that are shown when it cannot be read.
+_SHOWN_BYTES = 4096
+#: Letters looked through for an id.
+_SEARCHED_COUNT = 100_000
+
+
+class UnknownLetterError(EngineError):
+    """No dead letter, or more than one, has an id that begins so."""
+
+
+@dataclass(frozen=True, slots=True)
+class LetterText:
+    """A letter as far as it can be read; "" where nothing can."""
+
+    task_id: str = ""
+    task_name: str = ""
+    args: str = ""
+    kwargs: str = ""
+    body: str = ""
+
+
+def find_letters(broker: Broker, ids: Sequence[str]) -> list[DeadLetter]:
+    """Return the letters whose letter or task ids begin with these.
+
+    Raises: UnknownLetterError for an id that fits none or several, OperationalError.
+    """
+    letters = broker.dead_letters(None, _SEARCHED_COUNT)
+    return [_the_one(letters, wanted) for wanted in ids]
+
+
+def read_letter(letter: DeadLetter) -> LetterText:
+    """Return what a letter says. Never raises: it is dead because something is wrong in it."""
+    headers = letter.message.headers
+    text = LetterText(
+        task_id=_word(headers.get("id")),
+        task_name=_word(headers.get("task")),
+        args=_word(headers.get("argsrepr")),
+        kwargs=_word(headers.get("kwargsrepr")),
+        body=shown_body(letter.message),
+    )
+    try:
+        upgraded, body = _opened(letter.message)
+    except RefusedError:
+        return text
+    return replace(
+        text,
+        task_id=_word(upgraded.headers.get("id")),
+        task_name=_word(upgraded.headers.get("task")),
+        args=saferepr(body.args),
+        kwargs=saferepr(body.kwargs),
+    )
+
+
+def edited(
+    letter: DeadLetter, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None
+) -> Publication:
+    """Return the letter's message with other arguments, addressed to its queue.
+
+    Links, chains and options stay as they are. Raises: RefusedError when the letter cannot be
+    read, EncodeError for arguments that cannot be serialised.
+    """
+    message, body = _opened(letter.message)
+    new_args = list(body.args if args is None else args)
+    new_kwargs = dict(body.kwargs if kwargs is None else kwargs)
+    embed = body.embed
+    content_type, encoding, payload = encode(
+        [
+            new_args,
+            new_kwargs,
+            {
+                "callbacks": embed.callbacks,
+                "errbacks": embed.errbacks,
+                "chain": embed.chain,
+                "chord": embed.chord,
+            },
+        ],
+        "json",
+    )
+    headers = {name: value for name, value in message.headers.items() if name != "compression"}
+    headers |= {"argsrepr": saferepr(tuple(new_args)), "kwargsrepr": saferepr(new_kwargs)}
+    changed = replace(
+        message, body=payload, content_type=content_type, content_encoding=encoding, headers=headers
+    )
+    return Publication(changed, letter.queue)
+
+
+def shown_body(message: Message) -> str:
+    """Return the raw body as text, base64 where it is none, cut where it is long."""
+    shown = message.body[:_SHOWN_BYTES]
+    try:
+        text = shown.decode("utf-8")
+    except UnicodeDecodeError:
+        text = "base64:" + base64.b64encode(shown).decode("ascii")
+    rest = len(message.body) - len(shown)
+    return f"{text}... and {rest} bytes more" if rest else text
+
+
+def _opened(message: Message) -> tuple[Message, TaskBody]:
+    """Return a message in protocol 2 and its body. Raises: RefusedError."""
+    upgraded = upgrade(message, JSON_ONLY, DEFAULT_LIMITS)
+    return upgraded, decode_body(upgraded, JSON_ONLY, DEFAULT_LIMITS)
+
+
+def _the_one(letters: Sequence[DeadLetter], wanted: str) -> DeadLetter:
+    found = [
+        letter
+        for letter in letters
+        if letter.letter_id.startswith(wanted)
+        or str(letter.message.headers.get("id", "")).startswith(wanted)
+    ]
+    exact = [letter for letter in found if letter.letter_id == wanted]
+    if len(exact) == 1:
+        return exact[0]
+    if not found:
+        raise UnknownLetterError(f"no dead letter's id begins with {wanted!r}")
+    if len(found) > 1:
+        raise UnknownLetterError(f"{len(found)} dead letters' ids begin with {wanted!r}: say more")
+    return found[0]
+
+
+def _word(value: Any) -> str:
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,59 @@
+"""The engine: a distributed task queue that speaks Celery. This is its public door.
+
+Names are looked up when first used, so that importing the package costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+#: Public name -> the module that owns it.
+_HOMES = {
+    "App": "tqconsole.engine.app",
+    "AsyncResult": "tqconsole.engine.result",
+    "Celery": "tqconsole.engine.app",
+    "EagerResult": "tqconsole.engine.result",
+    "Signature": "tqconsole.engine.canvas",
+    "Task": "tqconsole.engine.task",
+    "allow_join_result": "tqconsole.engine.result",
+    "app_or_default": "tqconsole.engine.app",
+    "current_app": "tqconsole.engine.app",
+    "current_task": "tqconsole.engine.app",
+    "find_app": "tqconsole.engine.app_path",
+    "maybe_signature": "tqconsole.engine.canvas",
+    "shared_task": "tqconsole.engine.app",
+    "signature": "tqconsole.engine.canvas",
+    "subtask": "tqconsole.engine.canvas",
+}
+
+__all__ = [
+    "App",
+    "AsyncResult",
+    "Celery",
+    "EagerResult",
+    "Signature",
+    "Task",
+    "allow_join_result",
+    "app_or_default",
+    "current_app",
+    "current_task",
+    "find_app",
+    "maybe_signature",
+    "shared_task",
+    "signature",
+    "subtask",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = getattr(importlib.import_module(home), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -137,15 +137,23 @@ class ChordError(TaskError):
 
 
 class RemoteTaskError(TaskError):
-    """A remote failure whose class is not known here: `type_name` and the text stand for it."""
+    """A remote failure whose class is not known here: `type_name` and the text stand for it.
 
-    def __init__(self, type_name: str, *args: Any) -> None:
+    `module` is the part of `type_name` that names the module, "" when it is not known.
+    """
+
+    def __init__(self, type_name: str, *args: Any, module: str = "") -> None:
         super().__init__(type_name, *args)
         self.type_name = type_name
+        self.module = module
 
 
 class BackendError(EngineError):
     """A stored result cannot be read or written."""
+
+
+class IncompleteStream(EngineError):
+    """A result whose dependencies were walked has not ended yet."""
 
 
 class SecurityError(EngineError):

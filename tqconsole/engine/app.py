@@ -1,0 +1,201 @@
+"""The app: the hub that users hold. It knows the settings, the tasks, the broker and the store, and
+hands itself to what needs them.
+
+Making one costs nothing: the configuration is read at the first look at it, the broker and the
+result store are opened at the first use, tasks are made when one of them is used. The phases of its
+work stand beside it: `app_settings` (configuration), `app_tasks` (functions to tasks), `app_calls`
+and `app_send` (calls to messages), `app_store` (broker and results), `app_eager` (runs here).
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from tqconsole.engine import current, signals
+from tqconsole.engine.app_calls import Caller
+from tqconsole.engine.app_config import Discovery, default_module
+from tqconsole.engine.app_registry import TaskRegistry, load_object
+from tqconsole.engine.app_report import bug_report
+from tqconsole.engine.app_send import Sender
+from tqconsole.engine.app_settings import Configured
+from tqconsole.engine.app_store import Connections
+from tqconsole.engine.app_tasks import TaskHolder
+from tqconsole.engine.backends.base import Backend
+from tqconsole.engine.brokers.base import Broker
+from tqconsole.engine.brokers.resolution import Resolved
+from tqconsole.engine.clock import SYSTEM_CLOCK, Clock, LamportClock
+from tqconsole.engine.control.client import Control
+from tqconsole.engine.events.facade import Events
+from tqconsole.engine.settings import Settings
+
+#: The program behind `start` and `worker_main`. It stands floors above and is reached by name only.
+COMMAND_LINE = "tqconsole.cli.main"
+
+
+class App(Configured, TaskHolder, Caller):
+    """A task queue application. `Celery` is the same class.
+
+    `broker` and `backend` are URLs, or opened adapters. Further keywords are settings.
+    """
+
+    def __init__(
+        self,
+        main: str | None = None,
+        backend: str | Backend | None = None,
+        broker: str | Broker | None = None,
+        include: Sequence[str] | None = None,
+        set_as_current: bool = True,
+        tasks: TaskRegistry | Mapping[str, Any] | None = None,
+        changes: Mapping[str, Any] | None = None,
+        config_source: Any = None,
+        task_cls: Any = None,
+        autofinalize: bool = True,
+        namespace: str | None = None,
+        strict_typing: bool = True,
+        control: Any = None,
+        events: Any = None,
+        clock: Clock = SYSTEM_CLOCK,
+        **settings: Any,
+    ) -> None:
+        self.main = main
+        self.strict_typing = strict_typing
+        self.autofinalize = autofinalize
+        self.namespace = namespace
+        self.finalized = False
+        self.registry = tasks if isinstance(tasks, TaskRegistry) else TaskRegistry(tasks or {})
+        self.clock = LamportClock()
+        self.wall_clock = clock
+        self.on_configure = signals.Signal(name="app.on_configure")
+        self.on_after_configure = signals.Signal(("source",), "app.on_after_configure")
+        self.on_after_finalize = signals.Signal(name="app.on_after_finalize")
+        self.on_after_fork = signals.Signal(name="app.on_after_fork")
+        self.conf = Settings(
+            {**(changes or {}), **settings},
+            self._loader(config_source, is_silent=False),
+            self._after_configure,
+        )
+        self._given_broker = broker if isinstance(broker, Broker) else None
+        self._given_backend = backend if isinstance(backend, Backend) else None
+        self._set_given("broker_url", broker if self._given_broker is None else None)
+        self._set_given("result_backend", backend if self._given_backend is None else None)
+        self._set_given("include", include)
+        self._task_class = task_cls
+        self._bound_task_class: type[Task] | None = None
+        self._control_class, self._control = control or Control, None
+        self._events_class, self._events = events or Events, None
+        self._lock = threading.RLock()
+        self._pending: list[Any] = []
+        self._discovery = Discovery()
+        self._selected: list[str] | None = None
+        self._excluded: set[str] = set()
+        self._oids = threading.local()
+        self._zone: tuple[int, tzinfo] | None = None
+        self._connections = Connections(self.conf, self._given_broker, self._given_backend)
+        self._sender = Sender(self)
+        current.register_app(self)
+        if set_as_current:
+            self.set_current()
+
+    @property
+    def broker(self) -> Broker:
+        """The broker, opened at the first use. Raises: ImproperlyConfigured."""
+        return self._connections.broker
+
+    @broker.setter
+    def broker(self, broker: Broker) -> None:
+        self._connections.broker = broker
+
+    @property
+    def broker_resolved(self) -> Resolved:
+        """Which broker is meant, and why."""
+        return self._connections.resolved
+
+    @property
+    def backend(self) -> Backend:
+        """The result store, opened at the first use. Raises: ImproperlyConfigured."""
+        return self._connections.backend
+
+    @backend.setter
+    def backend(self, backend: Backend) -> None:
+        self._connections.backend = backend
+
+    @property
+    def control(self) -> Control:
+        """Commands to the workers."""
+        if self._control is None:
+            self._control = load_object(self._control_class)(self)
+        return self._control
+
+    @property
+    def events(self) -> Events:
+        """Senders and readers of events."""
+        if self._events is None:
+            self._events = load_object(self._events_class)(self, self.origin)
+        return self._events
+
+    # -- life
+
+    def set_current(self) -> None:
+        """Make this the current app of this thread."""
+        current.set_current_app(self)
+
+    def set_default(self) -> None:
+        """Make this the app of threads that have chosen none."""
+        current.set_default_app(self)
+
+    def start(self, argv: Sequence[str] | None = None) -> None:
+        """Run the command line for this app, with the program's arguments by default; exits."""
+        self._command_line(sys.argv[1:] if argv is None else argv)
+
+    def worker_main(self, argv: Sequence[str] | None = None) -> None:
+        """Run the `worker` command for this app; exits. Raises: ValueError without "worker"."""
+        given = sys.argv[1:] if argv is None else argv
+        if "worker" not in given:
+            raise ValueError(
+                "The worker sub-command must be specified in argv. "
+                "Use app.start() to start other commands."
+            )
+        self._command_line(given)
+
+    def bugreport(self) -> str:
+        """Return versions, addresses and changed settings as text."""
+        return bug_report(self)
+
+    def close(self) -> None:
+        """Give up connections and be no app that others find."""
+        self._connections.close()
+        current.deregister_app(self)
+
+    def _command_line(self, argv: Sequence[str]) -> None:
+        self.set_default()
+        importlib.import_module(COMMAND_LINE).main(list(argv), app=self)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Celery {self.main or '__main__'} at {id(self):#x}>"
+
+
+Celery = App
+
+
+def _default_app() -> App:
+    """Return the app of threads without one: it reads `celeryconfig` where there is one."""
+    return App("default", set_as_current=False, config_source=default_module())
+
+
+current.set_default_factory(_default_app)

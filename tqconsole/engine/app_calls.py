@@ -1,0 +1,188 @@
+"""The app's side of calls: sending them one by one, in one write, later, again, or running them here."""
+
+from __future__ import annotations
+
+import os
+import threading
+import uuid
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+from tqconsole.engine import app_store
+from tqconsole.engine.app_eager import apply_eagerly
+from tqconsole.engine.app_registry import TaskRegistry
+from tqconsole.engine.app_send import Sender, Sending
+from tqconsole.engine.backends.base import Backend
+from tqconsole.engine.canvas.signature import Signature, maybe_signature, signature
+from tqconsole.engine.clock import Clock
+from tqconsole.engine.context import Context
+from tqconsole.engine.events.facade import Events
+from tqconsole.engine.exceptions import AlwaysEagerIgnored, Retry
+from tqconsole.engine.protocol.result import ResultRecord
+from tqconsole.engine.protocol.transfer import Publication, QueueSpec, ResultWrite
+from tqconsole.engine.result import AsyncResult, EagerResult
+from tqconsole.engine.settings import Settings
+from tqconsole.engine.task import Task
+
+
+class Caller:
+    """The part of an app that sends calls and knows what became of them."""
+
+    backend: Backend
+    conf: Settings
+    events: Events
+    registry: TaskRegistry
+    result_content_type: str
+    wall_clock: Clock
+    _excluded: set[str]
+    _oids: threading.local
+    _selected: list[str] | None
+    _sender: Sender
+
+    @property
+    def oid(self) -> str:
+        """The address of this thread, under which results reach it: a UUID."""
+        known = getattr(self._oids, "known", None)
+        pid = os.getpid()
+        if known is None or known[0] != pid:
+            # A forked child must not listen at its parent's address.
+            known = self._oids.known = (pid, str(uuid.uuid4()))
+        return str(known[1])
+
+    @property
+    def origin(self) -> str:
+        """This process's name as a sender: `gen<pid>@<host>`."""
+        return self._sender.origin()
+
+    def send_task(
+        self, name: str, args: Any = None, kwargs: Any = None, **options: Any
+    ) -> AsyncResult:
+        """Send a call by its task's name and return its result; options as `apply_async`.
+
+        Raises: EncodeError, QueueNotFound, OperationalError. Nothing was sent then.
+        """
+        if options.get("task_type") is None and self.conf.task_always_eager:
+            warnings.warn(
+                "task_always_eager has no effect on send_task: the message is sent",
+                AlwaysEagerIgnored,
+                stacklevel=2,
+            )
+        return self._sender.send([self._sender.build(name, args, kwargs, options)])[0]
+
+    def send_many(self, calls: Sequence[Any]) -> list[AsyncResult]:
+        """Send many calls in one write and return their results, in order.
+
+        Each is a signature, or (task, its name or a signature[, args[, kwargs[, options]]]). All
+        are built before the first is sent. Raises: as `send_task`, and TypeError.
+        """
+        return self._sender.send([self._built(call) for call in calls])
+
+    def build_call(
+        self, name: str, args: Any = None, kwargs: Any = None, **options: Any
+    ) -> tuple[Publication, AsyncResult]:
+        """Return a call as a publication that somebody else sends, and its result."""
+        sending = self._sender.build(name, args, kwargs, options)
+        return sending.publication, sending.result
+
+    def build_signature(
+        self, call: Any, args: Any = None, kwargs: Any = None, **options: Any
+    ) -> tuple[Publication, AsyncResult]:
+        """Return a signature, completed by these, as `build_call` does."""
+        sending = self._built((call, args, kwargs, options))
+        return sending.publication, sending.result
+
+    def build_retry(self, request: Context, retry: Retry) -> Publication:
+        """Return the publication of the next attempt that a raised Retry asks for."""
+        call = retry.sig
+        options = dict(call.options)
+        options["root_id"] = options.get("root_id") or request.root_id or request.id
+        options["parent_id"] = options.get("parent_id") or request.id
+        return self._sender.build(call.task, call.args, call.kwargs, options).publication
+
+    def publish(self, publications: Sequence[Publication], **options: Any) -> None:
+        """Publish messages in one trip, by the publish policy. Raises: OperationalError."""
+        self._sender.publish(publications, options)
+
+    def publish_retry(self, request: Context, retry: Retry) -> None:
+        """Publish the next attempt of a run now."""
+        self.publish([self.build_retry(request, retry)])
+
+    def apply_eagerly(
+        self, task: Task, args: Any, kwargs: Any, options: dict[str, Any]
+    ) -> EagerResult:
+        """Run a call here and return its result."""
+        return apply_eagerly(self, task, args, kwargs, options)
+
+    def signature(self, *args: Any, **kwargs: Any) -> Signature:
+        """Return a call that is not sent yet."""
+        return signature(*args, **{"app": self, **kwargs})
+
+    def AsyncResult(self, id: str, **fields: Any) -> AsyncResult:  # noqa: A002, N802 - Celery's names
+        """Return the result of a call by its id."""
+        return AsyncResult(id, app=self, **fields)
+
+    def queues(self) -> list[QueueSpec]:
+        """Return the queues a worker of this app consumes. Raises: QueueNotFound."""
+        return self._sender.queues.to_consume(self._selected, self._excluded)
+
+    def queue_spec(self, queue: Any) -> QueueSpec:
+        """Return the spec of a queue by name, or of a kombu Queue. Raises: QueueNotFound."""
+        return self._sender.queues.spec(queue)
+
+    def select_queues(self, names: Sequence[str]) -> None:
+        """Consume from these only (`-Q`). Raises: QueueNotFound."""
+        for name in names:
+            self.queue_spec(name)
+        self._selected = list(dict.fromkeys(names))
+
+    def deselect_queues(self, names: Sequence[str]) -> None:
+        """Do not consume from these (`-X`)."""
+        self._excluded.update(names)
+
+    # -- what runs tell
+
+    def send_event(self, event_type: str, **fields: Any) -> None:
+        """Tell whoever listens. Raises: OperationalError, EncodeError."""
+        self.events.default_dispatcher().send(event_type, **fields)
+
+    def store_state(self, task_id: str, state: str, meta: Any, request: Context) -> None:
+        """Store a record that is no end; a stored SUCCESS stays. Raises: OperationalError."""
+        record = app_store.record_of(request, task_id, state, meta, self.wall_clock)
+        self._store(record, request)
+
+    def store_outcome(self, task: Any, run: Context, state: str, value: Any, trace: str) -> None:
+        """Store the record of a run that ended here. Raises: OperationalError."""
+        record = app_store.record_of(run, str(run.id), state, value, self.wall_clock, trace)
+        task.backend.store([self.result_write(record, run.reply_to)])
+
+    def result_write(self, record: ResultRecord, reply_to: str | None) -> ResultWrite:
+        """Return the write of a record as the settings want it. Raises: EncodeError."""
+        return app_store.result_write(self.conf, record, reply_to, self.result_content_type)
+
+    def _store(self, record: ResultRecord, request: Context) -> None:
+        self.backend.store([self.result_write(record, request.reply_to)])
+
+    def _built(self, call: Any) -> Sending:
+        """Return a call of `send_many` as a sending. Raises: TypeError for what is no call."""
+        if isinstance(call, str | dict) or not isinstance(call, list | tuple):
+            call = (call,)
+        target, args, kwargs, options = (*call, *(None,) * (4 - len(call)))
+        if isinstance(target, dict):
+            made = maybe_signature(target, app=self)
+            args, kwargs, options = made.merged(args, kwargs, options)
+            target = made.task
+        return self._built_named(target, args, kwargs, dict(options or {}))
+
+    def _built_named(self, target: Any, args: Any, kwargs: Any, options: dict[str, Any]) -> Sending:
+        if isinstance(target, str):
+            task = self.registry.get(target) or None
+        else:
+            task = target
+        if task is None:
+            return self._sender.build(str(target), args, kwargs, options)
+        if task.typing:
+            task.check_arguments(args or (), kwargs or {})
+        options.setdefault("shadow", task.shadow_name(args, kwargs, options))
+        given = {**task.sent_options(), "task_type": task, **options}
+        return self._sender.build(task.name, args, kwargs, given)

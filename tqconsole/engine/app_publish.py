@@ -1,0 +1,92 @@
+"""Getting messages into the broker: one trip, tried again as the publish policy says, within a bound.
+
+What the policy says is looked up only when a publish failed; a queue that its name alone does not
+describe is declared once for each broker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from tqconsole.engine.app_queues import Address, is_plain
+from tqconsole.engine.brokers.base import Broker
+from tqconsole.engine.clock import Clock
+from tqconsole.engine.exceptions import OperationalError
+from tqconsole.engine.protocol.transfer import Publication
+
+
+class PublishingApp(Protocol):
+    """What publishing needs of the App."""
+
+    @property
+    def broker(self) -> Broker:
+        """Where messages go."""
+        ...
+
+    conf: Any
+    wall_clock: Clock
+
+
+class Publisher:
+    """Publishes for one app. Thread-safe.
+
+    `policy` are the options of a call: `retry` (False: one attempt), `retry_policy` (max_retries,
+    interval_start, interval_step, interval_max, retry_errors), `timeout` in seconds for all
+    attempts together.
+    """
+
+    def __init__(self, app: PublishingApp) -> None:
+        self._app = app
+        self._declared: set[tuple[str, str]] = set()
+
+    def publish(self, publications: Sequence[Publication], policy: dict[str, Any]) -> None:
+        """Publish messages in one trip. Raises: OperationalError; nothing was sent then."""
+        broker = self._app.broker
+        self._trying(lambda: broker.publish(publications), policy)
+
+    def declare(self, address: Address, policy: dict[str, Any]) -> None:
+        """Make the queue where its name alone does not say how. Raises: OperationalError."""
+        queue = address.queue
+        if queue is None or (address.exchange == "" and is_plain(queue)):
+            return
+        broker = self._app.broker
+        key = (broker.place, queue.name)
+        if key not in self._declared:
+            self._trying(lambda: broker.declare(queue), policy)
+            self._declared.add(key)
+
+    def _trying(self, attempt: Callable[[], None], policy: dict[str, Any]) -> None:
+        clock = self._app.wall_clock
+        timeout_s = policy.get("timeout")
+        deadline_mono = None if timeout_s is None else clock.mono() + timeout_s
+        given = policy.get("retry_policy") or {}
+        errors = (OperationalError, *(given.get("retry_errors") or ()))
+        failed_count = 0
+        while True:
+            try:
+                return attempt()
+            except errors:
+                pause_s = self._pause_s(policy.get("retry"), given, failed_count)
+                if pause_s is None:
+                    raise
+                if deadline_mono is not None and clock.mono() + pause_s > deadline_mono:
+                    raise
+                failed_count += 1
+            clock.sleep(pause_s)
+
+    def _pause_s(
+        self, retry: bool | None, given: dict[str, Any], failed_count: int
+    ) -> float | None:
+        """Return how long to wait after `failed_count` + 1 failures; None: that was the last."""
+        conf = self._app.conf
+        if not (conf.task_publish_retry if retry is None else retry):
+            return None
+        policy = {**conf.task_publish_retry_policy, **given}
+        allowed_count = policy.get("max_retries", 3)
+        if allowed_count is not None and failed_count >= allowed_count:
+            return None
+        start_s = policy.get("interval_start") or 0
+        grown_s = start_s + failed_count * (policy.get("interval_step") or 0)
+        longest_s = policy.get("interval_max")
+        return float(grown_s if longest_s is None else min(grown_s, longest_s))

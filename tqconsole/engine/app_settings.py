@@ -1,0 +1,152 @@
+"""The app's side of its configuration: where it comes from and what the engine reads out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, tzinfo
+from typing import Any
+
+from tqconsole.engine import signals
+from tqconsole.engine.app_config import (
+    Discovery,
+    discover,
+    import_all,
+    load_settings,
+    named_by_environment,
+    sources_of,
+    zone_of,
+)
+from tqconsole.engine.clock import Clock
+from tqconsole.engine.serialization import content_types
+from tqconsole.engine.settings import Settings
+
+
+class Configured:
+    """The part of an app that has settings."""
+
+    conf: Settings
+    namespace: str | None
+    on_after_configure: signals.Signal
+    on_configure: signals.Signal
+    wall_clock: Clock
+    _discovery: Discovery
+    _zone: tuple[int, tzinfo] | None
+
+    def config_from_object(
+        self, obj: Any, silent: bool = False, force: bool = False, namespace: str | None = None
+    ) -> None:
+        """Take the configuration from a module's name, "module:attribute", object or mapping.
+
+        It is read at the first look at `conf`, with `force` now. The last call wins.
+        Raises (then): ImproperlyConfigured when it cannot be found, unless `silent`.
+        """
+        self.namespace = namespace or self.namespace
+        self.conf.reload(self._loader(obj, is_silent=silent))
+        if force:
+            self.conf.finalize()
+
+    def config_from_envvar(
+        self, variable_name: str, silent: bool = False, force: bool = False
+    ) -> bool:
+        """Take the configuration from the module that an environment variable names.
+
+        Raises: ImproperlyConfigured when it is not set, unless `silent`; then it returns False.
+        """
+        module_name = named_by_environment(variable_name, is_silent=silent)
+        if module_name is None:
+            return False
+        self.config_from_object(module_name, silent=silent, force=force)
+        return True
+
+    def add_defaults(self, defaults: Any) -> None:
+        """Take values for settings that nobody has set: a mapping or a function making one."""
+        self.conf.add_defaults(defaults)
+
+    def autodiscover_tasks(
+        self,
+        packages: Any = None,
+        related_name: str | None = "tasks",
+        force: bool = False,
+    ) -> None:
+        """Import `package.tasks` of each package before work begins (with `force` now)."""
+        if force:
+            discover(packages, related_name)
+        else:
+            self._discovery.add(packages, related_name)
+
+    def import_modules(self) -> None:
+        """Import everything that is listed or to be discovered. Raises what importing raises."""
+        signals.import_modules.send(sender=self)
+        import_all(sources_of(self.conf))
+        self._discovery.run()
+
+    @property
+    def timezone(self) -> tzinfo:
+        """The zone of naive instants. Raises: ImproperlyConfigured."""
+        version = self.conf.version
+        if self._zone is None or self._zone[0] != version:
+            zone = zone_of(self.conf.timezone, is_utc=self.conf.enable_utc)
+            self._zone = (self.conf.version, zone)
+        return self._zone[1]
+
+    def now(self) -> datetime:
+        """Return this instant in the app's zone."""
+        return datetime.fromtimestamp(self.wall_clock.now(), self.timezone)
+
+    @property
+    def annotations(self) -> Any:
+        """What `task_annotations` says."""
+        return self.conf.task_annotations
+
+    @property
+    def accept_content(self) -> frozenset[str]:
+        """Content types that are read from messages."""
+        return content_types(self.conf.accept_content)
+
+    @property
+    def result_accept(self) -> frozenset[str]:
+        """Content types that are read from the result store."""
+        named = self.conf.result_accept_content
+        return self.accept_content if named is None else content_types(named)
+
+    @property
+    def result_content_type(self) -> str:
+        """Content type of the records this app writes."""
+        return next(iter(content_types([self.conf.result_serializer])))
+
+    def add_periodic_task(
+        self,
+        schedule: Any,
+        sig: Any,
+        args: Any = (),
+        kwargs: Any = (),
+        name: str | None = None,
+        **options: Any,
+    ) -> str:
+        """Add an entry to `beat_schedule` and return its name: `name`, or the call as text."""
+        key = name or repr(sig)
+        call = sig.clone(args, dict(kwargs or {}))
+        schedules = dict(self.conf.beat_schedule)
+        schedules[key] = {
+            "schedule": schedule,
+            "task": call.task,
+            "args": call.args,
+            "kwargs": call.kwargs,
+            "options": {**call.options, **options},
+        }
+        self.conf.beat_schedule = schedules
+        return key
+
+    def _loader(self, source: Any, *, is_silent: bool) -> Callable[[], Mapping[str, Any]]:
+        def load() -> Mapping[str, Any]:
+            self.on_configure.send(sender=self)
+            return load_settings(source, self.namespace, is_silent=is_silent)
+
+        return load
+
+    def _after_configure(self) -> None:
+        self.on_after_configure.send(sender=self, source=self.conf)
+
+    def _set_given(self, name: str, value: Any) -> None:
+        if value is not None:
+            self.conf[name] = value

@@ -1,0 +1,148 @@
+"""What the store says of a call: the record and its parts, read when asked."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from tqconsole.engine import current, states
+from tqconsole.engine.backends.base import Backend
+from tqconsole.engine.clock import Clock
+from tqconsole.engine.protocol.instant import iso_instant
+from tqconsole.engine.protocol.result import ResultRecord, decode_record
+
+
+class ResultHome(Protocol):
+    """What a result needs of the app that made it."""
+
+    backend: Any
+    control: Any
+    oid: str
+    result_accept: frozenset[str]
+    result_content_type: str
+    wall_clock: Clock
+
+
+class StoredResult:
+    """A call's id and what its record says. A record that is an end is read once."""
+
+    def __init__(
+        self,
+        id: str,
+        backend: Backend | None = None,
+        task_name: str | None = None,
+        app: Any = None,
+        parent: Any = None,
+    ) -> None:
+        if id is None:
+            raise ValueError("AsyncResult requires a valid id, not None")
+        self.id = id
+        self.task_name = task_name
+        self.parent = parent
+        self.ignored = False
+        self._home = app
+        self._backend = backend
+        self._record: ResultRecord | None = None
+
+    @property
+    def app(self) -> ResultHome:
+        """The app it belongs to."""
+        if self._home is None:
+            self._home = current.get_current_app()
+        return self._home  # type: ignore[no-any-return]  # apps come from user code
+
+    @property
+    def backend(self) -> Any:
+        """The store that knows it."""
+        return self._backend if self._backend is not None else self.app.backend
+
+    @property
+    def task_id(self) -> str:
+        """The call's id."""
+        return self.id
+
+    def record(self) -> ResultRecord:
+        """Return the record as it is now; PENDING when there is none."""
+        if self._record is not None:
+            return self._record
+        data = self.backend.fetch([self.id]).get(self.id)
+        if data is None:
+            return ResultRecord(self.id, states.PENDING)
+        home = self.app
+        record = decode_record(data, home.result_content_type, home.result_accept)
+        if record.state in states.READY_STATES:
+            self._record = record
+        return record
+
+    @property
+    def state(self) -> str:
+        """The state's name."""
+        return self.record().state
+
+    status = state
+
+    @property
+    def result(self) -> Any:
+        """The value, the exception, or the meta of a state that is no end."""
+        return self.record().result
+
+    info = result
+
+    @property
+    def traceback(self) -> str | None:
+        """The remote traceback as text."""
+        return self.record().traceback
+
+    @property
+    def date_done(self) -> str | None:
+        """When it ended, ISO 8601."""
+        done_at = self.record().date_done_at
+        return None if done_at is None else iso_instant(done_at)
+
+    @property
+    def name(self) -> str | None:
+        """The task's name (with `result_extended`)."""
+        return self._extended("name") or self.task_name
+
+    @property
+    def args(self) -> Any:
+        """The arguments (with `result_extended`)."""
+        return self._extended("args")
+
+    @property
+    def kwargs(self) -> Any:
+        """The keywords (with `result_extended`)."""
+        return self._extended("kwargs")
+
+    @property
+    def worker(self) -> str | None:
+        """The node that ran it (with `result_extended`)."""
+        return self._extended("worker")
+
+    @property
+    def retries(self) -> int | None:
+        """How many runs came before the last (with `result_extended`)."""
+        return self._extended("retries")
+
+    @property
+    def queue(self) -> str | None:
+        """The queue it came through (with `result_extended`)."""
+        return self._extended("queue")
+
+    def _extended(self, name: str) -> Any:
+        return self.record().extended.get(name)
+
+    def exists(self) -> bool:
+        """Return True when the store has a record of this id."""
+        return bool(self.backend.fetch([self.id]))
+
+    def ready(self) -> bool:
+        """Return True when it has ended."""
+        return self.state in states.READY_STATES
+
+    def successful(self) -> bool:
+        """Return True when it has a value."""
+        return self.state == states.SUCCESS
+
+    def failed(self) -> bool:
+        """Return True when it ended with an exception."""
+        return self.state == states.FAILURE

@@ -13,6 +13,7 @@ import importlib
 import sys
 import threading
 from collections.abc import Mapping, Sequence
+from datetime import tzinfo
 from types import TracebackType
 from typing import Any, Self
 
@@ -32,6 +33,7 @@ from tqconsole.engine.clock import SYSTEM_CLOCK, Clock, LamportClock
 from tqconsole.engine.control.client import Control
 from tqconsole.engine.events.facade import Events
 from tqconsole.engine.settings import Settings
+from tqconsole.engine.task import Task as TaskClass
 
 #: The program behind `start` and `worker_main`. It stands floors above and is reached by name only.
 COMMAND_LINE = "tqconsole.cli.main"
@@ -85,9 +87,11 @@ class App(Configured, TaskHolder, Caller):
         self._set_given("result_backend", backend if self._given_backend is None else None)
         self._set_given("include", include)
         self._task_class = task_cls
-        self._bound_task_class: type[Task] | None = None
-        self._control_class, self._control = control or Control, None
-        self._events_class, self._events = events or Events, None
+        self._bound_task_class: type[TaskClass] | None = None
+        self._control_class = control or Control
+        self._control: Control | None = None
+        self._events_class = events or Events
+        self._events: Events | None = None
         self._lock = threading.RLock()
         self._pending: list[Any] = []
         self._discovery = Discovery()
@@ -128,14 +132,16 @@ class App(Configured, TaskHolder, Caller):
     def control(self) -> Control:
         """Commands to the workers."""
         if self._control is None:
-            self._control = load_object(self._control_class)(self)
+            made: Control = load_object(self._control_class)(self)
+            self._control = made
         return self._control
 
     @property
     def events(self) -> Events:
         """Senders and readers of events."""
         if self._events is None:
-            self._events = load_object(self._events_class)(self, self.origin)
+            made: Events = load_object(self._events_class)(self, self.origin)
+            self._events = made
         return self._events
 
     # -- life
@@ -173,7 +179,7 @@ class App(Configured, TaskHolder, Caller):
 
     def _command_line(self, argv: Sequence[str]) -> None:
         self.set_default()
-        importlib.import_module(COMMAND_LINE).main(list(argv), app=self)
+        sys.exit(importlib.import_module(COMMAND_LINE).main(list(argv), app=self))
 
     def __enter__(self) -> Self:
         return self

@@ -1,4 +1,4 @@
-"""The app's side of calls: sending them one by one, in one write, later, again, or running them here."""
+"""The app's side of calls: sending one or many, sending again, running here, and the results."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import threading
 import uuid
 import warnings
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -29,16 +30,28 @@ from tqconsole.engine.task import Task
 class Caller:
     """The part of an app that sends calls and knows what became of them."""
 
-    backend: Backend
     conf: Settings
-    events: Events
     registry: TaskRegistry
-    result_content_type: str
     wall_clock: Clock
     _excluded: set[str]
     _oids: threading.local
     _selected: list[str] | None
     _sender: Sender
+
+    @property
+    @abstractmethod
+    def backend(self) -> Backend:
+        """The result store."""
+
+    @property
+    @abstractmethod
+    def events(self) -> Events:
+        """Senders and readers of events."""
+
+    @property
+    @abstractmethod
+    def result_content_type(self) -> str:
+        """Content type of the records this app writes."""
 
     @property
     def oid(self) -> str:
@@ -118,7 +131,7 @@ class Caller:
         """Return a call that is not sent yet."""
         return signature(*args, **{"app": self, **kwargs})
 
-    def AsyncResult(self, id: str, **fields: Any) -> AsyncResult:  # noqa: A002, N802 - Celery's names
+    def AsyncResult(self, id: str, **fields: Any) -> AsyncResult:
         """Return the result of a call by its id."""
         return AsyncResult(id, app=self, **fields)
 
@@ -165,9 +178,10 @@ class Caller:
 
     def _built(self, call: Any) -> Sending:
         """Return a call of `send_many` as a sending. Raises: TypeError for what is no call."""
-        if isinstance(call, str | dict) or not isinstance(call, list | tuple):
-            call = (call,)
-        target, args, kwargs, options = (*call, *(None,) * (4 - len(call)))
+        parts = list(call) if isinstance(call, list | tuple) else [call]
+        if not 1 <= len(parts) <= 4:
+            raise TypeError(f"a call is (task, args, kwargs, options) or a signature, not {call!r}")
+        target, args, kwargs, options = parts + [None] * (4 - len(parts))
         if isinstance(target, dict):
             made = maybe_signature(target, app=self)
             args, kwargs, options = made.merged(args, kwargs, options)
@@ -175,10 +189,7 @@ class Caller:
         return self._built_named(target, args, kwargs, dict(options or {}))
 
     def _built_named(self, target: Any, args: Any, kwargs: Any, options: dict[str, Any]) -> Sending:
-        if isinstance(target, str):
-            task = self.registry.get(target) or None
-        else:
-            task = target
+        task = self.registry.get(target) if isinstance(target, str) else target
         if task is None:
             return self._sender.build(str(target), args, kwargs, options)
         if task.typing:

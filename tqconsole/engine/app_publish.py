@@ -1,4 +1,4 @@
-"""Getting messages into the broker: one trip, tried again as the publish policy says, within a bound.
+"""Getting messages into the broker: one trip, tried again as the publish policy says.
 
 What the policy says is looked up only when a publish failed; a queue that its name alone does not
 describe is declared once for each broker.

@@ -69,7 +69,7 @@ class SendingApp(PublishingApp, Protocol):
         """The zone of naive instants."""
         ...
 
-    def AsyncResult(self, id: str, **fields: Any) -> AsyncResult:  # noqa: A002, N802 - Celery's
+    def AsyncResult(self, id: str, **fields: Any) -> AsyncResult:
         """Return the result of an id."""
         ...
 

@@ -34,18 +34,23 @@ class Connections:
         self._broker = broker
         self._backend = backend
         self._resolved: Resolved | None = None
+        self._resolved_version = -1
 
     @property
     def resolved(self) -> Resolved:
         """Which broker is meant and why. Raises: ImproperlyConfigured."""
-        if self._resolved is None:
-            if self._broker is not None:
-                self._resolved = Resolved(self._broker.url, "given to the app")
-            else:
-                conf = self._conf
-                self._resolved = resolve_broker(
-                    conf.overridden("broker_url"), os.environ, None, configured_broker_url(conf)
-                )
+        conf = self._conf
+        if self._broker is not None and self._resolved is not None:
+            return self._resolved
+        if self._broker is not None:
+            self._resolved = Resolved(self._broker.url, "given to the app")
+        elif self._resolved is None or self._resolved_version != conf.version:
+            # As long as nothing is open, later settings count.
+            configured = configured_broker_url(conf)
+            self._resolved_version = conf.version
+            self._resolved = resolve_broker(
+                conf.overridden("broker_url"), os.environ, None, configured
+            )
         return self._resolved
 
     @property

@@ -9,7 +9,7 @@ from typing import Any
 from tqconsole.engine import app_registry, current, signals
 from tqconsole.engine.app_builtin import add_builtin_tasks
 from tqconsole.engine.app_registry import TaskRegistry, load_object
-from tqconsole.engine.task import Task
+from tqconsole.engine.task import Task as TaskClass
 
 
 class TaskHolder:
@@ -20,7 +20,7 @@ class TaskHolder:
     main: str | None
     on_after_finalize: signals.Signal
     registry: TaskRegistry
-    _bound_task_class: type[Task] | None
+    _bound_task_class: type[TaskClass] | None
     _lock: threading.RLock
     _pending: list[Any]
     _task_class: Any
@@ -60,15 +60,16 @@ class TaskHolder:
         return self.registry
 
     @property
-    def Task(self) -> type[Task]:  # noqa: N802 - Celery's name
+    def Task(self) -> type[TaskClass]:
         """The class that this app's tasks are made of."""
         if self._bound_task_class is None:
-            base = load_object(self._task_class) or Task
-            self._bound_task_class = type(base.__name__, (base,), {"app": self, "abstract": True})
+            base = load_object(self._task_class) or TaskClass
+            fields = {"app": self, "abstract": True}
+            self._bound_task_class = type(str(base.__name__), (base,), fields)
         return self._bound_task_class
 
     @Task.setter
-    def Task(self, base: type[Task]) -> None:  # noqa: N802 - Celery's name
+    def Task(self, base: type[TaskClass]) -> None:
         self._task_class, self._bound_task_class = base, None
 
     def finalize(self, auto: bool = False) -> None:
@@ -85,7 +86,7 @@ class TaskHolder:
             add_builtin_tasks(self)
             current.announce_finalized(self)
             while self._pending:
-                self._pending.pop(0)._get_current_object()
+                current.evaluate(self._pending.pop(0))
         self.on_after_finalize.send(sender=self)
 
     @property

@@ -84,7 +84,7 @@ class Proxy:
         return str(self._named("__name__"))
 
     @property
-    def __doc__(self) -> str | None:  # type: ignore[override]  # a class has a text, we a reader
+    def __doc__(self) -> str | None:  # type: ignore[override]  # read only, unlike a class's
         doc = self._named("__doc__")
         return None if doc is None else str(doc)
 
@@ -93,7 +93,7 @@ class Proxy:
         return self._named("__wrapped__")
 
     @property
-    def __class__(self) -> Any:
+    def __class__(self) -> Any:  # type: ignore[misc]  # the other object's
         return self._get_current_object().__class__
 
     @property
@@ -107,6 +107,7 @@ class Proxy:
         delattr(self._get_current_object(), name)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the other object."""
         return self._get_current_object()(*args, **kwargs)
 
     def __repr__(self) -> str:
@@ -141,6 +142,12 @@ class Proxy:
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         return self._get_current_object().__reduce_ex__(protocol)
+
+
+def evaluate(stand_in: Any) -> Any:
+    """Return the object behind a proxy, brought about if need be; other objects as they are."""
+    find = getattr(type(stand_in), "_get_current_object", None)
+    return stand_in if find is None else find(stand_in)
 
 
 def get_current_app() -> Any:
@@ -253,7 +260,7 @@ def is_joining_forbidden() -> bool:
     return task is not None and not task.request.is_eager
 
 
-def allow_joining(is_allowed: bool) -> bool:
+def allow_joining(*, is_allowed: bool) -> bool:
     """Allow or forbid waiting for results inside tasks of this thread; return what held before."""
     before = _thread.is_joining_allowed
     _thread.is_joining_allowed = is_allowed

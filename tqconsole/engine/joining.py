@@ -16,21 +16,21 @@ _FORBIDDEN = (
 @contextmanager
 def allow_join_result() -> Iterator[None]:
     """Allow waiting for results inside a task, in this thread."""
-    before = current.allow_joining(True)
+    before = current.allow_joining(is_allowed=True)
     try:
         yield
     finally:
-        current.allow_joining(before)
+        current.allow_joining(is_allowed=before)
 
 
 @contextmanager
 def denied_join_result() -> Iterator[None]:
     """Forbid it again within `allow_join_result`."""
-    before = current.allow_joining(False)
+    before = current.allow_joining(is_allowed=False)
     try:
         yield
     finally:
-        current.allow_joining(before)
+        current.allow_joining(is_allowed=before)
 
 
 def assert_will_not_block() -> None:

@@ -11,8 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from tqconsole.engine import states
-from tqconsole.engine.exceptions import IncompleteStream, TaskRevokedError, TimeoutError
+from tqconsole.engine import exceptions, states
 from tqconsole.engine.joining import assert_will_not_block
 from tqconsole.engine.protocol.result import ResultRecord
 from tqconsole.engine.result_stored import StoredResult
@@ -104,7 +103,7 @@ class AsyncResult(StoredResult):
                     on_interval()
                 left_s = None if deadline_mono is None else deadline_mono - clock.mono()
                 if left_s is not None and left_s <= 0:
-                    raise TimeoutError("The operation timed out.")
+                    raise exceptions.TimeoutError("The operation timed out.")
                 watch.wait(pause_s if left_s is None else min(pause_s, left_s))
         finally:
             watch.close()
@@ -126,7 +125,7 @@ class AsyncResult(StoredResult):
             return
         if isinstance(record.result, BaseException):
             raise record.result
-        raise TaskRevokedError(record.result or record.state)
+        raise exceptions.TaskRevokedError(record.result or record.state)
 
     def _raise_of_parents(self) -> None:
         node = self.parent
@@ -195,7 +194,7 @@ class AsyncResult(StoredResult):
             if node.ready():
                 waiting.extend((node, child) for child in node.children or ())
             elif not intermediate:
-                raise IncompleteStream
+                raise exceptions.IncompleteStream
 
     def collect(self, intermediate: bool = False, **kwargs: Any) -> Iterator[tuple[Any, Any]]:
         """Yield (result, value) of this and all it has brought about, waiting for each."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from tqconsole.engine import states
@@ -41,14 +42,21 @@ class EagerResult(AsyncResult):
         self,
         timeout: float | None = None,
         propagate: bool = True,
+        interval: float = 0.5,
+        no_ack: bool = True,
+        follow_parents: bool = True,
+        callback: Callable[[str, Any], Any] | None = None,
+        on_message: Callable[[dict[str, Any]], Any] | None = None,
+        on_interval: Callable[[], Any] | None = None,
         disable_sync_subtasks: bool = True,
-        **options: Any,
     ) -> Any:
         """Return the value or raise what the run raised; there is nothing to wait for."""
         if disable_sync_subtasks:
             assert_will_not_block()
         if propagate:
             self._raise_own()
+        if callback is not None:
+            callback(self.id, self._made.result)
         return self._made.result
 
     wait = get

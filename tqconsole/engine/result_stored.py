@@ -99,7 +99,7 @@ class StoredResult:
         return None if done_at is None else iso_instant(done_at)
 
     @property
-    def name(self) -> str | None:
+    def name(self) -> Any:
         """The task's name (with `result_extended`)."""
         return self._extended("name") or self.task_name
 
@@ -114,17 +114,17 @@ class StoredResult:
         return self._extended("kwargs")
 
     @property
-    def worker(self) -> str | None:
+    def worker(self) -> Any:
         """The node that ran it (with `result_extended`)."""
         return self._extended("worker")
 
     @property
-    def retries(self) -> int | None:
+    def retries(self) -> Any:
         """How many runs came before the last (with `result_extended`)."""
         return self._extended("retries")
 
     @property
-    def queue(self) -> str | None:
+    def queue(self) -> Any:
         """The queue it came through (with `result_extended`)."""
         return self._extended("queue")
 

@@ -87,9 +87,10 @@ class Settings(MutableMapping[str, Any]):
         """Replace the configuration source; it is read at the next look."""
         self.__dict__.update(_load=load, _source={}, version=self.version + 1)
 
-    def override(self, **settings: Any) -> None:
+    def override(self, settings: Mapping[str, Any] | None = None, **more: Any) -> None:
         """Set what the command line says: it wins over the environment too."""
-        self._overrides.update({new_name(name): value for name, value in settings.items()})
+        given = {**(settings or {}), **more}
+        self._overrides.update({new_name(name): value for name, value in given.items()})
         self._note_change()
 
     def add_defaults(self, defaults: Any) -> None:

@@ -146,8 +146,9 @@ def _key_of(receiver: Receiver | None, sender: Any, uid: Any) -> Any:
     source = None if sender is None else _identity(sender)
     if uid is not None:
         return (uid, source)
-    if hasattr(receiver, "__self__") and hasattr(receiver, "__func__"):
-        return (id(receiver.__self__), id(receiver.__func__), source)
+    function = getattr(receiver, "__func__", None)
+    if function is not None:
+        return (id(getattr(receiver, "__self__", None)), id(function), source)
     return (id(receiver), source)
 
 

@@ -241,7 +241,7 @@ class Task(RunningTask):
 
     @property
     def __name__(self) -> str:
-        return type(self).__name__
+        return str(getattr(self.run, "__name__", self.name))
 
     def __repr__(self) -> str:
         return f"<@task: {self.name}>" if self.name else f"<unbound {type(self).__name__}>"

@@ -29,7 +29,7 @@ class Hub(Protocol):
         """Send a call and return its AsyncResult."""
         ...
 
-    def apply_eagerly(self, task: Task, args: Any, kwargs: Any, options: dict[str, Any]) -> Any:
+    def apply_eagerly(self, task: Any, args: Any, kwargs: Any, options: dict[str, Any]) -> Any:
         """Run a call here and return its EagerResult."""
         ...
 

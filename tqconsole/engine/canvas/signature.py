@@ -205,9 +205,7 @@ class Signature(dict[str, Any]):
             "kwargs": copy.deepcopy(all_kwargs),
             "options": copy.deepcopy(all_options),
         }
-        made = Signature.from_dict(fields, app=self._app)
-        made._type = self._type
-        return made
+        return Signature.from_dict(fields, app=self._app).with_type(self._type)
 
     partial = clone
 
@@ -260,6 +258,11 @@ class Signature(dict[str, Any]):
                 options[name] = value
         return self.app.AsyncResult(task_id)
 
+    def with_type(self, task: Any) -> Signature:
+        """Remember the task itself, so that it need not be looked up; returns this signature."""
+        self._type = task
+        return self
+
     # -- links
 
     def link(self, callback: Any) -> Any:
@@ -308,8 +311,7 @@ class Signature(dict[str, Any]):
         memo[id(self)] = self
         # The app and the task are not part of the value: copies share them.
         made = Signature.from_dict(copy.deepcopy(dict(self), memo), app=self._app)
-        made._type = self._type
-        return made
+        return made.with_type(self._type)
 
     def __copy__(self) -> Signature:
         return self.clone()

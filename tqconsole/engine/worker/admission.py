@@ -66,7 +66,8 @@ class Admission:
         if header.expires_at is not None and header.expires_at <= hand.now.at:
             self._endings.revoke(entry, is_expired=True)
             return
-        hand.actions.append(Notify("received", entry, entry.delivery))
+        if hand.options.tells_received:
+            hand.actions.append(Notify("received", entry, entry.delivery))
         if hand.has_listeners and entry.policy.sends_events:
             hand.events.append(("task-received", received_fields(entry)))
         if header.eta_at is not None and header.eta_at > hand.now.at:

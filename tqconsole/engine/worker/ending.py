@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import signal
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from tqconsole.engine import states
 from tqconsole.engine.exceptions import (
@@ -19,24 +20,47 @@ from tqconsole.engine.exceptions import (
     WorkerLostError,
 )
 from tqconsole.engine.pools.base import JobLost
+from tqconsole.engine.protocol.header import TaskHeader
 from tqconsole.engine.protocol.limits import Reason
 from tqconsole.engine.protocol.result import ResultRecord, encode_record
-from tqconsole.engine.protocol.task import TaskHeader
 from tqconsole.engine.protocol.transfer import Delivery, Publication, ResultWrite, Verdict
 from tqconsole.engine.worker.hand import Hand
 from tqconsole.engine.worker.outcome import Outcome
 from tqconsole.engine.worker.values import Arrival, Entry, Notify, TaskPolicy
 
-#: Pure: the errbacks of a task that the worker itself has to fail, from its raw body.
-FailureLinks = Callable[[Delivery, TaskHeader, BaseException], Sequence[Publication]]
+
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """What the machine is given to write with; both are pure.
+
+    `record`: (record, reply_to) -> the store's write. `failure_links`: the errbacks of a task that
+    the worker itself has to fail, from its raw body.
+    """
+
+    record: Callable[[ResultRecord, str], ResultWrite]
+    failure_links: Callable[[Delivery, TaskHeader, BaseException], Sequence[Publication]]
+
+
+def json_write(record: ResultRecord, reply_to: str) -> ResultWrite:
+    """Return a record as JSON, kept for the default time."""
+    return ResultWrite(record.task_id, record.state, encode_record(record), reply_to=reply_to)
+
+
+def no_links(delivery: Delivery, header: TaskHeader, error: BaseException) -> Sequence[Publication]:
+    """Return no errbacks."""
+    return ()
+
+
+PLAIN_WRITING = Writing(json_write, no_links)
 
 
 class Endings:
     """Turns every end into settlements, records, events and lines."""
 
-    def __init__(self, hand: Hand, failure_links: FailureLinks) -> None:
+    def __init__(self, hand: Hand, writing: Writing) -> None:
         self._hand = hand
-        self._failure_links = failure_links
+        self._record = writing.record
+        self._failure_links = writing.failure_links
 
     # --- the child's word ---------------------------------------------------------------------
 
@@ -295,13 +319,7 @@ class Endings:
             parent_id=header.parent_id,
             extended=extended,
         )
-        return ResultWrite(
-            header.task_id,
-            state,
-            encode_record(record),
-            reply_to=header.reply_to or "",
-            expires_s=options.result_expires_s,
-        )
+        return self._record(record, header.reply_to)
 
 
 def _task(header: TaskHeader) -> str:

@@ -77,8 +77,7 @@ class Exchanging:
             return
         wanted = 0
         if not hand.is_stopping:
-            size = hand.window.size(hand.slot_count, hand.now.mono)
-            wanted = max(0, size - hand.in_window_count())
+            wanted = self._room()
         if not (
             hand.settled
             or hand.batches
@@ -101,6 +100,13 @@ class Exchanging:
         hand.settled, hand.batches, hand.results = [], [], []
         hand.publications, hand.parked = [], []
         hand.actions.append(exchange)
+
+    def _room(self) -> int:
+        hand = self._hand
+        if not hand.options.fetches_ahead:
+            return max(0, hand.free_count - len(hand.batches) - len(hand.ready))
+        size = hand.window.size(hand.slot_count, hand.now.mono)
+        return max(0, size - hand.in_window_count())
 
     def done(self, done: ExchangeDone) -> None:
         """The exchange took effect: submit what it handed over, let in what it brought."""

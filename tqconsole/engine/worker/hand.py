@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from tqconsole.engine.protocol.task import TaskHeader
+from tqconsole.engine.protocol.header import TaskHeader
 from tqconsole.engine.protocol.transfer import Publication, ResultWrite, Settlement, Verdict
 from tqconsole.engine.worker.revokes import Revokes
 from tqconsole.engine.worker.values import (

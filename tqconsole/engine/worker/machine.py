@@ -17,10 +17,9 @@ from random import Random
 from typing import Any
 
 from tqconsole.engine.pools.base import JobLost, JobStarted
-from tqconsole.engine.protocol.task import TaskHeader
-from tqconsole.engine.protocol.transfer import Delivery, Publication, Verdict
+from tqconsole.engine.protocol.transfer import Verdict
 from tqconsole.engine.worker.admission import Admission
-from tqconsole.engine.worker.ending import Endings
+from tqconsole.engine.worker.ending import PLAIN_WRITING, Endings, Writing
 from tqconsole.engine.worker.exchanging import Exchanging
 from tqconsole.engine.worker.hand import Hand
 from tqconsole.engine.worker.handing import Handing
@@ -55,12 +54,6 @@ from tqconsole.engine.worker.values import (
 )
 
 
-def _no_links(
-    delivery: Delivery, header: TaskHeader, error: BaseException
-) -> Sequence[Publication]:
-    return ()
-
-
 class Machine:
     """One worker's state machine."""
 
@@ -69,12 +62,10 @@ class Machine:
         options: MachineOptions,
         policies: Mapping[str, TaskPolicy],
         random: Random,
-        failure_links: Callable[
-            [Delivery, TaskHeader, BaseException], Sequence[Publication]
-        ] = _no_links,
+        writing: Writing = PLAIN_WRITING,
     ) -> None:
         self._hand = Hand(options, dict(policies))
-        self._endings = Endings(self._hand, failure_links)
+        self._endings = Endings(self._hand, writing)
         self._admission = Admission(self._hand, self._endings)
         self._handing = Handing(self._hand, self._endings)
         self._exchanging = Exchanging(self._hand, self._handing, self._admission, random)

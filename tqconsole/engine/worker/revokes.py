@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tqconsole.engine.protocol.task import TaskHeader
+    from tqconsole.engine.protocol.header import TaskHeader
 
 #: Ids kept at most (Celery's CELERY_WORKER_REVOKES_MAX).
 MAX_REVOKED_COUNT = 50_000

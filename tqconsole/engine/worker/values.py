@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from tqconsole.engine.exceptions import RefusedError
 from tqconsole.engine.pools.base import JobLost, JobStarted
-from tqconsole.engine.protocol.task import TaskHeader
+from tqconsole.engine.protocol.header import TaskHeader
 from tqconsole.engine.protocol.transfer import (
     Delivery,
     Handover,
@@ -54,19 +54,20 @@ class MachineOptions:
 
     hostname: str
     prefetch_multiplier: int = 4
+    #: False: fetch only for slots that are free (`worker_disable_prefetch`).
+    fetches_ahead: bool = True
     can_park: bool = True
     stores_results: bool = True
     #: The store's records go in the broker's own trip; else they are stored before the ack.
     store_rides: bool = True
-    can_limit_time: bool = True
     #: Deaths after which a task is a dead letter.
     max_deaths: int = 5
     #: Seconds a warm shutdown waits for running tasks; None: as long as they take.
     grace_s: float | None = None
-    result_expires_s: float | None = 86400.0
-    result_serializer: str = "json"
     is_result_extended: bool = False
     logs_info: bool = False
+    #: Somebody connected to the `task_received` signal.
+    tells_received: bool = False
 
 
 class Entry:

@@ -1,0 +1,265 @@
+"""Puts a worker together around a pool that runs: broker, machine, heart, panel, loop.
+
+Called after the pool has forked its template, because everything made here has threads, sockets or
+files that a child must not inherit.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+from tqconsole.engine import signals
+from tqconsole.engine.brokers.base import Broker, Consumer
+from tqconsole.engine.brokers.resolution import note_worker
+from tqconsole.engine.clock import Clock
+from tqconsole.engine.events.dispatcher import Dispatcher
+from tqconsole.engine.exceptions import EngineError
+from tqconsole.engine.pools.base import Pool
+from tqconsole.engine.protocol.transfer import QueueSpec
+from tqconsole.engine.worker.autoscale import Autoscaler
+from tqconsole.engine.worker.carrier import Carrier, Rim
+from tqconsole.engine.worker.ending import Writing, no_links
+from tqconsole.engine.worker.heart import Heart, HeartPlan
+from tqconsole.engine.worker.loop import Loop, LoopParts
+from tqconsole.engine.worker.machine import Machine
+from tqconsole.engine.worker.mingle import Mingle
+from tqconsole.engine.worker.notices import Notices
+from tqconsole.engine.worker.options import WorkerOptions, events_mode
+from tqconsole.engine.worker.panel import PanelParts, WorkerPanel
+from tqconsole.engine.worker.policies import policies_of
+from tqconsole.engine.worker.reading import Reader
+from tqconsole.engine.worker.remote import Remote
+from tqconsole.engine.worker.statedb import StateFile
+from tqconsole.engine.worker.values import Happening, MachineOptions, RevokeAsked
+from tqconsole.engine.worker.waker import SignalWatch, Waker
+
+logger = logging.getLogger(__name__)
+
+#: Deaths after which a task is a dead letter (reliability.md row 6).
+MAX_DEATHS = 5
+_AUTOSCALE_S = 1.0
+_MINGLE_S = 0.1
+_SAVE_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where and as what a worker runs."""
+
+    app: Any
+    options: WorkerOptions
+    hostname: str
+    queues: Sequence[QueueSpec]
+    clock: Clock
+    waker: Waker
+    #: The state file's path with its marks expanded, "" for none.
+    statedb_path: str = ""
+
+
+class Worker:
+    """One worker from its connection to its end."""
+
+    def __init__(self, site: Site, pool: Pool, broker: Broker, consumer: Consumer) -> None:
+        app, conf = site.app, site.app.conf
+        self._site = site
+        self._pool = pool
+        self._broker = broker
+        self._consumer = consumer
+        self._dispatcher = Dispatcher(broker, site.hostname, site.clock, app.clock)
+        self._machine = Machine(
+            _machine_options(site, pool, broker),
+            policies_of(app),
+            Random(),  # noqa: S311 - jitter
+            Writing(app.result_write, no_links),
+        )
+        self._heart = Heart(
+            broker,
+            consumer,
+            self._dispatcher,
+            site.waker,
+            site.clock,
+            _heart_plan(site, broker),
+            self._counts,
+        )
+        reader = Reader(app.accept_content, app.timezone)
+        self._carrier = Carrier(
+            Rim(
+                site.hostname,
+                consumer,
+                app.backend,
+                pool,
+                reader,
+                self._dispatcher,
+                Notices(app, site.hostname),
+            )
+        )
+        bounds = site.options.autoscale
+        self._autoscaler = Autoscaler(*bounds) if bounds else None
+        self._panel = WorkerPanel(
+            PanelParts(
+                app,
+                site.hostname,
+                self._machine.hand,
+                pool,
+                broker,
+                consumer,
+                self._heart,
+                site.clock,
+                self._tell,
+                {queue.name: queue for queue in site.queues},
+                self._autoscaler,
+            )
+        )
+        self._remote = Remote(broker, self._panel) if conf.worker_enable_remote_control else None
+        self._loop = Loop(
+            LoopParts(
+                self._machine,
+                self._carrier,
+                broker,
+                consumer,
+                pool,
+                reader,
+                site.waker,
+                site.clock,
+                _on_signal,
+            ),
+            self._remote,
+            MAX_DEATHS,
+        )
+        self._state = StateFile(site.statedb_path) if site.statedb_path else None
+
+    def run(self, signal_watch: SignalWatch) -> int:
+        """Work until told to stop; return the exit code. Raises: ImproperlyConfigured."""
+        self._prepare()
+        self._heart.start()
+        try:
+            with self._noted():
+                logger.info("%s ready.", self._site.hostname)
+                signals.worker_ready.send(sender=self._panel)
+                return self._loop.run(signal_watch)
+        finally:
+            self._end()
+
+    def _tell(self, happening: Happening) -> None:
+        self._loop.tell(happening)
+
+    def _counts(self) -> tuple[int, int]:
+        hand = self._machine.hand
+        return len(hand.running), hand.processed_count
+
+    def _prepare(self) -> None:
+        site = self._site
+        if self._state is not None:
+            revoked_ids, lamport = self._state.load()
+            site.app.clock.adjust(lamport)
+            if revoked_ids:
+                self._tell(RevokeAsked(revoked_ids))
+            self._loop.add_chore("saving the state", _SAVE_S, self._save)
+        if self._autoscaler is not None:
+            self._loop.add_chore("autoscale", _AUTOSCALE_S, self._scale)
+        if not site.options.without_mingle and self._broker.capabilities.can_fanout:
+            mingle = Mingle(
+                self._broker, site.hostname, site.clock, site.app.clock, self._panel.merge_revoked
+            )
+            chore = self._loop.add_chore("mingle", _MINGLE_S, lambda: None)
+            chore.work = lambda: self._mingle(mingle, chore.rest)
+
+    def _mingle(self, mingle: Mingle, rest: Callable[[], None]) -> None:
+        if not mingle.has_asked:
+            mingle.ask(self._panel.revoked_ids())
+        mingle.poll()
+        if not mingle.is_open:
+            rest()
+
+    def _save(self) -> None:
+        if self._state is not None:
+            self._state.save(self._panel.revoked_ids(), self._site.app.clock.value)
+
+    def _scale(self) -> None:
+        hand, pool = self._machine.hand, self._pool
+        if self._autoscaler is None or hand.is_stopping:
+            return
+        in_hand_count = len(hand.running) + len(hand.ready)
+        change = self._autoscaler.change(pool.slot_count, in_hand_count, self._site.clock.mono())
+        if change > 0:
+            logger.info("Scaling up %s processes.", change)
+            pool.grow(change)
+        elif change < 0:
+            logger.info("Scaling down %s processes.", -change)
+            pool.shrink(-change)
+
+    @contextlib.contextmanager
+    def _noted(self) -> Any:
+        """Leave a note while it lives, by which an empty queue can say where a worker is."""
+        path = None
+        if self._broker.transport == "sqlite":
+            try:
+                path = note_worker(self._broker.url, self._site.hostname, os.getpid(), os.environ)
+            except OSError as error:
+                logger.debug("No note of this worker: %s", error)
+        try:
+            yield
+        finally:
+            if path is not None:
+                path.unlink(missing_ok=True)
+
+    def _end(self) -> None:
+        """Let go of everything, in the order of who needs whom; a failure of one stops no other."""
+        steps: list[Callable[[], object]] = [
+            self._save,
+            self._heart.stop,
+            self._carrier.stop_pool,
+            self._consumer.close,
+        ]
+        if self._remote is not None:
+            steps.append(self._remote.lose)
+        for step in steps:
+            try:
+                step()
+            except EngineError as error:
+                logger.warning("While stopping: %s", error)
+        signals.worker_shutdown.send(sender=self._panel)
+
+
+def _on_signal(signum: Any, is_cold: bool) -> None:  # noqa: FBT001 - as SignalWatch tells it
+    how = "Cold" if is_cold else "Warm"
+    logger.warning("worker: %s shutdown (MainProcess) on %s", how, signum.name)
+    if signum.name == "SIGINT" and not is_cold:
+        logger.warning("worker: Hitting Ctrl+C again will end what still runs")
+    signals.worker_shutting_down.send(
+        sender=None, sig=signum.name, how=how.lower(), exitcode=int(is_cold)
+    )
+
+
+def _machine_options(site: Site, pool: Pool, broker: Broker) -> MachineOptions:
+    conf = site.app.conf
+    backend = site.app.backend
+    return MachineOptions(
+        hostname=site.hostname,
+        prefetch_multiplier=int(conf.worker_prefetch_multiplier),
+        fetches_ahead=not conf.worker_disable_prefetch,
+        can_park=broker.capabilities.can_park,
+        stores_results=backend.is_enabled,
+        store_rides=backend.rides_on(broker.place),
+        max_deaths=MAX_DEATHS,
+        grace_s=site.options.grace,
+        is_result_extended=bool(conf.result_extended),
+        logs_info=logging.getLogger("tqconsole.worker").isEnabledFor(logging.INFO),
+        tells_received=bool(signals.task_received.receivers),
+    )
+
+
+def _heart_plan(site: Site, broker: Broker) -> HeartPlan:
+    options = site.options
+    interval_s = options.heartbeat_interval or 2.0
+    return HeartPlan(
+        renew_s=broker.renew_interval_s,
+        heartbeat_s=None if options.without_heartbeat else interval_s,
+        events_mode=events_mode(site.app.conf),
+    )

@@ -1,0 +1,245 @@
+"""Carries out the machine's actions at broker, store, pool and log; brings back what came of it.
+
+Runs in the loop's thread. Whatever a broker or store raises becomes a happening: only a wrong
+configuration ends a worker.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tqconsole.engine.backends.base import Backend
+from tqconsole.engine.brokers.base import Consumer
+from tqconsole.engine.events.dispatcher import Dispatcher
+from tqconsole.engine.exceptions import EngineError, ImproperlyConfigured, NotSupportedError
+from tqconsole.engine.log import one_line
+from tqconsole.engine.pools.base import Job, JobEnded, JobLost, Pool
+from tqconsole.engine.protocol.transfer import Riding
+from tqconsole.engine.worker.outcome import decode_outcome
+from tqconsole.engine.worker.payload import RunPayload, encode_payload
+from tqconsole.engine.worker.reading import Reader
+from tqconsole.engine.worker.values import (
+    Action,
+    Emit,
+    Exchange,
+    ExchangeDone,
+    ExchangeFailed,
+    Exit,
+    Happening,
+    KillAll,
+    Log,
+    Notify,
+    Order,
+    RunEnded,
+    SlotsChanged,
+    Store,
+    StoreDone,
+    StoreFailed,
+    Submit,
+    Terminate,
+    Withdraw,
+    Withdrawn,
+)
+
+logger = logging.getLogger(__name__)
+#: The lines of tasks' lives go here (what Celery's `worker.strategy` and `trace` log).
+task_logger = logging.getLogger("tqconsole.worker")
+
+#: Events kept until the loop is about to sleep; past this they leave at once.
+_EVENT_BATCH = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Rim:
+    """What surrounds the machine."""
+
+    hostname: str
+    consumer: Consumer
+    backend: Backend
+    pool: Pool
+    reader: Reader
+    dispatcher: Dispatcher
+    notify: Callable[[Notify], None]
+
+
+class Carrier:
+    """One method per kind of action."""
+
+    def __init__(self, rim: Rim) -> None:
+        self._rim = rim
+        self._events: list[tuple[str, dict[str, Any]]] = []
+        self._answers: list[Happening] = []
+        self._is_pool_dead = False
+        #: Events that no broker took, for the log and for whoever asks.
+        self.lost_event_count = 0
+        self.exit_code: int | None = None
+        self._handlers: dict[type, Callable[[Any], None]] = {
+            Exchange: self._exchange,
+            Store: self._store,
+            Submit: self._submit,
+            Withdraw: self._withdraw,
+            Terminate: self._terminate,
+            KillAll: self._kill_all,
+            Emit: self._emit,
+            Log: self._log,
+            Notify: rim.notify,
+            Exit: self._exit,
+        }
+
+    def carry_out(self, actions: Sequence[Action]) -> list[Happening]:
+        """Do it all, in order; return what came of it."""
+        handlers = self._handlers
+        for action in actions:
+            handlers[type(action)](action)
+        answers, self._answers = self._answers, []
+        return answers
+
+    # --- broker and store ---------------------------------------------------------------------
+
+    def _exchange(self, exchange: Exchange) -> None:
+        rim = self._rim
+        riding = None
+        if exchange.results or exchange.publications:
+            riding = Riding(tuple(exchange.results), tuple(exchange.publications))
+        try:
+            if exchange.parked:
+                rim.consumer.park(exchange.parked)
+            deliveries = rim.consumer.exchange(
+                exchange.settled, exchange.started, exchange.wanted, riding
+            )
+        except ImproperlyConfigured:
+            raise
+        except EngineError as error:
+            self._answers.append(ExchangeFailed(str(error)))
+        except Exception as error:  # an adapter's mistake must not end a worker: it is tried again
+            logger.exception("The broker's adapter failed")
+            self._answers.append(ExchangeFailed(repr(error)))
+        else:
+            self._answers.append(ExchangeDone(rim.reader.read(deliveries)))
+
+    def _store(self, store: Store) -> None:
+        try:
+            self._rim.backend.store(store.writes)
+        except ImproperlyConfigured:
+            raise
+        except EngineError as error:
+            self._answers.append(StoreFailed(str(error)))
+        except Exception as error:  # as above
+            logger.exception("The result store's adapter failed")
+            self._answers.append(StoreFailed(repr(error)))
+        else:
+            self._answers.append(StoreDone())
+
+    # --- the pool -----------------------------------------------------------------------------
+
+    def _submit(self, submit: Submit) -> None:
+        pool = self._rim.pool
+        jobs = [self._job(order) for order in submit.orders]
+        if pool.is_inline:
+            # The run holds the loop: what was told before must not wait for its end.
+            self.flush_events()
+        try:
+            pool.submit(jobs)
+        except RuntimeError:
+            # The slot that was counted on died a moment ago.
+            self._answers.append(Withdrawn([job.job_id for job in jobs]))
+            self._answers.append(self._slots())
+        if pool.is_inline:
+            self._answers.extend(self.news())
+
+    def _job(self, order: Order) -> Job:
+        delivery = order.entry.delivery
+        payload = RunPayload(
+            message=delivery.message,
+            hostname=self._rim.hostname,
+            queue=delivery.queue,
+            exchange=delivery.exchange,
+            routing_key=delivery.routing_key,
+            priority=order.entry.header.priority,
+            redelivered=delivery.is_redelivered,
+            soft_limit_s=order.soft_limit_s,
+            hard_limit_s=order.hard_limit_s,
+            deaths=delivery.deaths,
+        )
+        return Job(
+            order.entry.job_id, encode_payload(payload), order.soft_limit_s, order.hard_limit_s
+        )
+
+    def news(self) -> list[Happening]:
+        """Return what the pool has to tell, with its present count of slots."""
+        if self._is_pool_dead:
+            return []
+        happenings: list[Happening] = []
+        for news in self._rim.pool.poll():
+            if isinstance(news, JobEnded):
+                happenings.append(_ended(news))
+            else:
+                happenings.append(news)
+        happenings.append(self._slots())
+        return happenings
+
+    def _slots(self) -> SlotsChanged:
+        pool = self._rim.pool
+        return SlotsChanged(pool.slot_count, pool.free_slots())
+
+    def _withdraw(self, _: Withdraw) -> None:
+        job_ids = self._rim.pool.withdraw()
+        if job_ids:
+            self._answers.append(Withdrawn(job_ids))
+            self._answers.append(self._slots())
+
+    def _terminate(self, terminate: Terminate) -> None:
+        try:
+            self._rim.pool.terminate(terminate.job_id, terminate.signum)
+        except NotSupportedError as error:
+            logger.warning("%s", error)
+
+    def _kill_all(self, _: KillAll) -> None:
+        self._is_pool_dead = True
+        self._rim.pool.stop(0)
+
+    def stop_pool(self) -> None:
+        """End the slots after a warm shutdown: nothing runs any more."""
+        if not self._is_pool_dead:
+            self._is_pool_dead = True
+            self._rim.pool.stop(None)
+
+    # --- telling ------------------------------------------------------------------------------
+
+    def _emit(self, emit: Emit) -> None:
+        self._events.extend(emit.events)
+        if len(self._events) >= _EVENT_BATCH:
+            self.flush_events()
+
+    def flush_events(self) -> None:
+        """Send the events that have gathered, as one message; a broker that fails loses them."""
+        if not self._events:
+            return
+        events, self._events = self._events, []
+        try:
+            self._rim.dispatcher.send_many(events)
+        except Exception as error:  # noqa: BLE001 - whatever it is, events are never worth a task
+            self.lost_event_count += len(events)
+            logger.warning("Lost %s task events: %s", len(events), error)
+
+    def _log(self, log: Log) -> None:
+        text = one_line(log.text)
+        if log.traceback:
+            task_logger.log(log.level, "%s\n%s", text, log.traceback.rstrip())
+        else:
+            task_logger.log(log.level, "%s", text)
+
+    def _exit(self, exit_: Exit) -> None:
+        self.exit_code = exit_.code
+
+
+def _ended(news: JobEnded) -> Happening:
+    try:
+        return RunEnded(news.job_id, decode_outcome(news.outcome))
+    except (ValueError, EOFError, TypeError):
+        # Written by a child that is not of this version, or torn: as if it had died at the end.
+        logger.exception("The outcome of job %s cannot be read", news.job_id)
+        return JobLost(news.job_id, was_started=True, pid=0, signal=None, exit_code=None)

@@ -1,0 +1,157 @@
+"""A worker's heart: a thread that renews the lease, sends heartbeats, and asks who listens.
+
+It is apart from the loop because the loop may be busy: a task in `solo` holds it as long as it
+runs, and the lease must not end meanwhile. It touches nothing of the machine: it reads two numbers
+and posts happenings.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from tqconsole import __version__
+from tqconsole.engine import signals
+from tqconsole.engine.brokers.base import Broker, Consumer
+from tqconsole.engine.clock import Clock
+from tqconsole.engine.events.dispatcher import Dispatcher
+from tqconsole.engine.exceptions import EngineError
+from tqconsole.engine.protocol.event import BATCH_KEY, EVENTS
+from tqconsole.engine.worker.values import EventsSwitched
+from tqconsole.engine.worker.waker import Waker
+
+logger = logging.getLogger(__name__)
+
+#: As monitors know the software; Celery's is "py-celery".
+SOFTWARE = {"sw_ident": "tqconsole", "sw_ver": __version__, "sw_sys": platform.system()}
+#: What the `heartbeat` command's short form says of its rhythm (wire.md §5.3).
+_SHORT_FREQ = 5
+
+
+@dataclass(frozen=True, slots=True)
+class HeartPlan:
+    """`events_mode` is "auto", "on" or "off"; `heartbeat_s` None: no heartbeats."""
+
+    renew_s: float
+    heartbeat_s: float | None = 2.0
+    events_mode: str = "auto"
+    #: Seconds between two looks for listeners.
+    listen_s: float = 2.0
+
+
+class Heart:
+    """Beats until `stop`."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        consumer: Consumer,
+        dispatcher: Dispatcher,
+        waker: Waker,
+        clock: Clock,
+        plan: HeartPlan,
+        counts: Callable[[], tuple[int, int]],
+    ) -> None:
+        self._broker = broker
+        self._consumer = consumer
+        self._dispatcher = dispatcher
+        self._waker = waker
+        self._clock = clock
+        self._plan = plan
+        self._counts = counts
+        self._mode = plan.events_mode
+        self._is_on = False
+        self._is_failing = False
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="heart", daemon=True)
+        self._dues_mono: dict[Callable[[], None], float] = {}
+
+    @property
+    def are_events_on(self) -> bool:
+        """True while task events are made."""
+        return self._is_on
+
+    def start(self) -> None:
+        """Say that the worker is online, then beat."""
+        self._try(self._look_for_listeners)
+        self._try(lambda: self._send("worker-online"))
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop beating and say goodbye."""
+        self._stopped.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=5.0)
+        self._try(lambda: self._send("worker-offline"))
+
+    def force_events(self, *, is_on: bool) -> bool:
+        """Switch task events on or off whoever listens; False when they were so already."""
+        wanted = "on" if is_on else "off"
+        was_so = self._is_on is is_on and self._mode in (wanted, "auto")
+        self._mode = wanted
+        self._switch(is_on=is_on)
+        return not was_so
+
+    def send_short(self) -> None:
+        """Send the heartbeat that the `heartbeat` command asks for."""
+        self._dispatcher.send("worker-heartbeat", freq=_SHORT_FREQ, **SOFTWARE)
+
+    def _run(self) -> None:
+        plan = self._plan
+        rounds: list[tuple[Callable[[], None], float]] = [(self._consumer.renew, plan.renew_s)]
+        if plan.heartbeat_s is not None:
+            rounds.append((self._beat, plan.heartbeat_s))
+        if plan.events_mode == "auto":
+            rounds.append((self._look_for_listeners, plan.listen_s))
+        dues = {action: self._clock.mono() + period_s for action, period_s in rounds}
+        while not self._stopped.wait(max(0.0, min(dues.values()) - self._clock.mono())):
+            for action, period_s in rounds:
+                if dues[action] <= self._clock.mono():
+                    self._try(action)
+                    dues[action] = self._clock.mono() + period_s
+
+    def _try(self, action: Callable[[], None]) -> None:
+        """Do it; a broker that fails is told of once, until it answers again."""
+        try:
+            action()
+        except Exception as error:  # the heart beats on, whatever an adapter does
+            if not self._is_failing:
+                is_known = isinstance(error, EngineError)
+                logger.warning("Heartbeat fails: %s", error, exc_info=not is_known)
+            self._is_failing = True
+        else:
+            self._is_failing = False
+
+    def _beat(self) -> None:
+        if signals.heartbeat_sent.receivers:
+            signals.heartbeat_sent.send(sender=self)
+        self._send("worker-heartbeat")
+
+    def _send(self, kind: str) -> None:
+        active_count, processed_count = self._counts()
+        fields: dict[str, Any] = {
+            "freq": self._plan.heartbeat_s or 2.0,
+            "active": active_count,
+            "processed": processed_count,
+            "loadavg": [round(load, 2) for load in os.getloadavg()],
+            **SOFTWARE,
+        }
+        self._dispatcher.send(kind, **fields)
+
+    def _look_for_listeners(self) -> None:
+        if self._mode != "auto":
+            self._switch(is_on=self._mode == "on")
+            return
+        count = self._broker.listener_count(EVENTS, BATCH_KEY)
+        # Where the broker cannot tell, events are sent: silence would be a lie on the console.
+        self._switch(is_on=count is None or count > 0)
+
+    def _switch(self, *, is_on: bool) -> None:
+        if is_on != self._is_on:
+            self._is_on = is_on
+            self._waker.post(EventsSwitched(is_on))

@@ -1,0 +1,300 @@
+"""The worker's loop: what happens goes into the machine, what it wants is carried out.
+
+It runs in the worker's main thread and owns the consumer, the pool and the mailbox. It waits in one
+selector for the bell of the broker, the pool's news, commands, other threads and signals, never
+longer than until something is due.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import selectors
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from tqconsole.engine.brokers.base import Broker, Consumer
+from tqconsole.engine.clock import Clock
+from tqconsole.engine.exceptions import EngineError, ImproperlyConfigured
+from tqconsole.engine.pools.base import Pool
+from tqconsole.engine.worker.carrier import Carrier
+from tqconsole.engine.worker.machine import Machine
+from tqconsole.engine.worker.reading import Reader
+from tqconsole.engine.worker.remote import Remote
+from tqconsole.engine.worker.values import (
+    Action,
+    Exchange,
+    Happening,
+    LossReported,
+    Now,
+    Rang,
+    Stop,
+    Tick,
+)
+from tqconsole.engine.worker.waker import SignalWatch, Waker
+
+logger = logging.getLogger(__name__)
+
+#: Longest sleep, seconds: whatever was overlooked is looked at then.
+_LONGEST_SLEEP_S = 1.0
+#: Between two looks at a consumer that has no descriptor, seconds.
+_BLIND_SLEEP_S = 0.02
+#: After something parked came due, seconds: the broker's clock may be a little behind ours.
+_DUE_SLEEP_S = 0.002
+#: Between two fetches although no bell rang, seconds: a bell may be lost.
+_SAFETY_S = 5.0
+#: Between two looks for consumers that died, seconds.
+_GIVE_BACK_S = 5.0
+
+
+@dataclass(slots=True)
+class Chore:
+    """Something done every `period_s` in the loop's thread; what it raises is told of once."""
+
+    name: str
+    period_s: float
+    work: Callable[[], None]
+    due_mono: float = 0.0
+    is_failing: bool = False
+
+    def rest(self) -> None:
+        """Have it done no more."""
+        self.period_s = math.inf
+
+
+@dataclass(frozen=True, slots=True)
+class LoopParts:
+    """What the loop turns around."""
+
+    machine: Machine
+    carrier: Carrier
+    broker: Broker
+    consumer: Consumer
+    pool: Pool
+    reader: Reader
+    waker: Waker
+    clock: Clock
+    on_signal: Callable[[Any, bool], None]
+
+
+class Loop:
+    """Turns until the machine says exit."""
+
+    def __init__(self, parts: LoopParts, remote: Remote | None, max_deaths: int) -> None:
+        self._machine = parts.machine
+        self._carrier = parts.carrier
+        self._broker = parts.broker
+        self._consumer = parts.consumer
+        self._pool = parts.pool
+        self._reader = parts.reader
+        self._waker = parts.waker
+        self._clock = parts.clock
+        self._on_signal = parts.on_signal
+        self._remote = remote
+        self._max_deaths = max_deaths
+        self._selector = selectors.DefaultSelector()
+        self._inbox: list[Happening] = []
+        self._chores: list[Chore] = []
+        self._bell_fileno: int | None = None
+        self._is_bell_watched = False
+        self._pool_filenos: list[int] = []
+        self._mail_fileno: int | None = None
+        self._mail_chore: Chore | None = None
+        self._stop_count = 0
+
+    def add_chore(self, name: str, period_s: float, work: Callable[[], None]) -> Chore:
+        """Have `work` done at once and then every `period_s` seconds."""
+        chore = Chore(name, period_s, work, self._clock.mono())
+        self._chores.append(chore)
+        return chore
+
+    def tell(self, happening: Happening) -> None:
+        """Hand the machine something for its next step (from the loop's own thread)."""
+        self._inbox.append(happening)
+
+    def run(self, signals: SignalWatch) -> int:
+        """Turn until all is done; return the exit code. Raises: ImproperlyConfigured only."""
+        self._begin()
+        while self._carrier.exit_code is None:
+            self._turn(signals)
+        self._carrier.flush_events()
+        return self._carrier.exit_code
+
+    def _begin(self) -> None:
+        self._selector.register(self._waker, selectors.EVENT_READ, self._on_waker)
+        self._bell_fileno = self._consumer.fileno()
+        self._watch_bell()
+        self._inbox.extend(self._carrier.news())
+        self._watch_pool()
+        self.add_chore("giving back what dead workers had", _GIVE_BACK_S, self._give_back)
+        self.add_chore("fetching", _SAFETY_S, lambda: self.tell(Rang()))
+        if self._remote is not None:
+            self._mail_chore = self.add_chore("remote control", 1.0, self._look_after_mail)
+
+    def _turn(self, signals: SignalWatch) -> None:
+        sleep_s = 0.0 if self._inbox else self._sleep_s()
+        if sleep_s > 0:
+            self._carrier.flush_events()
+        for key, _ in self._selector.select(sleep_s):
+            key.data()
+        for signum, is_cold in signals.take():
+            self._stop(signum, is_cold=is_cold)
+        now = Now(self._clock.now(), self._clock.mono())
+        self._look_at_the_clock(now)
+        happenings, self._inbox = self._inbox or [Tick()], []
+        actions = self._machine.step(now, happenings)
+        if actions:
+            self._rearm_bell(actions)
+            self._inbox.extend(self._carrier.carry_out(actions))
+
+    def _look_at_the_clock(self, now: Now) -> None:
+        deadline_mono = self._pool.next_deadline_mono()
+        if deadline_mono is not None and deadline_mono <= now.mono:
+            self._on_pool()
+        if self._bell_fileno is None and not self._inbox:
+            self.tell(Rang())
+        for chore in self._chores:
+            if chore.due_mono <= now.mono:
+                chore.due_mono = now.mono + chore.period_s
+                self._do(chore)
+
+    def _sleep_s(self) -> float:
+        now = Now(self._clock.now(), self._clock.mono())
+        dues_mono = [chore.due_mono for chore in self._chores]
+        own = (self._machine.next_mono(), self._pool.next_deadline_mono())
+        dues_mono.extend(due_mono for due_mono in own if due_mono is not None)
+        longest_s = _LONGEST_SLEEP_S if self._bell_fileno is not None else _BLIND_SLEEP_S
+        sleep_s = min(longest_s, min(dues_mono, default=now.mono + longest_s) - now.mono)
+        if sleep_s > 0 and not self._machine.is_stopping:
+            sleep_s = min(sleep_s, self._next_parked_s(now))
+        return max(0.0, sleep_s)
+
+    def _next_parked_s(self, now: Now) -> float:
+        """Return the seconds until something parked is due; when it is, have it fetched."""
+        try:
+            due_at = self._consumer.next_due_at()
+        except EngineError:
+            return _LONGEST_SLEEP_S
+        if due_at is None:
+            return _LONGEST_SLEEP_S
+        if due_at <= now.at:
+            if not self._is_bell_watched:
+                return _LONGEST_SLEEP_S  # told already, and there is no room for it
+            self._on_bell()
+            return _DUE_SLEEP_S
+        return due_at - now.at
+
+    # --- the bell -----------------------------------------------------------------------------
+
+    def _watch_bell(self) -> None:
+        if self._bell_fileno is not None and not self._is_bell_watched:
+            self._selector.register(self._bell_fileno, selectors.EVENT_READ, self._on_bell)
+            self._is_bell_watched = True
+
+    def _on_bell(self) -> None:
+        # It stays readable until something is fetched: while the window is full that would turn
+        # the loop for nothing, so it is not looked at until the next fetch.
+        if self._is_bell_watched and self._bell_fileno is not None:
+            self._selector.unregister(self._bell_fileno)
+            self._is_bell_watched = False
+        self.tell(Rang())
+
+    def _rearm_bell(self, actions: list[Action]) -> None:
+        if not self._is_bell_watched and any(
+            isinstance(action, Exchange) and action.wanted for action in actions
+        ):
+            self._watch_bell()
+
+    # --- the pool -----------------------------------------------------------------------------
+
+    def _on_pool(self) -> None:
+        self._inbox.extend(self._carrier.news())
+        self._watch_pool()
+
+    def _watch_pool(self) -> None:
+        filenos = self._pool.filenos()
+        if filenos == self._pool_filenos:
+            return
+        for fileno in set(self._pool_filenos) - set(filenos):
+            self._selector.unregister(fileno)
+        for fileno in set(filenos) - set(self._pool_filenos):
+            self._selector.register(fileno, selectors.EVENT_READ, self._on_pool)
+        self._pool_filenos = list(filenos)
+
+    # --- commands and signals -----------------------------------------------------------------
+
+    def _on_waker(self) -> None:
+        self._inbox.extend(self._waker.take())
+
+    def _on_mail(self) -> None:
+        if self._remote is None:
+            return
+        try:
+            self._remote.serve()
+        except EngineError as error:
+            logger.warning("Remote control is away: %s", error)
+            self._remote.lose()
+        self._watch_mail()
+        # A command may have changed the pool.
+        self._on_pool()
+
+    def _look_after_mail(self) -> None:
+        """Open the mailbox when there is none; without a descriptor this is also how it is read."""
+        if self._remote is not None:
+            self._remote.open()
+            self._watch_mail()
+            if self._mail_fileno is None:
+                self._on_mail()
+            if self._mail_chore is not None:
+                self._mail_chore.period_s = self._remote.period_s
+
+    def _watch_mail(self) -> None:
+        fileno = self._remote.fileno() if self._remote is not None else None
+        if fileno == self._mail_fileno:
+            return
+        if self._mail_fileno is not None:
+            self._selector.unregister(self._mail_fileno)
+        if fileno is not None:
+            self._selector.register(fileno, selectors.EVENT_READ, self._on_mail)
+        self._mail_fileno = fileno
+
+    def _stop(self, signum: Any, *, is_cold: bool) -> None:
+        self._stop_count += 1
+        is_cold = is_cold or (self._stop_count > 1 and signum.name == "SIGINT")
+        self._on_signal(signum, is_cold)
+        self.tell(Stop(is_cold))
+
+    # --- chores -------------------------------------------------------------------------------
+
+    def _do(self, chore: Chore) -> None:
+        try:
+            chore.work()
+        except ImproperlyConfigured:
+            raise
+        except Exception as error:  # a chore that fails is tried again at its next time
+            if not chore.is_failing:
+                is_known = isinstance(error, EngineError)
+                logger.warning("%s fails: %s", chore.name, error, exc_info=not is_known)
+            chore.is_failing = True
+        else:
+            chore.is_failing = False
+
+    def _give_back(self) -> None:
+        if not self._broker.capabilities.can_give_back or self._machine.is_stopping:
+            return
+        given = self._consumer.give_back(self._max_deaths)
+        if given.returned_count or given.lost or given.dead_lettered:
+            logger.warning(
+                "Gave back what dead workers had (%s): %s returned, %s lost, %s dead letters",
+                ", ".join(given.worker_names) or "unnamed",
+                given.returned_count,
+                len(given.lost),
+                len(given.dead_lettered),
+            )
+        if given.returned_count:
+            self.tell(Rang())
+        if given.lost or given.dead_lettered:
+            self.tell(
+                LossReported(self._reader.read(given.lost), self._reader.read(given.dead_lettered))
+            )

@@ -1,0 +1,112 @@
+"""Mingle: ask the workers that are up what a starting one must know. Nobody waits for it.
+
+`hello` is sent at the start; the replies are merged as they come, for two seconds (Celery's
+workers wait a second for them before they start).
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Callable, Sequence
+
+from tqconsole.engine.brokers.base import Broker, Subscription
+from tqconsole.engine.clock import Clock, LamportClock
+from tqconsole.engine.exceptions import EngineError, RefusedError
+from tqconsole.engine.protocol.control import (
+    PIDBOX,
+    REPLIES,
+    Request,
+    decode_reply,
+    encode_request,
+    reply_mailbox,
+)
+from tqconsole.engine.protocol.transfer import Publication
+
+logger = logging.getLogger(__name__)
+
+#: Seconds that replies are taken in.
+_OPEN_S = 2.0
+
+
+class Mingle:
+    """One question and its answers."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        node: str,
+        clock: Clock,
+        lamport: LamportClock,
+        merge: Callable[[Sequence[str]], None],
+    ) -> None:
+        self._broker = broker
+        self._node = node
+        self._clock = clock
+        self._lamport = lamport
+        self._merge = merge
+        self._ticket = str(uuid.uuid4())
+        self._subscription: Subscription | None = None
+        self._until_mono = 0.0
+        self.met_count = 0
+
+    @property
+    def is_open(self) -> bool:
+        """True while replies are expected."""
+        return self._subscription is not None
+
+    @property
+    def has_asked(self) -> bool:
+        """True once hello is sent."""
+        return self._until_mono > 0
+
+    def ask(self, revoked_ids: Sequence[str]) -> None:
+        """Send hello to all. Raises: OperationalError."""
+        key = str(uuid.uuid4())
+        self._subscription = self._broker.subscribe(reply_mailbox(key), [key])
+        self._until_mono = self._clock.mono() + _OPEN_S
+        request = Request(
+            method="hello",
+            arguments={"from_node": self._node, "revoked": list(revoked_ids)},
+            ticket=self._ticket,
+            reply_exchange=REPLIES.name,
+            reply_key=key,
+            expires_at=self._clock.now() + _OPEN_S,
+            clock=self._lamport.forward(),
+        )
+        self._broker.broadcast(PIDBOX, [Publication(encode_request(request), "", PIDBOX.name)])
+
+    def poll(self) -> None:
+        """Merge what has come; close when the time is over. Raises: OperationalError."""
+        if self._subscription is None:
+            return
+        for broadcasted in self._subscription.receive(0.0):
+            try:
+                reply = decode_reply(broadcasted.message)
+            except RefusedError:
+                continue
+            if reply.ticket == self._ticket and reply.node != self._node:
+                self._take(reply.node, reply.value)
+        if self._clock.mono() >= self._until_mono:
+            self.close()
+
+    def _take(self, node: str, value: object) -> None:
+        if not isinstance(value, dict):
+            return
+        self.met_count += 1
+        revoked = value.get("revoked")
+        if isinstance(revoked, list | dict):
+            self._merge([each for each in revoked if isinstance(each, str)])
+        clock = value.get("clock")
+        if isinstance(clock, int):
+            self._lamport.adjust(clock)
+        logger.info("sync with %s complete", node)
+
+    def close(self) -> None:
+        """Take no more replies."""
+        if self._subscription is not None:
+            subscription, self._subscription = self._subscription, None
+            try:
+                subscription.close()
+            except EngineError as error:
+                logger.debug("Closing the mingle mailbox: %s", error)

@@ -6,7 +6,6 @@ exit code. A traceback is a mistake of ours, unless `TQCONSOLE_TRACEBACK` asks f
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import os
 import sys
@@ -44,17 +43,6 @@ class Program(VerbGroup):
             return None
         command: click.Command = importlib.import_module(entry[0]).verb
         return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the verb; a word that is none names the nearest."""
-        word = args[0]
-        if word not in COMMANDS and not word.startswith("-"):
-            nearest = difflib.get_close_matches(word, COMMANDS, n=1)
-            hint = f" Did you mean {nearest[0]}?" if nearest else ""
-            raise click.UsageError(f"No such command '{word}'.{hint}", ctx)
-        return super().resolve_command(ctx, args)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the verbs, without importing them, then the options."""

@@ -80,9 +80,8 @@ def run_remote(
         raise click.UsageError(str(error)) from error
     missing = command.missing_from(arguments)
     if missing:
-        raise click.UsageError(
-            f"{command.name} needs {missing[0]}: {kind} {command.name} {command.signature}"
-        )
+        usage = f"tqconsole {kind} {command.name} {command.signature}"
+        raise click.UsageError(f"{command.name} needs {missing[0]}: {usage}")
     answers = ask(invocation, command.name, arguments, destination, timeout)
     _print(invocation.output, kind, answers)
     return exit_code(invocation, answers)

@@ -34,6 +34,7 @@ def remote_verb(kind: Kind, summary: str) -> Verb:
             return exits.OK
         if is_help:
             output.line(click.get_current_context().get_help())
+            output.line()
             print_list(output, kind)
             return exits.OK
         if not words:

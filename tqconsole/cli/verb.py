@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -67,12 +68,33 @@ class VerbGroup(click.Group, _Global):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.params = [*self.params, *global_options()]
-        self.command_class = Verb
+        self.no_args_is_help = False
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the verbs below in the order they were given."""
+        return list(self.commands)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Take the options given so far, then go on to the verb below."""
         self.take_globals(ctx)
-        return super().invoke(ctx)
+        try:
+            return super().invoke(ctx)
+        except click.UsageError as error:
+            if error.message != "Missing command.":
+                raise
+            names = ", ".join(self.list_commands(ctx))
+            raise click.UsageError(f"Say one of {names}.", ctx) from error
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the verb; a word that is none names the nearest."""
+        names = self.list_commands(ctx)
+        if args[0] not in names and not args[0].startswith("-"):
+            nearest = difflib.get_close_matches(args[0], names, n=1)
+            hint = f" Did you mean {nearest[0]}?" if nearest else ""
+            raise click.UsageError(f"No such command '{args[0]}'.{hint}", ctx)
+        return super().resolve_command(ctx, args)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the verbs below first, then the global options."""
@@ -88,7 +110,8 @@ def format_sections(
         records = [
             record
             for param in params
-            if (param.name in GLOBAL_NAMES) is is_global
+            if isinstance(param, click.Option)
+            and (param.name in GLOBAL_NAMES) is is_global
             and (record := param.get_help_record(ctx)) is not None
         ]
         if records:

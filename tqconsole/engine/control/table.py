@@ -24,6 +24,9 @@ logger = logging.getLogger(__name__)
 Handler = Callable[..., Any]
 HandlerT = TypeVar("HandlerT", bound=Handler)
 
+#: What a word must be, where Python's own words for it would not help.
+_WANTED: dict[Callable[[str], Any], str] = {int: "it is a whole number", float: "it is a number"}
+
 
 class Kind(StrEnum):
     """`inspect` reads, `control` changes something at the workers."""
@@ -82,8 +85,9 @@ class Command:
             try:
                 found[argument.name] = argument.convert(word)
             except ValueError as error:
+                wanted = _WANTED.get(argument.convert, str(error))
                 raise ValueError(
-                    f"{self.name}: {argument.name} cannot be {word!r} ({error})"
+                    f"{self.name}: {argument.name} cannot be {word!r}: {wanted}"
                 ) from error
         rest = list(words[len(self.args) :])
         if self.variadic:

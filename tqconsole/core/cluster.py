@@ -11,10 +11,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tqconsole.core.filter_terms import FilterContext
+from tqconsole.core.merge import number
 from tqconsole.core.nodes import Nodes
 from tqconsole.core.queues import Queues
 from tqconsole.core.sanitize import clean_name, shown
-from tqconsole.core.stats import Stats
+from tqconsole.core.stats import NAME_LIMIT, Stats
 from tqconsole.core.store import BYTES_LIMIT, ROWS_LIMIT, Store
 from tqconsole.core.views import TaskRow
 from tqconsole.engine import states
@@ -22,6 +23,8 @@ from tqconsole.engine.clock import Clock
 
 #: Latest failures kept for the dashboard.
 FAILURE_LIMIT = 100
+#: Seconds that a state told by `inspect` is dated back.
+BACKFILL_AGE_S = 30.0
 #: Seconds after which the tasks of a worker that went are taken for lost: its last words may
 #: still be on their way.
 LOST_GRACE_S = 2.0
@@ -122,6 +125,22 @@ class Cluster:
             if isinstance(request, Mapping) and isinstance(request.get("id"), str):
                 self._backfill(worker, request, state, now_at)
 
+    def note_registered(self, names: Iterable[object]) -> None:
+        """Take in the task names a worker knows, each maybe with `[attribute=value]` behind."""
+        for name in names:
+            if isinstance(name, str) and len(self.registered) < NAME_LIMIT:
+                self.registered.add(clean_name(name.partition(" [")[0]))
+
+    def note_call(self, task_id: str, facts: Mapping[str, str], now_at: float) -> None:
+        """Take in a call that this console has sent: no worker need tell of it."""
+        row = self.store.row_for(clean_name(task_id))
+        call = {name: value for name, value in facts.items() if not getattr(row, name)}
+        if row.sent_at is None:
+            row.sent_at = now_at
+        self.store.update(row, row.source if row.updated_at else "console", **call)
+        if not row.updated_at:
+            row.updated_at = now_at
+
     def _apply_task(self, event: dict[str, Any], event_type: str, now_at: float) -> None:
         node = self.nodes.origin(event, now_at)
         applied = self.store.apply(event, self.nodes.time_of(node, event, now_at))
@@ -173,16 +192,22 @@ class Cluster:
     def _backfill(self, worker: str, request: Mapping[str, Any], state: str, now_at: float) -> None:
         task_id = clean_name(request["id"])
         row = self.store.get(task_id)
-        is_new = row is None
-        started_at = request.get("time_start")
-        if row is not None and (row.state != states.RECEIVED or state != states.STARTED):
+        if row is not None and _BACKFILLS.get(row.state, 9) >= _BACKFILLS[state]:
             return
+        node = self.nodes.get(worker)
+        started_at = number(request.get("time_start"))
+        if started_at:
+            started_at = min(now_at, started_at + (node.skew_s if node is not None else 0.0))
         row = row or self.store.row_for(task_id)
-        facts: dict[str, Any] = {"state": state, "worker": clean_name(worker), "updated_at": now_at}
-        if isinstance(started_at, int | float) and 0 < started_at <= now_at + 86400:
-            facts["started_at"] = facts["updated_at"] = min(now_at, float(started_at))
-        if is_new:
-            facts.update(call_facts(request))
+        facts: dict[str, Any] = {
+            "state": state,
+            "worker": clean_name(worker),
+            # An event that is still on its way is older than this answer, and must win over it.
+            "updated_at": started_at or now_at - BACKFILL_AGE_S,
+            "started_at": started_at or row.started_at,
+        }
+        call = call_facts(request)
+        facts.update({name: value for name, value in call.items() if not getattr(row, name)})
         self.store.update(row, "inspect", **facts)
 
 
@@ -198,4 +223,6 @@ def call_facts(request: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
+#: How far along a row is that an answer may bring forward; other states are told by events only.
+_BACKFILLS = {states.PENDING: 0, states.RECEIVED: 1, states.STARTED: 2}
 _WORKER_EVENTS = frozenset({"worker-online", "worker-heartbeat", "worker-offline"})

@@ -1,0 +1,238 @@
+"""The thread that asks: queue depths from the broker, figures and queues from the workers.
+
+Events tell what happens; this tells what is, also to a console that came late. Each job has a
+period and stretches it when its answers cost time, so that asking never loads the cluster. What it
+learns is handed to the UI's thread as functions to be run on the model there.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tqconsole.core.cluster import Cluster
+from tqconsole.engine import states
+from tqconsole.engine.brokers.base import Broker
+from tqconsole.engine.clock import Clock
+from tqconsole.engine.control.answer import Answers
+from tqconsole.engine.exceptions import EngineError, NotSupportedError
+from tqconsole.remote_control import RemoteControl
+
+logger = logging.getLogger(__name__)
+
+#: What was learned, to be run on the model by the UI's thread: (cluster, now_at).
+Fact = Callable[[Cluster, float], None]
+
+#: Seconds between two looks at the queues, the live workers, the workers' figures, their queues,
+#: what they have in hand, and the tasks they know.
+DEPTH_S, LIVE_S, STATS_S, QUEUES_S, HAND_S, REGISTERED_S = 1.0, 1.0, 7.0, 11.0, 13.0, 61.0
+#: A job that took d seconds rests at least this many times d.
+REST_FACTOR = 10.0
+#: Seconds a failed job rests.
+FAILED_S = 3.0
+#: Queues asked in one turn; the others follow in the next ones.
+QUEUES_AT_ONCE = 200
+#: Dead letters counted at most where depths do not tell.
+LETTER_LIMIT = 1000
+
+
+@dataclass(slots=True)
+class _Job:
+    """One thing to ask, and when it is due."""
+
+    ask: Callable[[], None]
+    period_s: float
+    due_mono: float = 0.0
+
+
+class Poller:
+    """Asks in a thread of its own between `start` and `stop`; rests while paused."""
+
+    def __init__(self, broker: Broker, remote: RemoteControl, clock: Clock) -> None:
+        self._broker = broker
+        self._remote = remote
+        self._clock = clock
+        self._facts: deque[Fact] = deque()
+        self._wake = threading.Condition()
+        self._is_stopping = False
+        self._is_paused = False
+        self._thread: threading.Thread | None = None
+        self._turn = 0
+        #: Queues that others have told of (events, workers): set by the UI's thread, whole.
+        self.queue_names: tuple[str, ...] = ()
+        now_mono = clock.mono()
+        self._jobs = [
+            _Job(self._ask_depths, DEPTH_S, now_mono),
+            _Job(self._ask_live, LIVE_S, now_mono),
+            _Job(self._ask_stats, STATS_S, now_mono),
+            _Job(self._ask_queues, QUEUES_S, now_mono),
+            _Job(self._ask_in_hand, HAND_S, now_mono),
+            _Job(self._ask_registered, REGISTERED_S, now_mono),
+        ]
+
+    def start(self) -> None:
+        """Begin to ask."""
+        self._thread = threading.Thread(target=self._run, name="tqconsole-poller", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop asking; returns when the thread has ended or is stuck in an ask."""
+        with self._wake:
+            self._is_stopping = True
+            self._wake.notify_all()
+        if self._thread is not None:
+            self._thread.join(timeout=3.0)
+            self._thread = None
+
+    def set_paused(self, *, is_paused: bool) -> None:
+        """Rest, or go on."""
+        with self._wake:
+            self._is_paused = is_paused
+            self._wake.notify_all()
+
+    def ask_now(self) -> None:
+        """Make every job due."""
+        with self._wake:
+            for job in self._jobs:
+                job.due_mono = 0.0
+            self._wake.notify_all()
+
+    def take(self) -> Fact | None:
+        """Return the oldest fact, None when there is none. Called by the UI's thread."""
+        try:
+            return self._facts.popleft()
+        except IndexError:
+            return None
+
+    def _run(self) -> None:
+        while True:
+            with self._wake:
+                job = min(self._jobs, key=lambda job: job.due_mono)
+                rest_s = job.due_mono - self._clock.mono()
+                if self._is_stopping:
+                    return
+                if self._is_paused or rest_s > 0:
+                    self._wake.wait(None if self._is_paused else rest_s)
+                    continue
+            self._do(job)
+
+    def _do(self, job: _Job) -> None:
+        began_mono = self._clock.mono()
+        rest_s = job.period_s
+        try:
+            job.ask()
+        except NotSupportedError:
+            rest_s = float("inf")
+        except EngineError as error:
+            # The link state tells of a broken broker already; here it is only tried again.
+            logger.debug("asking failed: %s", error)
+            rest_s = max(FAILED_S, rest_s)
+        except Exception:
+            # A reply of a shape nobody expects must not end the thread: this job skips a turn.
+            logger.exception("an answer could not be used")
+            rest_s = max(FAILED_S, rest_s)
+        ended_mono = self._clock.mono()
+        with self._wake:
+            job.due_mono = ended_mono + max(rest_s, (ended_mono - began_mono) * REST_FACTOR)
+
+    def _tell(self, fact: Fact) -> None:
+        self._facts.append(fact)
+
+    def _ask_depths(self) -> None:
+        names = sorted({*self._broker.queue_names(), *self.queue_names})
+        if len(names) > QUEUES_AT_ONCE:
+            start = self._turn * QUEUES_AT_ONCE % len(names)
+            self._turn += 1
+            names = (names + names)[start : start + QUEUES_AT_ONCE]
+        depths = {name: self._broker.depth(name) for name in names}
+
+        def tell(cluster: Cluster, now_at: float) -> None:
+            for name, depth in depths.items():
+                cluster.queues.queue(name).note_depth(depth, now_at)
+
+        self._tell(tell)
+        if self._broker.capabilities.can_dead_letter and any(
+            depth.dead_count is None for depth in depths.values()
+        ):
+            self._count_letters()
+
+    def _count_letters(self) -> None:
+        counts: dict[str, int] = {}
+        for letter in self._broker.dead_letters(None, LETTER_LIMIT):
+            counts[letter.queue] = counts.get(letter.queue, 0) + 1
+
+        def tell(cluster: Cluster, _now_at: float) -> None:
+            for name, count in counts.items():
+                cluster.queues.queue(name).dead_count = count
+
+        self._tell(tell)
+
+    def _ask_live(self) -> None:
+        if not self._broker.capabilities.knows_workers:
+            raise NotSupportedError("this broker does not know its workers")
+        names = {worker.worker_name for worker in self._broker.live_workers()}
+        self._tell(lambda cluster, now_at: cluster.nodes.note_live(names, now_at))
+
+    def _ask_stats(self) -> None:
+        answers = self._remote.stats()
+
+        def tell(cluster: Cluster, now_at: float) -> None:
+            for name, stats in _good(answers).items():
+                node = cluster.nodes.note_reply(name, now_at, answers.elapsed_s)
+                if isinstance(stats, Mapping):
+                    cluster.nodes.note_stats(node, stats)
+
+        self._tell(tell)
+
+    def _ask_queues(self) -> None:
+        answers = self._remote.active_queues()
+
+        def tell(cluster: Cluster, now_at: float) -> None:
+            for name, queues in _good(answers).items():
+                node = cluster.nodes.note_reply(name, now_at, answers.elapsed_s)
+                names = [
+                    queue["name"]
+                    for queue in queues or ()
+                    if isinstance(queue, Mapping) and isinstance(queue.get("name"), str)
+                ]
+                node.queues = tuple(cluster.queues.queue(name).name for name in names[:1000])
+
+        self._tell(tell)
+
+    def _ask_in_hand(self) -> None:
+        for answers, state in (
+            (self._remote.active(is_safe=True), states.STARTED),
+            (self._remote.reserved(), states.RECEIVED),
+            (self._remote.scheduled(), states.RECEIVED),
+        ):
+            self._tell(_in_hand(answers, state))
+
+    def _ask_registered(self) -> None:
+        answers = self._remote.registered()
+
+        def tell(cluster: Cluster, _now_at: float) -> None:
+            for names in _good(answers).values():
+                cluster.note_registered(names or ())
+
+        self._tell(tell)
+
+
+def _in_hand(answers: Answers, state: str) -> Fact:
+    def tell(cluster: Cluster, now_at: float) -> None:
+        for name, requests in _good(answers).items():
+            if isinstance(requests, list):
+                bare = [
+                    entry.get("request", entry) for entry in requests if isinstance(entry, Mapping)
+                ]
+                cluster.note_backfill(name, bare, state, now_at)
+
+    return tell
+
+
+def _good(answers: Answers) -> dict[str, Any]:
+    """Return the replies that are no errors."""
+    return {name: value for name, value in answers.replies.items() if name not in answers.errors}

@@ -9,11 +9,11 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 
 from tqconsole.engine.embedded import bindings, log
 from tqconsole.engine.embedded.bell import Liveness, liveness_of
-from tqconsole.engine.embedded.reader import first
+from tqconsole.engine.embedded.reader import first, rows
 from tqconsole.engine.embedded.store import Store
 from tqconsole.engine.embedded.writer import Transaction
 
@@ -66,7 +66,7 @@ def sweep(store: Store) -> Swept:
         entry_count=_delete_expired(store, "entry", "key", ""),
         message_count=_delete_expired(store, "message", "id", "AND consumer IS NULL"),
         queue_count=store.main.write(_remove_unused_queues),
-        bell_count=_remove_dead_bells(store.bells()),
+        bell_count=_remove_dead_bells(store),
     )
     log.trim(store)
     _give_pages_back(store)
@@ -119,12 +119,21 @@ def _remove_unused_queues(transaction: Transaction) -> int:
     return len(unused)
 
 
-def _remove_dead_bells(folder: Path) -> int:
-    """Files of clients and workers that were killed."""
+def _remove_dead_bells(store: Store) -> int:
+    """Files of waiters that were killed. A dead consumer's or listener's bell stays until its row
+    is reaped: by it others see that it is dead.
+    """
+    rows_of_bells = "SELECT bell FROM "
+    known = {
+        row[0]
+        for database, table in ((store.main, "consumer"), (store.log, "listener"))
+        for row in database.read(partial(rows, statement=rows_of_bells + table))
+    }
     removed_count = 0
     with contextlib.suppress(OSError):
-        for path in folder.iterdir():
-            if path.is_socket() and liveness_of(f"unix:{path}") is Liveness.DEAD:
+        for path in store.bells().iterdir():
+            address = f"unix:{path}"
+            if address not in known and path.is_socket() and liveness_of(address) is Liveness.DEAD:
                 path.unlink(missing_ok=True)
                 removed_count += 1
     return removed_count

@@ -254,9 +254,11 @@ class MemoryConsumer(Consumer):
         if due_at is not None:
             timeout_s = min(timeout_s, max(0.0, due_at - self._broker.now()))
         with self._server.changed:
-            return self._server.changed.wait_for(
+            is_changed = self._server.changed.wait_for(
                 lambda: self._server.version != self._seen or self._is_ready(), timeout_s
             )
+            self._seen = self._server.version
+        return is_changed
 
     def fileno(self) -> int | None:
         """Only `wait` can tell."""

@@ -95,7 +95,7 @@ def make_rows(count: int = 400) -> list[TaskRow]:
         row.worker = f"w{number % 3 + 1}@ip-10-1-{number % 3}" if state != "PENDING" else ""
         row.args = f"({number}, 'thumb')" if name == "img.resize" else f"({number},)"
         row.kwargs = "{'kind': 'full'}" if number % 5 == 0 else "{}"
-        if state not in ("PENDING", "RECEIVED"):
+        if state not in ("PENDING", "RECEIVED", "REVOKED"):
             row.started_at = sent_at + 0.2 + number % 4 / 10
         if state in ("SUCCESS", "FAILURE", "RETRY"):
             row.runtime_s = 0.05 + number % 40 / 16

@@ -77,6 +77,7 @@ class TasksScreen(TableScreen):
         is_narrow = self.size.width < 100
         self.table.columns = NARROW_TASKS(self._times) if is_narrow else TASKS(self._times)
         self.table.repaint()
+        super().on_resize()
 
     def draw(self, snapshot: Snapshot, changes: Changes) -> None:
         """Draw the rows, what the list says about itself, and the row under the cursor."""
@@ -130,6 +131,7 @@ class TasksScreen(TableScreen):
     def on_row_moved(self, _message: RowMoved) -> None:
         """Show the row under the cursor."""
         self._draw_preview()
+        self._draw_note(self.snapshot)
 
     # filter and order
 

@@ -34,7 +34,8 @@ class KeyLine(Lines):
         for active in self.screen.active_bindings.values():
             binding = active.binding
             if binding.show and active.enabled:
-                found.append((binding.key_display or binding.key, binding.description, binding.action))
+                label = binding.description.partition(",")[0]
+                found.append((binding.key_display or binding.key, label, binding.action))
         return found
 
     def _make(self, width: int, look: Look) -> list[list[Piece]]:

@@ -107,6 +107,18 @@ class ConsoleScreen(Screen[None]):
         if self.is_mounted and self.snapshot.now_at:
             self.show(self.snapshot, EVERYTHING)
 
+    def on_screen_resume(self) -> None:
+        """Draw the present when the screen comes up."""
+        self.call_after_refresh(self._show_now)
+
+    def on_resize(self) -> None:
+        """Draw for the new size."""
+        self.call_after_refresh(self.redraw)
+
+    def _show_now(self) -> None:
+        if self.is_mounted and self.is_current:
+            self.show(self.session.snapshot(), EVERYTHING)
+
     def on_tab_line_picked(self, message: TabLine.Picked) -> None:
         """Go where a tab was clicked."""
         self.post_message(Goto(message.screen))

@@ -89,7 +89,7 @@ class TableScreen(ConsoleScreen):
             "list.reverse": self._reverse,
             "list.copy": self._copy_menu,
             "list.export": self._export_menu,
-            "list.actions": self._actions_menu,
+            "list.actions": self.open_actions_menu,
         }
 
     def group_handlers(self, prefix: str, groups: Iterable[str]) -> dict[str, Handler]:
@@ -136,7 +136,11 @@ class TableScreen(ConsoleScreen):
         row = self.table.cursor_row
         if row is not None:
             text = json.dumps(self.as_record(row), indent=2, ensure_ascii=False, default=str)
-            self.app.push_screen(TextDialog("As JSON", text))
+            self.open_text("As JSON", text)
+
+    def open_text(self, title: str, text: str) -> None:
+        """Show a text over the screen."""
+        self.app.push_screen(TextDialog(title, text))
 
     def _toggle_wide(self) -> None:
         table = self.table
@@ -223,7 +227,7 @@ class TableScreen(ConsoleScreen):
             records = [self.as_record(row) for row in self.table.first_rows(EXPORT_LIMIT)]
             self.post_message(ExportAsked(self.TAB or "rows", kind, export_text(records, kind)))
 
-    def _actions_menu(self) -> None:
+    def open_actions_menu(self) -> None:
         read_only = self.session.is_read_only
         choices = [
             Choice(

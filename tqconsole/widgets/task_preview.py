@@ -46,6 +46,22 @@ def outcome_line(row: TaskRow, look: Look, now_at: float) -> list[Piece]:
     return joined(parts)
 
 
+def times_line(row: TaskRow) -> list[Piece]:
+    """Return when it was sent, received, started and ended, as far as is known."""
+    known = (
+        ("sent", row.sent_at),
+        ("received", row.received_at),
+        ("started", row.started_at),
+        ("ended", row.ended_at),
+    )
+    parts: list[list[Piece]] = [
+        [(f"{name} ", "dim"), (figures.clock(at, with_millis=True), "")]
+        for name, at in known
+        if at is not None
+    ]
+    return joined(parts)
+
+
 def preview_lines(row: TaskRow | None, now_at: float) -> Maker:
     """Return the maker of the preview's lines."""
 
@@ -61,6 +77,7 @@ def preview_lines(row: TaskRow | None, now_at: float) -> Maker:
             lines.append([("result ", "dim"), (row.result, "")])
         elif row.eta:
             lines.append([("not before ", "dim"), (row.eta, "")])
+        lines.append(times_line(row))
         return [clipped(line, width, look.glyphs.ellipsis) for line in lines]
 
     return maker

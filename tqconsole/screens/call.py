@@ -1,0 +1,220 @@
+"""The call dialog: a task by its name, with arguments that are checked as they are typed.
+
+It also serves re-runs: then the name is fixed and the arguments are those the task had, as far as
+they could be found; where they could not, it says so and Send stays off until they are given.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.widget import Widget
+from textual.widgets import Button, Input
+
+from tqconsole.core.actions import ACTIONS, Action, ActionRequest
+from tqconsole.core.port import ConsoleSession
+from tqconsole.core.views import TaskFacts
+from tqconsole.widgets.dialog import Dialog, button
+from tqconsole.widgets.fields import complaints, field_row, read_fields
+from tqconsole.widgets.lines import Lines
+from tqconsole.widgets.look import Look, look_of
+from tqconsole.widgets.pieces import Piece, clipped
+from tqconsole.widgets.requests import CopyAsked
+
+#: Names offered at once.
+OFFERED = 4
+
+
+class CallDialog(Dialog[ActionRequest]):
+    """Asks what to call and with what."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+s", "send", show=False),
+        Binding("down", "offer(1)", show=False),
+        Binding("up", "offer(-1)", show=False),
+        Binding("ctrl+y", "copy", show=False),
+    ]
+    FIRST_FOCUS = "Input"
+
+    def __init__(
+        self,
+        session: ConsoleSession,
+        *,
+        preset: dict[str, str] | None = None,
+        rerun_of: str = "",
+        facts: TaskFacts | None = None,
+    ) -> None:
+        self._session = session
+        self._rerun_of = rerun_of
+        self._facts = facts
+        self._action: Action = ACTIONS["task.rerun" if rerun_of else "task.call"]
+        self._preset = preset or {}
+        self._offers: list[str] = []
+        self._picked = -1
+        context = session.snapshot().context
+        if rerun_of and facts is not None:
+            title = f"Re-run {facts.name or 'task'} {rerun_of[:8]}"
+            found = {"args": facts.args_json, "kwargs": facts.kwargs_json, "queue": facts.queue}
+            self._preset = {key: value for key, value in found.items() if value}
+        else:
+            title = "Call a task"
+        super().__init__(f"{title} on {context}" if context else title)
+
+    @property
+    def _names(self) -> Sequence[str]:
+        return self._session.snapshot().task_names
+
+    def body(self) -> Iterable[Widget]:
+        """Return the inputs, what is said about them, and the command that does the same."""
+        fields = self._action.fields
+        if self._rerun_of:
+            yield Lines(self._source_lines, id="source")
+        yield Vertical(
+            field_row(fields[0], self._preset.get(fields[0].name)), classes="fields first-field"
+        )
+        yield Lines(id="offers")
+        yield Vertical(
+            *(field_row(field, self._preset.get(field.name)) for field in fields[1:]),
+            classes="fields",
+        )
+        yield Lines(id="complaint")
+        yield Lines(id="equivalent")
+
+    def buttons(self) -> Iterable[Button]:
+        """Return Cancel and Send."""
+        yield button("Cancel", "cancel")
+        yield button("Send  ctrl+s", "go", is_main=True)
+
+    def on_mount(self) -> None:
+        """Begin in the first input; a re-run begins on Cancel."""
+        self.query_one("#cancel" if self._rerun_of else self.FIRST_FOCUS).focus()
+        self._update()
+
+    def _source_lines(self, width: int, look: Look) -> Sequence[list[Piece]]:
+        facts = self._facts
+        if facts is None:
+            return [[]]
+        if facts.is_args_complete:
+            text, style = f"arguments complete, from the {facts.args_source}", "ok"
+            sign = look.glyphs.ok
+        else:
+            source = f" from the {facts.args_source}" if facts.args_source else ""
+            text, style = f"arguments not complete{source}: check each before you send", "warning"
+            sign = look.glyphs.warning
+        lines: list[list[Piece]] = [[(f"{sign} {text}", style)]]
+        if facts.note:
+            lines.append([(facts.note, "dim")])
+        lines.append([("A task that is not idempotent does its work twice.", "dim")])
+        return [clipped(line, width, look.glyphs.ellipsis) for line in [*lines, []]]
+
+    # checking
+
+    def _values(self) -> dict[str, str]:
+        return read_fields(self.query_one(".dialog"), self._action.fields)
+
+    def _complaints(self) -> list[str]:
+        values = self._values()
+        wrong = complaints(self._action.fields, values)
+        facts = self._facts
+        if facts is not None and not facts.is_args_complete and not facts.args_json:
+            wrong += [
+                f"{name} must be given: what the task had is not known in full"
+                for name in ("args", "kwargs")
+                if not values.get(name)
+            ]
+        return wrong
+
+    def _update(self) -> None:
+        look = look_of(self)
+        wrong = self._complaints()
+        line: list[Piece] = [(f"{look.glyphs.error} {wrong[0]}", "error")] if wrong else []
+        if not wrong:
+            line = [(f"{look.glyphs.ok} args and kwargs are JSON", "ok"), *self._name_note()]
+        self.query_one("#complaint", Lines).show_lines([line])
+        command = "" if wrong else self._session.equivalent(self._request())
+        self.query_one("#equivalent", Lines).show_lines(
+            [[("same as:  ", "dim"), (command, "info")]] if command else [[]]
+        )
+        self.query_one("#go", Button).disabled = bool(wrong)
+        self._show_offers()
+
+    def _name_note(self) -> list[Piece]:
+        name = self._values().get("task_name", "")
+        if self._rerun_of or not self._names or name in self._names:
+            return []
+        near = difflib.get_close_matches(name, self._names, 1)
+        text = f"   no worker told of this name{f'; {near[0]}?' if near else ''}"
+        return [(text, "warning")]
+
+    def _show_offers(self) -> None:
+        name = self._values().get("task_name", "")
+        is_done = self._rerun_of or name in self._names
+        self._offers = [] if is_done else offers(self._names, name)
+        look = look_of(self)
+        lines: list[list[Piece]] = []
+        for index, offer in enumerate(self._offers):
+            is_on = index == self._picked
+            sign = look.glyphs.cursor if is_on else " "
+            lines.append([(" " * 15 + sign + " ", "accent"), (offer, "bold cursor" if is_on else "info")])
+        self.query_one("#offers", Lines).show_lines(lines)
+        self.query_one("#offers").display = bool(lines)
+
+    def action_offer(self, step: int) -> None:
+        """Move in the names that are offered, else to the next input."""
+        if self._offers and self.focused is self.query(Input).first():
+            self._picked = (self._picked + step) % len(self._offers)
+            self._show_offers()
+        elif step > 0:
+            self.focus_next()
+        else:
+            self.focus_previous()
+
+    def on_choices_changed(self) -> None:
+        """Check again."""
+        self._update()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Check as the user types."""
+        event.stop()
+        self._picked = -1
+        if self.is_mounted:
+            self._update()
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Enter takes the name that is offered, else goes to the next input."""
+        event.stop()
+        if self._offers and event.input.id == "field-task-name":
+            event.input.value = self._offers[max(0, self._picked)]
+        self.focus_next()
+
+    # ending
+
+    def _request(self) -> ActionRequest:
+        targets = (self._rerun_of,) if self._rerun_of else ()
+        return ActionRequest(self._action.action_id, targets, self._values())
+
+    def action_send(self) -> None:
+        """Send when everything is right."""
+        if not self._complaints():
+            self.dismiss(self._request())
+
+    def action_copy(self) -> None:
+        """Copy the command that does the same."""
+        if not self._complaints():
+            self.post_message(CopyAsked(self._session.equivalent(self._request()), "command"))
+
+    def accept(self, button_id: str) -> None:
+        """Send."""
+        self.action_send()
+
+
+def offers(names: Sequence[str], text: str) -> list[str]:
+    """Return the names that go on with `text`, then those that have it inside."""
+    low = text.lower()
+    starts = [name for name in names if name.lower().startswith(low)]
+    inside = [name for name in names if low in name.lower() and name not in starts]
+    return [*starts, *inside][:OFFERED]

@@ -1,0 +1,129 @@
+"""The `:` line: commands by name or alias, completed, with a history."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.screen import ModalScreen
+from textual.suggester import SuggestFromList
+from textual.widgets import Input
+
+from tqconsole.widgets.lines import Lines
+from tqconsole.widgets.look import Look
+from tqconsole.widgets.pieces import Piece, clipped, joined
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command; `argument` says what may follow it."""
+
+    name: str
+    aliases: tuple[str, ...]
+    help: str
+    argument: str = ""
+
+
+COMMANDS: tuple[Command, ...] = (
+    Command("dashboard", ("dash", "d"), "the dashboard"),
+    Command("tasks", ("t",), "the tasks", "a filter"),
+    Command("workers", ("w",), "the workers"),
+    Command("queues", ("qu",), "the queues"),
+    Command("events", ("e",), "the events", "a filter"),
+    Command("task", (), "one task", "its id"),
+    Command("worker", (), "one worker", "its name"),
+    Command("queue", (), "one queue", "its name"),
+    Command("dead", (), "dead letters", "a queue"),
+    Command("call", ("n",), "call a task", "its name"),
+    Command("theme", (), "another theme", "its name"),
+    Command("pause", ("p",), "pause and go on"),
+    Command("help", ("h", "?"), "help"),
+    Command("quit", ("q", "q!", "exit"), "quit"),
+)
+
+
+def parse(text: str) -> tuple[Command, str] | None:
+    """Return the command and its argument; a unique beginning of a name is enough."""
+    word, _, argument = text.strip().partition(" ")
+    for command in COMMANDS:
+        if word == command.name or word in command.aliases:
+            return command, argument.strip()
+    begun = [command for command in COMMANDS if word and command.name.startswith(word)]
+    return (begun[0], argument.strip()) if len(begun) == 1 else None
+
+
+class CommandLine(ModalScreen[str | None]):
+    """The line. Its result is the text; the app carries it out."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "close", show=False),
+        Binding("up", "recall(-1)", show=False),
+        Binding("down", "recall(1)", show=False),
+        Binding("tab", "complete", show=False),
+    ]
+
+    def __init__(
+        self, history: Sequence[str], candidates: Callable[[], Sequence[str]], text: str = ""
+    ) -> None:
+        super().__init__()
+        self._history = [*history, text]
+        self._position = len(history)
+        self._text = text
+        names = [command.name for command in COMMANDS]
+        self._suggester = SuggestFromList([*names, *candidates()], case_sensitive=False)
+
+    def compose(self) -> ComposeResult:
+        """Lay the hint above the line."""
+        with Vertical(classes="command-box"):
+            yield Lines(id="command-hint")
+            with Horizontal(classes="command-row"):
+                sign = Lines(lambda _width, _look: [[(" : ", "bold key")]], classes="command-sign")
+                yield sign
+                yield Input(self._text, compact=True, suggester=self._suggester, id="command")
+
+    def on_mount(self) -> None:
+        """Begin to type."""
+        self.query_one(Input).focus()
+        self._hint("")
+
+    def _hint(self, text: str) -> None:
+        word = text.strip().partition(" ")[0]
+        fitting = [c for c in COMMANDS if c.name.startswith(word) or word in c.aliases]
+
+        def maker(width: int, look: Look) -> list[list[Piece]]:
+            parts: list[list[Piece]] = []
+            for command in fitting:
+                alias = f" ({command.aliases[-1]})" if command.aliases and not word else ""
+                argument = f" {command.argument}" if word else ""
+                parts.append([(command.name, "key"), (alias, "dim"), (argument, "dim")])
+            line = joined(parts, "  ") or [("no such command", "error")]
+            return [clipped([(" ", ""), *line], width, look.glyphs.ellipsis)]
+
+        self.query_one("#command-hint", Lines).show(maker)
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Show what fits."""
+        self._hint(event.value)
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Hand the text over."""
+        self.dismiss(event.value.strip() or None)
+
+    def action_recall(self, step: int) -> None:
+        """Take a line of the history."""
+        self._position = max(0, min(len(self._history) - 1, self._position + step))
+        field = self.query_one(Input)
+        field.value = self._history[self._position]
+        field.cursor_position = len(field.value)
+
+    def action_complete(self) -> None:
+        """Take the suggestion."""
+        self.query_one(Input).action_cursor_right()
+
+    def action_close(self) -> None:
+        """Close without a command."""
+        self.dismiss(None)

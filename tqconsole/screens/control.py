@@ -1,0 +1,219 @@
+"""The dialog of a group of actions: which one, with what, on whom, and are you sure.
+
+One dialog serves them all: its radio signs, inputs, warning and typed word come from the table in
+`core.actions`. Its result is the request; nothing is sent from here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import ClassVar
+
+from textual.containers import Vertical
+from textual.widget import Widget
+from textual.widgets import Button, Input
+
+from tqconsole.core.actions import Action, ActionRequest, actions_of_group, confirm_word
+from tqconsole.core.port import ConsoleSession
+from tqconsole.core.views import Snapshot
+from tqconsole.widgets import figures
+from tqconsole.widgets.choices import Choices
+from tqconsole.widgets.dialog import Dialog, button, text_block, word_row
+from tqconsole.widgets.fields import complaints, field_row, read_fields
+from tqconsole.widgets.lines import Lines
+from tqconsole.widgets.look import Look
+from tqconsole.widgets.pieces import Piece, clipped, fit
+
+#: Targets named one by one; the rest is counted.
+NAMED = 3
+#: Tasks looked at to tell waiting ones from running ones.
+LOOKED_AT = 5000
+
+
+class GroupDialog(Dialog[ActionRequest]):
+    """Asks for one of a group's actions."""
+
+    FIRST_FOCUS: ClassVar[str] = "#cancel"
+
+    def __init__(
+        self,
+        session: ConsoleSession,
+        actions: Sequence[Action],
+        targets: tuple[str, ...],
+        *,
+        action_id: str = "",
+        notes: Sequence[tuple[str, str]] = (),
+        preset: dict[str, str] | None = None,
+    ) -> None:
+        self._session = session
+        self._actions = list(actions)
+        self._action = next((a for a in actions if a.action_id == action_id), actions[0])
+        self._targets = targets
+        self._notes = notes
+        self._preset = preset or {}
+        where = session.snapshot().context
+        title = f"{self._action.label} {targets_text(self._action, targets)}"
+        super().__init__(f"{title} on {where}?" if where else f"{title}?", is_danger=self._is_grave)
+
+    @property
+    def _is_grave(self) -> bool:
+        return any(action.is_danger for action in self._actions)
+
+    def body(self) -> Iterable[Widget]:
+        """Return notes, radio signs, inputs, the equivalent command and the word to type."""
+        yield Lines(self._note_lines)
+        if len(self._actions) > 1:
+            options = [(action.action_id, action.label, action.help) for action in self._actions]
+            yield Choices(options, value=self._action.action_id, id="which")
+        else:
+            yield text_block(self._action.help, "dim")
+        for action in self._actions:
+            if action.fields:
+                box = Vertical(
+                    *(field_row(field, self._preset.get(field.name)) for field in action.fields),
+                    classes="fields",
+                    id=_box_id(action),
+                )
+                box.display = action is self._action
+                yield box
+        yield Lines(id="complaint")
+        yield Lines(id="equivalent", classes="equivalent")
+        word = confirm_word(self._action, self._targets)
+        if word:
+            yield word_row(word)
+
+    def _note_lines(self, width: int, look: Look) -> Sequence[list[Piece]]:
+        lines: list[list[Piece]] = [
+            [(fit(key, 11), "dim"), (text, "")] for key, text in self._notes
+        ]
+        return [clipped(line, width, look.glyphs.ellipsis) for line in [*lines, []]]
+
+    def buttons(self) -> Iterable[Button]:
+        """Return Cancel and the one that goes on."""
+        yield button("Cancel", "cancel")
+        yield button(self._action.label, "go", is_danger=self._is_grave, is_main=True)
+
+    def on_mount(self) -> None:
+        """Begin on Cancel."""
+        super().on_mount()
+        self._update()
+
+    def on_choices_changed(self, message: Choices.Changed) -> None:
+        """Show the inputs of the action chosen."""
+        if message.choices.id == "which":
+            self._action = next(
+                action for action in self._actions if action.action_id == message.choices.value
+            )
+            for action in self._actions:
+                for box in self.query(f"#{_box_id(action)}"):
+                    box.display = action is self._action
+            self.query_one("#go", Button).label = f" {self._action.label} "
+        self._update()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Check as the user types."""
+        event.stop()
+        self._update()
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Enter in the last input goes on when everything is right."""
+        event.stop()
+        if not self.query_one("#go", Button).disabled:
+            self.accept("go")
+
+    def _values(self) -> dict[str, str]:
+        if not self._action.fields:
+            return {}
+        return read_fields(self.query_one(f"#{_box_id(self._action)}"), self._action.fields)
+
+    def _request(self) -> ActionRequest:
+        return ActionRequest(self._action.action_id, self._targets, self._values())
+
+    def _update(self) -> None:
+        wrong = complaints(self._action.fields, self._values())
+        self.query_one("#complaint", Lines).show_lines([[(text, "error")] for text in wrong[:1]])
+        command = "" if wrong else self._session.equivalent(self._request())
+        self.query_one("#equivalent", Lines).show_lines(
+            [[("same as:  ", "dim"), (command, "info")]] if command else [[]]
+        )
+        self.query_one("#go", Button).disabled = bool(wrong) or not self._is_word_right()
+
+    def _is_word_right(self) -> bool:
+        word = confirm_word(self._action, self._targets)
+        return not word or self.query_one("#word", Input).value.strip() == word
+
+    def accept(self, button_id: str) -> None:
+        """Hand the request over."""
+        if not complaints(self._action.fields, self._values()) and self._is_word_right():
+            self.dismiss(self._request())
+
+
+def group_dialog(
+    session: ConsoleSession,
+    target_kind: str,
+    group: str,
+    targets: tuple[str, ...],
+    *,
+    action_id: str = "",
+    chosen_by: str = "",
+    preset: dict[str, str] | None = None,
+) -> GroupDialog:
+    """Return the dialog of a group of actions for these targets."""
+    actions = actions_of_group(target_kind, group)
+    snapshot = session.snapshot()
+    notes = [("on", targets_names(target_kind, targets))]
+    if chosen_by:
+        notes.append(("chosen by", f"{chosen_by}; frozen now, later ones are safe"))
+    if target_kind == "task":
+        notes += task_notes(session, snapshot, targets)
+    return GroupDialog(
+        session, actions, targets, action_id=action_id, notes=notes, preset=preset
+    )
+
+
+def targets_text(action: Action, targets: Sequence[str]) -> str:
+    """Return the targets for a title: one by name, several by count."""
+    noun = {"dead": "dead letter", "type": "task type"}.get(action.target_kind, action.target_kind)
+    if not targets:
+        return "every worker" if action.target_kind == "worker" else ""
+    if len(targets) == 1:
+        return targets[0][:8] if action.target_kind == "task" else targets[0]
+    return figures.plural(len(targets), noun)
+
+
+def targets_names(target_kind: str, targets: Sequence[str]) -> str:
+    """Return the first targets by name and how many more there are."""
+    if not targets:
+        return "every worker that answers" if target_kind == "worker" else "the cluster"
+    shown = ", ".join(targets[:NAMED])
+    more = len(targets) - NAMED
+    return f"{shown} and {more:,} more" if more > 0 else shown
+
+
+def task_notes(
+    session: ConsoleSession, snapshot: Snapshot, targets: Sequence[str]
+) -> list[tuple[str, str]]:
+    """Return what the tasks do now, and whom a revoke reaches."""
+    waiting = running = ended = 0
+    for task_id in targets[:LOOKED_AT]:
+        row = session.task(task_id)
+        if row is not None and row.ended_at is not None:
+            ended += 1
+        elif row is not None and row.started_at is not None:
+            running += 1
+        else:
+            waiting += 1
+    parts = []
+    if waiting:
+        parts.append(f"{waiting:,} not started")
+    if running:
+        parts.append(f"{running:,} running")
+    if ended:
+        parts.append(f"{ended:,} ended already")
+    totals = snapshot.totals
+    reach = f"{totals.workers_online} of {figures.plural(totals.workers_known, 'worker')} online"
+    return [("now", ", ".join(parts)), ("reach", reach)]
+
+
+def _box_id(action: Action) -> str:
+    return "box-" + action.action_id.replace(".", "-").replace("_", "-")

@@ -1,0 +1,128 @@
+"""The queues: how much waits, how fast it goes, and when it will be gone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar
+
+from textual.binding import BindingType
+from textual.widget import Widget
+
+from tqconsole.core.port import ConsoleSession
+from tqconsole.core.views import Changes, QueueView, Snapshot
+from tqconsole.widgets import figures
+from tqconsole.widgets.frame import Handler
+from tqconsole.widgets.keys import screen_bindings
+from tqconsole.widgets.lines import Lines
+from tqconsole.widgets.pieces import Piece, joined
+from tqconsole.widgets.queue_columns import NEVER, QUEUES, queue_sort_value
+from tqconsole.widgets.requests import Goto
+from tqconsole.widgets.rows import ListSource
+from tqconsole.widgets.table_screen import TableScreen
+from tqconsole.widgets.vtable import VTable
+
+
+class QueuesScreen(TableScreen):
+    """The table of queues."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*screen_bindings("queues", "list", "global")]
+    TAB = "queues"
+    CRUMBS = ("queues",)
+    target_kind = "queue"
+
+    def __init__(self, session: ConsoleSession) -> None:
+        super().__init__(session)
+        self._sort_key = "ready"
+        self._is_descending = True
+        self._has_problems_only = False
+
+    def content(self) -> Iterable[Widget]:
+        """Return table and totals."""
+        yield VTable[QueueView](
+            QUEUES, id_of=lambda row: row.name, revision_of=lambda row: row, id="queue-table"
+        )
+        yield Lines(id="queue-totals", classes="totals")
+
+    def on_mount(self) -> None:
+        """Begin in the table."""
+        self.table.sort_key, self.table.is_descending = self._sort_key, self._is_descending
+        self.table.focus()
+
+    @property
+    def table(self) -> VTable[QueueView]:
+        """The table."""
+        return self.query_one("#queue-table", VTable)
+
+    def draw(self, snapshot: Snapshot, changes: Changes) -> None:
+        """Draw rows and totals."""
+        if not (changes.queues or changes.stats or changes.link):
+            return
+        rows = [row for row in snapshot.queues if not self._has_problems_only or _is_problem(row)]
+        rows.sort(key=lambda row: queue_sort_value(row, self._sort_key), reverse=self._is_descending)
+        self.table.empty_lines = [[("No queue is known yet.", "dim")]]
+        self.table.show(ListSource(rows, lambda row: row.name), snapshot.now_at)
+        self.query_one("#queue-totals", Lines).show(lambda _width, _look: [_totals(snapshot)])
+
+    def sort_by(self, key: str, *, is_descending: bool) -> None:
+        """Order by a column."""
+        self._sort_key, self._is_descending = key, is_descending
+        self.table.sort_key, self.table.is_descending = key, is_descending
+        self.redraw()
+
+    # keys
+
+    def handlers(self) -> dict[str, Handler]:
+        """Return what keys do here."""
+        return {
+            **super().handlers(),
+            **self.group_handlers("queues", ("consumers", "purge")),
+            "queues.tasks": self._tasks,
+            "list.problems": self._toggle_problems,
+        }
+
+    def _toggle_problems(self) -> None:
+        self._has_problems_only = not self._has_problems_only
+        self.redraw()
+
+    def _tasks(self) -> None:
+        if self.table.cursor_id is not None:
+            self.post_message(Goto("tasks", expression=f'queue:"{self.table.cursor_id}"'))
+
+    def targets(self) -> tuple[str, ...]:
+        """Return the queue under the cursor: its actions take one at a time."""
+        return (self.table.cursor_id,) if self.table.cursor_id is not None else ()
+
+    def open_row(self, row_id: str) -> None:
+        """Open a queue."""
+        self.post_message(Goto("queue", row_id))
+
+    def copies_of(self, row: QueueView) -> Sequence[tuple[str, str, str]]:
+        """Return what can be copied of a queue."""
+        return (("n", "name", row.name),)
+
+    def as_record(self, row: QueueView) -> dict[str, Any]:
+        """Return a queue as a record."""
+        return {
+            name: getattr(row, name) for name in QueueView.__slots__ if name != "history"
+        }
+
+
+def _is_problem(row: QueueView) -> bool:
+    is_stuck = bool(row.ready_count) and (row.drains_in_s == NEVER or row.consumer_count == 0)
+    return is_stuck or bool(row.dead_count)
+
+
+def _totals(snapshot: Snapshot) -> list[Piece]:
+    queues = snapshot.queues
+    dead = sum(row.dead_count or 0 for row in queues)
+    parked = sum(row.parked_count or 0 for row in queues)
+    ready = sum(row.ready_count or 0 for row in queues)
+    parts: list[list[Piece]] = [
+        [(figures.plural(len(queues), "queue"), "")],
+        [("waiting ", "dim"), (f"{ready:,}", "bold")],
+        [("with ETA ", "dim"), (f"{parked:,}", "bold")],
+        [("dead letters ", "dim"), (f"{dead:,}", "bold error" if dead else "bold")],
+    ]
+    if any(row.ready_count is None for row in queues):
+        parts.append([("- is not known", "dim")])
+    return [("  ", ""), *joined(parts)]

@@ -1,0 +1,300 @@
+"""One task: what happened when, what it was called with, how it ended, and its family."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.widget import Widget
+from textual.widgets import ContentSwitcher
+
+from tqconsole.core.port import ConsoleSession
+from tqconsole.core.views import Changes, Snapshot, TaskFacts, TaskRow
+from tqconsole.widgets import figures
+from tqconsole.widgets.cells import short_id, shown_state
+from tqconsole.widgets.columns import Cell, Column
+from tqconsole.widgets.frame import Handler
+from tqconsole.widgets.keys import screen_bindings
+from tqconsole.widgets.lines import Lines
+from tqconsole.widgets.look import Look, look_of
+from tqconsole.widgets.pieces import Piece
+from tqconsole.widgets.requests import Awaited, ExportAsked, Goto
+from tqconsole.widgets.rows import ListSource
+from tqconsole.widgets.tab_strip import TabStrip
+from tqconsole.widgets.table_screen import TableScreen
+from tqconsole.widgets.task_columns import task_record
+from tqconsole.widgets.task_facts import (
+    Known,
+    args_text,
+    fact_lines,
+    family_lines,
+    result_text,
+    timeline_lines,
+)
+from tqconsole.widgets.text_viewer import TextView
+from tqconsole.widgets.vtable import VTable
+
+TABS = (
+    ("overview", "Overview"),
+    ("args", "Args"),
+    ("result", "Result"),
+    ("timeline", "Timeline"),
+    ("family", "Family"),
+    ("raw", "Raw"),
+)
+
+
+def _family_name(row: TaskRow, _look: Look, _now_at: float, _width: int) -> Cell:
+    return row.name
+
+
+def _family_state(row: TaskRow, look: Look, _now_at: float, _width: int) -> Cell:
+    state = shown_state(row)
+    return (f"{look.glyphs.states.get(state, look.glyphs.unknown)} {state}", state)
+
+
+def _family_id(row: TaskRow, _look: Look, _now_at: float, _width: int) -> Cell:
+    return (row.task_id, "dim")
+
+
+def _family_run(row: TaskRow, _look: Look, _now_at: float, _width: int) -> Cell:
+    return figures.seconds(row.runtime_s)
+
+
+FAMILY: list[Column[TaskRow]] = [
+    Column("state", "STATE", 10, _family_state, is_sortable=False),
+    Column("name", "NAME", 20, _family_name, flex=1, is_sortable=False),
+    Column("id", "ID", 36, _family_id, priority=3, is_sortable=False),
+    Column("run", "RUN s", 8, _family_run, is_right=True, is_sortable=False),
+]
+
+
+class TaskScreen(TableScreen):
+    """The details of one task."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("tab", "tab(1)", "next tab", key_display="tab"),
+        Binding("shift+tab", "tab(-1)", show=False),
+        Binding("slash", "find", "find", key_display="/", show=False),
+        *screen_bindings("task", "list", "global"),
+    ]
+    TAB = ""
+    target_kind = "task"
+    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [(0, "-narrow"), (100, "-normal")]
+    VERTICAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [(0, "-short"), (30, "-tall")]
+
+    def __init__(
+        self, session: ConsoleSession, task_id: str, siblings: tuple[str, ...] = ()
+    ) -> None:
+        super().__init__(session)
+        self._task_id = task_id
+        self._siblings = siblings
+        self._facts: TaskFacts | None = None
+        self._family: tuple[TaskRow, ...] = ()
+
+    # layout
+
+    def content(self) -> Iterable[Widget]:
+        """Return the tabs and what is in them."""
+        yield TabStrip(TABS)
+        with ContentSwitcher(initial="overview"):
+            with Vertical(id="overview"):
+                with Horizontal(classes="pair"):
+                    yield _panel("timeline-box", "Timeline")
+                    yield _panel("facts-box", "Facts")
+                traceback = TextView(id="traceback")
+                traceback.add_class("panel")
+                yield traceback
+                with Horizontal(classes="pair"):
+                    yield _panel("args-box", "Args")
+                    yield _panel("family-box", "Family")
+            yield TextView(id="args")
+            yield TextView(id="result")
+            yield Lines(id="timeline")
+            yield VTable[TaskRow](FAMILY, id_of=lambda row: row.task_id, id="family")
+            yield TextView(id="raw", is_wrapped=False)
+
+    def on_mount(self) -> None:
+        """Ask for what the events do not tell."""
+        self.query_one("#traceback", TextView).focus()
+        self._fetch()
+
+    def _fetch(self) -> None:
+        asked_for = self._task_id
+
+        def deliver(facts: TaskFacts) -> None:
+            if facts.task_id == asked_for == self._task_id:
+                self._facts = facts
+                self.redraw()
+
+        self.post_message(Awaited(self.session.fetch_task(self._task_id), deliver))
+
+    def crumbs(self) -> Sequence[str]:
+        """Return the way to here."""
+        return ("tasks", f"{self._known().name or 'task'} {short_id(self._task_id)}")
+
+    def title_note(self) -> list[Piece]:
+        """Return the state."""
+        state = self._known().state
+        sign = look_of(self).glyphs.states.get(state, "?")
+        return [(f"{sign} {state}", f"bold {state}")]
+
+    def _known(self) -> Known:
+        return Known.of(self._task_id, self.session.task(self._task_id), self._facts)
+
+    # drawing
+
+    def draw(self, snapshot: Snapshot, changes: Changes) -> None:
+        """Draw what is known now."""
+        known = self._known()
+        if changes.row_count or changes.stats:
+            self._family = self.session.family(self._task_id)
+        now_at = snapshot.now_at
+        self.query_one("#timeline-box", Lines).show(timeline_lines(known, now_at))
+        self.query_one("#facts-box", Lines).show(fact_lines(known))
+        self.query_one("#timeline", Lines).show(timeline_lines(known, now_at, is_tall=True))
+        self._draw_outcome(known)
+        self.query_one("#args-box", Lines).show_lines(
+            [[(line, "")] for line in args_text(known).split("\n")]
+        )
+        box = self.query_one("#args-box", Lines)
+        box.border_title = Content(f" Args ({known.args_note}) " if known.args_note else " Args ")
+        self.query_one("#family-box", Lines).show(family_lines(self._family, self._task_id))
+        self.query_one("#args", TextView).show(args_text(known))
+        self.query_one("#result", TextView).show(result_text(known))
+        self.query_one("#raw", TextView).show(self._raw())
+        table = self.query_one("#family", VTable)
+        table.empty_lines = [[("no other task of this family was seen", "dim")]]
+        table.show(ListSource(self._family, lambda row: row.task_id), now_at)
+
+    def _draw_outcome(self, known: Known) -> None:
+        viewer = self.query_one("#traceback", TextView)
+        title = "Traceback" if known.traceback or known.exception else "Result"
+        viewer.border_title = Content(f" {title} ")
+        viewer.border_subtitle = Content(" / find  z zoom  w wrap  c copy ")
+        viewer.show(known.traceback or known.exception or result_text(known))
+
+    def _raw(self) -> str:
+        row = self.session.task(self._task_id)
+        record = task_record(row) if row is not None else {}
+        if self._facts is not None:
+            names = TaskFacts.__slots__
+            record["found"] = {name: getattr(self._facts, name) for name in names}
+        return json.dumps(record, indent=2, ensure_ascii=False, default=str)
+
+    # keys
+
+    def handlers(self) -> dict[str, Handler]:
+        """Return what keys do here."""
+        kept = {
+            key: value
+            for key, value in super().handlers().items()
+            if key in ("list.open", "list.up", "list.down", "list.top", "list.bottom")
+        }
+        return {
+            **kept,
+            **self.group_handlers("task", ("rerun", "revoke")),
+            "task.previous": lambda: self._neighbour(-1),
+            "task.next": lambda: self._neighbour(1),
+            "task.copy": self._copy,
+            "task.export": self._export,
+            "task.zoom": self._zoom,
+            "task.wrap": self._wrap,
+            "task.parent": self._parent,
+            "task.actions": self.open_actions_menu,
+        }
+
+    def targets(self) -> tuple[str, ...]:
+        """Return this task."""
+        return (self._task_id,)
+
+    def chosen_by(self) -> str:
+        """Return nothing: there is just the one."""
+        return ""
+
+    def escape(self) -> bool:
+        """Peel off the zoom."""
+        if self.has_class("-zoomed"):
+            self.remove_class("-zoomed")
+            return True
+        return False
+
+    def action_tab(self, step: int) -> None:
+        """Show the next tab."""
+        self._open_tab(self.query_one(TabStrip).turn(step))
+
+    def on_tab_strip_picked(self, message: TabStrip.Picked) -> None:
+        """Show the tab clicked."""
+        self._open_tab(message.name)
+
+    def _open_tab(self, name: str) -> None:
+        self.query_one(ContentSwitcher).current = name
+        target = "#traceback" if name == "overview" else f"#{name}"
+        widget = self.query_one(target)
+        if widget.can_focus:
+            widget.focus()
+        self.redraw()
+
+    def action_find(self) -> None:
+        """Open the text in a viewer that can find."""
+        viewer = self._viewer()
+        if viewer is not None:
+            self.open_text("Text", viewer.text)
+
+    def _viewer(self) -> TextView | None:
+        return self.focused if isinstance(self.focused, TextView) else None
+
+    def _neighbour(self, step: int) -> None:
+        if self._task_id not in self._siblings:
+            return
+        index = self._siblings.index(self._task_id) + step
+        if 0 <= index < len(self._siblings):
+            self._task_id = self._siblings[index]
+            self._facts = None
+            self._fetch()
+            self.redraw()
+
+    def _copy(self) -> None:
+        known = self._known()
+        self.open_copy_menu(
+            [
+                ("i", "id", self._task_id),
+                ("a", "args", args_text(known)),
+                ("r", "result", known.result),
+                ("t", "traceback", known.traceback or known.exception),
+                ("j", "as JSON", self._raw()),
+            ]
+        )
+
+    def _export(self) -> None:
+        self.post_message(ExportAsked(f"task-{short_id(self._task_id)}", "json", self._raw()))
+
+    def _zoom(self) -> None:
+        self.toggle_class("-zoomed")
+
+    def _wrap(self) -> None:
+        viewer = self._viewer()
+        if viewer is not None:
+            viewer.toggle_wrap()
+
+    def _parent(self) -> None:
+        row = self.session.task(self._task_id)
+        if row is not None and row.parent_id:
+            self.post_message(Goto("task", row.parent_id))
+        else:
+            self.notify("This task has no parent.", markup=False, timeout=3)
+
+    def open_row(self, row_id: str) -> None:
+        """Open a relative."""
+        if row_id != self._task_id:
+            self.post_message(Goto("task", row_id))
+
+
+def _panel(widget_id: str, title: str) -> Lines:
+    panel = Lines(id=widget_id, classes="panel")
+    panel.border_title = Content(f" {title} ")
+    return panel

@@ -1,0 +1,163 @@
+"""The workers: who is there, how busy, how healthy, and what may be done with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar
+
+from textual.binding import BindingType
+from textual.widget import Widget
+
+from tqconsole.core.actions import INSPECTABLE, ActionRequest
+from tqconsole.core.port import ConsoleSession
+from tqconsole.core.views import Changes, Snapshot, WorkerView
+from tqconsole.widgets import figures
+from tqconsole.widgets.frame import Handler
+from tqconsole.widgets.keys import screen_bindings
+from tqconsole.widgets.lines import Lines
+from tqconsole.widgets.look import Look
+from tqconsole.widgets.menu import Choice, Menu
+from tqconsole.widgets.pieces import Piece, joined
+from tqconsole.widgets.requests import ActionAsked, Goto
+from tqconsole.widgets.rows import ListSource
+from tqconsole.widgets.table_screen import TableScreen
+from tqconsole.widgets.vtable import VTable
+from tqconsole.widgets.worker_columns import WORKERS, worker_sort_value
+
+
+class WorkersScreen(TableScreen):
+    """The table of workers."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*screen_bindings("workers", "list", "global")]
+    TAB = "workers"
+    CRUMBS = ("workers",)
+    target_kind = "worker"
+
+    def __init__(self, session: ConsoleSession) -> None:
+        super().__init__(session)
+        self._shows_gone = False
+        self._has_problems_only = False
+        self._sort_key = "name"
+        self._is_descending = False
+
+    def content(self) -> Iterable[Widget]:
+        """Return table and totals."""
+        yield VTable[WorkerView](
+            WORKERS, id_of=lambda row: row.name, revision_of=lambda row: row, id="worker-table"
+        )
+        yield Lines(id="worker-totals", classes="totals")
+
+    def on_mount(self) -> None:
+        """Begin in the table."""
+        self.table.sort_key = self._sort_key
+        self.table.focus()
+
+    @property
+    def table(self) -> VTable[WorkerView]:
+        """The table."""
+        return self.query_one("#worker-table", VTable)
+
+    def go_to(self, worker: str) -> None:
+        """Put the cursor on a worker."""
+        self.table.go_to_id(worker)
+
+    def draw(self, snapshot: Snapshot, changes: Changes) -> None:
+        """Draw rows and totals."""
+        if not (changes.workers or changes.stats or changes.link):
+            return
+        rows = [row for row in snapshot.workers if self._is_shown(row)]
+        rows.sort(
+            key=lambda row: worker_sort_value(row, self._sort_key), reverse=self._is_descending
+        )
+        self.table.empty_lines = [[("No worker answers. ", "dim"), ("Start one:", "dim")]]
+        self.table.empty_lines += [[("  tqconsole -A proj worker", "info")]]
+        self.table.show(ListSource(rows, lambda row: row.name), snapshot.now_at)
+        self.query_one("#worker-totals", Lines).show(
+            lambda _width, look: [self._totals(snapshot, look)]
+        )
+
+    def _is_shown(self, row: WorkerView) -> bool:
+        if self._has_problems_only:
+            return row.status not in ("online", "gone")
+        return self._shows_gone or row.status != "gone"
+
+    def _totals(self, snapshot: Snapshot, look: Look) -> list[Piece]:
+        counts = {
+            status: sum(row.status == status for row in snapshot.workers)
+            for status in ("online", "silent", "lost", "gone")
+        }
+        styles = {"online": "ok", "silent": "warning", "lost": "error", "gone": "dim"}
+        parts: list[list[Piece]] = [
+            [(f"{count} {status}", styles[status])]
+            for status, count in counts.items()
+            if count or status == "online"
+        ]
+        if counts["gone"] and not self._shows_gone:
+            parts[-1].append((" (h shows)", "dim"))
+        totals = snapshot.totals
+        slots = f"/{figures.count(totals.slot_count)}" if totals.slot_count is not None else ""
+        parts.append([("busy ", "dim"), (f"{figures.count(totals.active_count)}{slots}", "bold")])
+        parts.append([("done/s ", "dim"), (figures.rate(totals.done_per_s), "bold")])
+        parts.append([("fail ", "dim"), (f"{figures.percent(totals.failed_ratio)} %", "bold")])
+        if snapshot.has_task_events is False:
+            parts.append([(f"{look.glyphs.warning} no task events: press E", "warning")])
+        return [("  ", ""), *joined(parts)]
+
+    def sort_by(self, key: str, *, is_descending: bool) -> None:
+        """Order by a column."""
+        self._sort_key, self._is_descending = key, is_descending
+        self.table.sort_key, self.table.is_descending = key, is_descending
+        self.redraw()
+
+    # keys
+
+    def handlers(self) -> dict[str, Handler]:
+        """Return what keys do here."""
+        groups = ("pool", "consumers", "limits", "events", "shutdown")
+        return {
+            **super().handlers(),
+            **self.group_handlers("workers", groups),
+            "workers.ping": self._ping,
+            "workers.inspect": self._inspect_menu,
+            "workers.gone": self._toggle_gone,
+            "list.problems": self._toggle_problems,
+        }
+
+    def _toggle_gone(self) -> None:
+        self._shows_gone = not self._shows_gone
+        self.redraw()
+
+    def _toggle_problems(self) -> None:
+        self._has_problems_only = not self._has_problems_only
+        self.redraw()
+
+    def _ping(self) -> None:
+        self.post_message(ActionAsked(ActionRequest("worker.ping", self.targets())))
+
+    def _inspect_menu(self) -> None:
+        worker = self.table.cursor_id
+        if worker is None:
+            return
+        letters = "arsvgqtcoklm"
+        choices = [
+            Choice(what, what.replace("_", " "), letter)
+            for what, letter in zip(INSPECTABLE, letters, strict=True)
+        ]
+
+        def picked(what: str | None) -> None:
+            if what:
+                self.post_message(Goto("worker", worker, expression=what))
+
+        self.app.push_screen(Menu(f"Inspect {worker}", choices), picked)
+
+    def open_row(self, row_id: str) -> None:
+        """Open a worker."""
+        self.post_message(Goto("worker", row_id))
+
+    def copies_of(self, row: WorkerView) -> Sequence[tuple[str, str, str]]:
+        """Return what can be copied of a worker."""
+        return (("n", "name", row.name), ("q", "queues", ",".join(row.queues)))
+
+    def as_record(self, row: WorkerView) -> dict[str, Any]:
+        """Return a worker as a record."""
+        return {name: getattr(row, name) for name in WorkerView.__slots__}

@@ -1,0 +1,96 @@
+"""The inputs of an action's dialog, made from the fields of `core.actions`, and their checks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+
+from textual.containers import Horizontal
+from textual.widget import Widget
+from textual.widgets import Input
+
+from tqconsole.core.actions import Field
+from tqconsole.widgets.choices import Choices
+from tqconsole.widgets.lines import Lines
+
+#: Cells of the labels' column.
+LABEL_WIDTH = 16
+
+
+def field_row(field: Field, value: str | None = None) -> Horizontal:
+    """Return label and input of one field."""
+    text = field.default if value is None else value
+    label = Lines(lambda _width, _look: [[(field.label, "dim")]], classes="field-label")
+    label.styles.width = LABEL_WIDTH
+    return Horizontal(label, _input(field, text), classes="field-row")
+
+
+def _input(field: Field, text: str) -> Widget:
+    if field.kind == "choice":
+        options = [(choice, choice, "") for choice in field.choices]
+        return Choices(options, value=text, is_row=True, id=field_id(field))
+    if field.kind == "bool":
+        return Choices(
+            [("false", "no", ""), ("true", "yes", "")], value=text, is_row=True, id=field_id(field)
+        )
+    return Input(
+        text, placeholder=field.help, compact=True, classes="field-input", id=field_id(field)
+    )
+
+
+def field_id(field: Field) -> str:
+    """Return the widget id of a field."""
+    return f"field-{field.name.replace('_', '-')}"
+
+
+def read_fields(root: Widget, fields: Iterable[Field]) -> dict[str, str]:
+    """Return field name -> text, of the inputs below `root`."""
+    values: dict[str, str] = {}
+    for field in fields:
+        widget = root.query_one(f"#{field_id(field)}")
+        if isinstance(widget, Input | Choices):
+            values[field.name] = widget.value.strip()
+    return values
+
+
+def complaint(field: Field, text: str) -> str:
+    """Return what is wrong with a field's text, "" when nothing is."""
+    if not text:
+        return f"{field.label} is missing" if field.is_required else ""
+    match field.kind:
+        case "int":
+            return "" if _is_number(text, int) else f"{field.label}: a whole number is wanted"
+        case "float":
+            return "" if _is_number(text, float) else f"{field.label}: a number is wanted"
+        case "json-list":
+            return json_complaint(text, list, field.label)
+        case "json-object":
+            return json_complaint(text, dict, field.label)
+        case _:
+            return ""
+
+
+def _is_number(text: str, kind: type[int] | type[float]) -> bool:
+    try:
+        kind(text)
+    except ValueError:
+        return False
+    return True
+
+
+def json_complaint(text: str, kind: type[list[object]] | type[dict[str, object]], label: str) -> str:
+    """Return why `text` is not the JSON that is wanted, with the column where it breaks."""
+    wanted = "a JSON list, like [1, \"a\"]" if kind is list else "a JSON object, like {\"n\": 1}"
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError as error:
+        return f"{label}, column {error.colno}: {error.msg}"
+    except RecursionError:
+        return f"{label}: nested too deeply"
+    return "" if isinstance(value, kind) else f"{label}: {wanted} is wanted"
+
+
+def complaints(fields: Iterable[Field], values: dict[str, str]) -> list[str]:
+    """Return what is wrong with all fields."""
+    found = (complaint(field, values.get(field.name, "")) for field in fields)
+    return [text for text in found if text]

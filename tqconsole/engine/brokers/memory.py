@@ -242,7 +242,7 @@ class MemoryConsumer(Consumer):
             changes = self._write(riding) + self._settle(settled)
             for handover in started:
                 if handover.tag in self._held:
-                    self._held[handover.tag].is_started = True
+                    self._held[handover.tag].is_acked = handover.is_acked
             if changes:
                 self._server.tell()
                 self._seen = self._server.version
@@ -301,9 +301,10 @@ class MemoryConsumer(Consumer):
             self._names.remove(queue_name)
 
     def close(self) -> None:
-        """Return what is in hand and leave."""
+        """Return what is in hand and was not acknowledged, and leave."""
         with self._server.changed:
-            self._put_back(list(self._held))
+            self._put_back([tag for tag, held in self._held.items() if not held.is_acked])
+            self._held.clear()
             if self in self._server.consumers:
                 self._server.consumers.remove(self)
             self._server.tell()
@@ -346,7 +347,7 @@ class MemoryConsumer(Consumer):
         for tag in tags:
             held = self._held.pop(tag)
             held.is_redelivered = True
-            held.is_started = False
+            held.is_acked = False
             self._server.queue(held.queue).add(held)
 
     def _fetch(self, wanted: int) -> list[Delivery]:

@@ -20,7 +20,7 @@ class Held:
     queue: str
     deaths: int = 0
     is_redelivered: bool = False
-    is_started: bool = False
+    is_acked: bool = False
 
     @property
     def priority(self) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 from tqconsole.engine.exceptions import RefusedError
 from tqconsole.engine.protocol.limits import DEFAULT_LIMITS, Limits, Reason
 from tqconsole.engine.protocol.message import Message
-from tqconsole.engine.serialization import decode_json, encode_json
+from tqconsole.engine.serialization import decode_json, encode_json, is_deeper_than
 
 #: Properties that belong to the transport and not to the message.
 _TRANSPORT_PROPERTIES = ("delivery_info", "delivery_tag", "body_encoding")
@@ -55,6 +55,9 @@ def from_envelope(
     if len(envelope) > limits.wire_bytes * 3 // 2:
         raise RefusedError(Reason.TOO_LARGE, f"{len(envelope)} bytes")
     fields = decode_json(envelope)
+    may_be_deep = envelope.count(b"[") + envelope.count(b"{") > limits.depth
+    if may_be_deep and is_deeper_than(fields, limits.depth):
+        raise RefusedError(Reason.TOO_DEEP, f"nested more than {limits.depth} times")
     if not isinstance(fields, dict):
         raise _refused("not a map")
     headers = _map(fields, "headers")

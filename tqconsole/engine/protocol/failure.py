@@ -42,8 +42,8 @@ def encode_exception(exc: BaseException, serializer: str = "json") -> dict[str, 
     kind = type(exc)
     if isinstance(exc, RemoteTaskError):
         # Passed on under the name it came with.
-        module, _, name = str(exc.type_name).rpartition(".")
-        return _described(name, module or None, exc.args[1:], serializer)
+        name = str(exc.type_name).removeprefix(f"{exc.module}.")
+        return _described(name, exc.module or None, exc.args[1:], serializer)
     module = kind.__module__
     if module == _OURS:
         module = _FOREIGN_HOMES.get(kind.__name__, _CELERY)
@@ -74,8 +74,9 @@ def decode_exception(described: Any) -> BaseException:
             # A class's __new__ may return anything.
             if isinstance(rebuilt, Exception):
                 return rebuilt
-    type_name = f"{module}.{name}" if module else name
-    return RemoteTaskError(type_name[:_NAME_CHARS], *arguments)
+    module = (module or "")[:_NAME_CHARS]
+    name = name[:_NAME_CHARS]
+    return RemoteTaskError(f"{module}.{name}" if module else name, *arguments, module=module)
 
 
 def picklable(exc: BaseException) -> BaseException:
@@ -83,8 +84,9 @@ def picklable(exc: BaseException) -> BaseException:
     try:
         pickle.loads(pickle.dumps(exc))  # noqa: S301 - our own bytes of a line before
     except Exception:  # noqa: BLE001 - a user's class may fail in any way
-        name = f"{type(exc).__module__}.{type(exc).__qualname__}"
-        return RemoteTaskError(name[:_NAME_CHARS], saferepr(exc))
+        module = type(exc).__module__
+        name = f"{module}.{type(exc).__qualname__}"
+        return RemoteTaskError(name, saferepr(exc), module=module)
     return exc
 
 

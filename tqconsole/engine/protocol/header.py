@@ -80,7 +80,8 @@ class TaskHeader(msgspec.Struct, frozen=True, kw_only=True):
 
 #: A count fits every store's integer column.
 _Count = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
-_Duration = Annotated[float, msgspec.Meta(ge=0, lt=2**31)]
+#: Whole seconds stay integers, so that they go out again as they came.
+_Duration = _Count | Annotated[float, msgspec.Meta(ge=0, lt=2**31)]
 
 
 class _Headers(msgspec.Struct):
@@ -179,7 +180,7 @@ def _check_names(raw: _Headers, prop: _Properties, name_bytes: int) -> None:
     }
     # Together they seldom have more bytes than one of them may have.
     joined = "".join(names.values())
-    if joined.isprintable() and len(joined) * 4 <= name_bytes * 4 and joined.isascii():
+    if len(joined) <= name_bytes and joined.isascii() and joined.isprintable():
         return
     for name, value in names.items():
         # isprintable is False for control characters, NUL, CR, LF and lone surrogates.

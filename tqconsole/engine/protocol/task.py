@@ -40,6 +40,10 @@ __all__ = [
 ]
 
 
+#: RabbitMQ closes the channel for more (49 days); then only the worker looks at `expires`.
+_MAX_EXPIRATION_MS = 2**32 - 1
+
+
 class Embed(msgspec.Struct, frozen=True):
     """What is to happen after the run. `chain` is in reverse: the next task is the last element."""
 
@@ -128,7 +132,7 @@ def encode_task(call: TaskCall) -> Message:
     }
     if call.priority is not None:
         properties["priority"] = call.priority
-    if call.expiration_ms is not None:
+    if call.expiration_ms is not None and call.expiration_ms <= _MAX_EXPIRATION_MS:
         # AMQP's own field is a text of milliseconds.
         properties["expiration"] = str(call.expiration_ms)
     return Message(body, content_type, encoding, headers, properties)

@@ -8,10 +8,12 @@ ends are one program on one machine, and marshal can build nothing but plain val
 from __future__ import annotations
 
 import marshal
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
+from typing import Any
 
 from tqconsole.engine.protocol.message import Message
 from tqconsole.engine.protocol.transfer import Publication, ResultWrite
+from tqconsole.engine.worker.payload import plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +22,9 @@ class Outcome:
 
     `state` is SUCCESS, FAILURE, RETRY, IGNORED or REJECTED. `text` is the repr of the value
     (SUCCESS), of the exception (FAILURE, RETRY) or of the reason (REJECTED), cut for logs and
-    events. `note` is Celery's words of the retry ("Retry in 3s: ..."). `is_expected`: the
-    exception is in the task's `throws`. `is_requeued`: Reject(requeue=True).
+    events. `note` is Celery's words of the retry ("Retry in 3s: ..."), or why a message that could
+    not be run is to be a dead letter (REJECTED; a word of `protocol.limits.Reason`).
+    `is_expected`: the exception is in the task's `throws`. `is_requeued`: Reject(requeue=True).
     `results` and `publications` are to be written in one trip with the settlement.
     """
 
@@ -39,27 +42,57 @@ class Outcome:
 
 def encode_outcome(outcome: Outcome) -> bytes:
     """Return the outcome's bytes for the pipe."""
-    return marshal.dumps(
-        (
-            outcome.state,
-            outcome.runtime_s,
-            outcome.text,
-            outcome.traceback,
-            outcome.note,
-            outcome.is_expected,
-            outcome.is_requeued,
-            outcome.is_timeout,
-            tuple(astuple(write) for write in outcome.results),
-            tuple(astuple(publication) for publication in outcome.publications),
-        )
+    fields = _fields(outcome)
+    try:
+        return marshal.dumps(fields)
+    except ValueError:
+        # A user's header may be of a type that marshal does not know.
+        return marshal.dumps(plain(fields))
+
+
+def _fields(outcome: Outcome) -> tuple[Any, ...]:
+    # Written out: dataclasses.astuple copies deeply, at ten times the cost.
+    return (
+        outcome.state,
+        outcome.runtime_s,
+        outcome.text,
+        outcome.traceback,
+        outcome.note,
+        outcome.is_expected,
+        outcome.is_requeued,
+        outcome.is_timeout,
+        [
+            (
+                write.task_id,
+                write.state,
+                write.record,
+                write.content_type,
+                write.reply_to,
+                write.expires_s,
+            )
+            for write in outcome.results
+        ],
+        [
+            (
+                publication.routing_key,
+                publication.exchange,
+                publication.message.body,
+                publication.message.content_type,
+                publication.message.content_encoding,
+                publication.message.headers,
+                publication.message.properties,
+            )
+            for publication in outcome.publications
+        ],
     )
 
 
 def decode_outcome(data: bytes) -> Outcome:
     """Return the outcome that `encode_outcome` wrote."""
-    *plain, writes, publications = marshal.loads(data)  # noqa: S302 - our own child's pipe
-    return Outcome(
-        *plain,
-        tuple(ResultWrite(*write) for write in writes),
-        tuple(Publication(Message(*message), *address) for message, *address in publications),
+    fields = marshal.loads(data)  # noqa: S302 - our own child's pipe
+    writes = tuple(ResultWrite(*write) for write in fields[8])
+    publications = tuple(
+        Publication(Message(*message), routing_key, exchange)
+        for routing_key, exchange, *message in fields[9]
     )
+    return Outcome(*(*fields[:8], writes, publications))

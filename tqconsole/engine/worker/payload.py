@@ -49,7 +49,7 @@ def encode_payload(payload: RunPayload) -> bytes:
     try:
         return _dump(payload, message.headers, message.properties)
     except ValueError:
-        return _dump(payload, _plain(message.headers), _plain(message.properties))
+        return _dump(payload, plain(message.headers), plain(message.properties))
 
 
 def _dump(payload: RunPayload, headers: Any, properties: Any) -> bytes:
@@ -80,15 +80,15 @@ def decode_payload(data: bytes) -> RunPayload:
     return RunPayload(Message(body, content_type, encoding, headers, properties), *rest)
 
 
-def _plain(value: Any, depth: int = 0) -> Any:
+def plain(value: Any, depth: int = 0) -> Any:
     """Return `value` built of what marshal knows; anything else as text."""
     if type(value) in _PLAIN_TYPES:
         return value
     if depth < _MAX_DEPTH:
         if isinstance(value, dict):
-            return {_plain(key, depth + 1): _plain(each, depth + 1) for key, each in value.items()}
+            return {plain(key, depth + 1): plain(each, depth + 1) for key, each in value.items()}
         if isinstance(value, list | tuple):
-            return [_plain(each, depth + 1) for each in value]
+            return [plain(each, depth + 1) for each in value]
         if isinstance(value, bytearray | memoryview):
             return bytes(value)
         if isinstance(value, str):

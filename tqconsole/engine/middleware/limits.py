@@ -1,0 +1,32 @@
+"""The soft time limit: it may strike inside the task's function, nowhere else.
+
+The hard limit is the pool's: it kills the process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tqconsole.engine.middleware.base import Middleware
+from tqconsole.engine.pools.alarm import find_alarm
+from tqconsole.engine.task import Task
+
+
+class TimeLimits(Middleware):
+    """Arms this process's alarm around the function; only prefork children have one."""
+
+    def wrap(self, task: Task, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return `function` within the alarm."""
+        alarm = find_alarm()
+        if alarm is None:
+            return function
+
+        def limited(*args: Any, **kwargs: Any) -> Any:
+            try:
+                alarm.arm()
+                return function(*args, **kwargs)
+            finally:
+                alarm.disarm()
+
+        return limited

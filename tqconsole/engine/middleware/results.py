@@ -1,0 +1,197 @@
+"""What became of a run, as a record for the result store (wire.md §4.1).
+
+The record is encoded here, in the process that ran the task, and leaves with the outcome; only
+STARTED, and records of a task that has a store of its own, are written from here.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import Any, NamedTuple
+
+from tqconsole.engine import states
+from tqconsole.engine.exceptions import EngineError, Ignore, Reject
+from tqconsole.engine.middleware.base import Middleware, Run, RunHub
+from tqconsole.engine.protocol.result import ResultRecord, decode_record, encode_record
+from tqconsole.engine.protocol.transfer import ResultWrite
+from tqconsole.engine.result import AsyncResult
+
+logger = logging.getLogger(__name__)
+
+#: Attempts to write to a task's own store, and the pause between two, seconds.
+_ATTEMPT_COUNT = 4
+_PAUSE_S = 0.25
+
+
+class _Wanted(NamedTuple):
+    """What the settings say of records, at one version of theirs."""
+
+    version: int
+    serializer: str
+    compression: str | None
+    content_type: str
+    is_extended: bool
+    expires_s: float | None
+    failure_expires_s: float | None
+
+
+class Results(Middleware):
+    """Writes the records of ends, and of retries."""
+
+    def __init__(self, hub: RunHub) -> None:
+        self._hub = hub
+        self._known: _Wanted | None = None
+
+    def after_success(self, run: Run) -> None:
+        """Record the value. Raises: EncodeError when it cannot be written."""
+        if not run.request.ignore_result:
+            value = run.value
+            self._record(run, value.as_tuple() if isinstance(value, AsyncResult) else value)
+
+    def after_retry(self, run: Run) -> None:
+        """Record the cause of the retry."""
+        if not run.request.ignore_result:
+            self._record(run, run.value.exc)
+
+    def after_failure(self, run: Run) -> None:
+        """Record the error."""
+        if not run.request.ignore_result or run.task.store_errors_even_if_ignored:
+            self._record(run, run.value)
+
+    def after_run(self, run: Run) -> None:
+        """Record what was rejected for good as a failure, as Celery does."""
+        if isinstance(run.value, Reject) and run.state == states.REJECTED and not run.value.requeue:
+            self.after_failure(run)
+
+    def write_of(self, run: Run, state: str, value: Any) -> ResultWrite:
+        """Return the write of a record. Raises: EncodeError."""
+        wanted, request = self._wanted(), run.request
+        record = ResultRecord(
+            task_id=str(request.id),
+            state=state,
+            result=value,
+            traceback=run.einfo.traceback if run.einfo else None,
+            children=[child.as_tuple() for child in request.children],
+            date_done_at=self._hub.wall_clock.now() if state in states.READY_STATES else None,
+            group_id=request.group,
+            parent_id=request.parent_id,
+            extended=_extended(run) if wanted.is_extended else {},
+        )
+        return ResultWrite(
+            record.task_id,
+            state,
+            encode_record(record, wanted.serializer, wanted.compression),
+            wanted.content_type,
+            request.reply_to or "",
+            wanted.failure_expires_s if state == states.FAILURE else wanted.expires_s,
+        )
+
+    def _record(self, run: Run, value: Any) -> None:
+        store = run.task.backend
+        if not store.is_enabled:
+            return
+        state = states.FAILURE if run.state == states.REJECTED else run.state
+        write = self.write_of(run, state, value)
+        if store is self._hub.backend:
+            run.results.append(write)
+        else:
+            self._write_here(store, write)
+
+    def _write_here(self, store: Any, write: ResultWrite) -> None:
+        """Write to a task's own store, of which the worker's loop knows nothing."""
+        for attempt in range(1, _ATTEMPT_COUNT + 1):
+            try:
+                store.store([write])
+            except EngineError:
+                if attempt == _ATTEMPT_COUNT:
+                    logger.exception("The result of task %s could not be stored", write.task_id)
+                self._hub.wall_clock.sleep(_PAUSE_S)
+            else:
+                return
+
+    def _wanted(self) -> _Wanted:
+        conf = self._hub.conf
+        if self._known is None or self._known.version != conf.version:
+            expires_s = conf.seconds("result_expires")
+            failure_s = conf.seconds("result_failure_expires")
+            self._known = _Wanted(
+                serializer=conf.result_serializer,
+                compression=conf.result_compression,
+                content_type=self._hub.result_content_type,
+                is_extended=conf.result_extended,
+                expires_s=expires_s,
+                failure_expires_s=expires_s if failure_s is None else failure_s,
+                # Last: looking may read the configuration, which is a change.
+                version=conf.version,
+            )
+        return self._known
+
+
+def _extended(run: Run) -> dict[str, Any]:
+    request = run.request
+    fields = {
+        "name": request.task,
+        "args": request.args,
+        "kwargs": request.kwargs,
+        "worker": request.hostname,
+        "retries": request.retries,
+        "queue": (request.delivery_info or {}).get("routing_key"),
+    }
+    if request.stamped_headers:
+        fields["stamped_headers"] = request.stamped_headers
+        fields.update(request.stamps or {})
+    return fields
+
+
+class Starts(Middleware):
+    """Writes STARTED, at once, for tasks with `track_started`."""
+
+    def __init__(self, results: Results) -> None:
+        self._results = results
+
+    def before_run(self, run: Run) -> None:
+        """Write who runs it; a store that fails costs the mark, not the run."""
+        task = run.task
+        if not task.track_started or run.request.ignore_result or not task.backend.is_enabled:
+            return
+        meta = {"pid": os.getpid(), "hostname": run.request.hostname}
+        try:
+            task.backend.store([self._results.write_of(run, states.STARTED, meta)])
+        except EngineError as error:
+            logger.warning("STARTED of task %s was not stored: %s", run.request.id, error)
+
+
+class Duplicates(Middleware):
+    """Skips a call that came again although its success is on record.
+
+    For late-acknowledged tasks, with `worker_deduplicate_successful_tasks`.
+    """
+
+    def __init__(self, hub: RunHub) -> None:
+        self._hub = hub
+
+    def before_run(self, run: Run) -> None:
+        """Raise Ignore when the task has succeeded before."""
+        if not (run.is_redelivered and run.task.acks_late):
+            return
+        if not self._hub.conf.worker_deduplicate_successful_tasks:
+            return
+        if self._has_succeeded(run):
+            logger.info("Task %s[%s] has succeeded before", run.task.name, run.request.id)
+            raise Ignore
+
+    def _has_succeeded(self, run: Run) -> bool:
+        store, task_id = run.task.backend, str(run.request.id)
+        if not store.is_enabled:
+            return False
+        try:
+            stored = store.fetch([task_id]).get(task_id)
+            if stored is None:
+                return False
+            hub = self._hub
+            record = decode_record(stored, hub.result_content_type, hub.result_accept)
+        except EngineError as error:
+            logger.warning("The record of task %s cannot be read: %s", task_id, error)
+            return False
+        return record.state == states.SUCCESS

@@ -32,7 +32,8 @@ def read_fields(action: Action, arguments: Mapping[str, Any]) -> dict[str, Any]:
             if field.is_required:
                 raise ActionError(f"{field.label} is missing")
             continue
-        given[name] = _READERS.get(field.kind, _text)(field.label, raw)
+        read: Callable[[str, Any], Any] = _READERS.get(field.kind, _text)
+        given[name] = read(field.label, raw)
         if field.choices and given[name] not in field.choices:
             raise ActionError(
                 f"{field.label}: {given[name]!r} is none of {', '.join(field.choices)}"
@@ -68,7 +69,7 @@ def _flag(_label: str, raw: Any) -> bool:
     return is_true(raw)
 
 
-def _json(kind: type, word: str) -> Callable[[str, Any], Any]:
+def _json(kind: type[Any], word: str) -> Callable[[str, Any], Any]:
     def read(label: str, raw: Any) -> Any:
         try:
             value = json.loads(raw) if isinstance(raw, str) else raw

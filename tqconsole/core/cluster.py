@@ -106,6 +106,13 @@ class Cluster:
         """Return every task name known, sorted."""
         return tuple(sorted(self.registered.union(self.stats.types)))
 
+    def queue_of(self, task_name: str) -> str:
+        """Return the queue that the newest known call of this type went through, "" if none."""
+        for row in reversed(self.store.rows()):
+            if row.name == task_name and row.queue:
+                return row.queue
+        return ""
+
     def consumer_counts(self, now_at: float) -> dict[str, int]:
         """Return queue -> how many living workers said that they consume from it."""
         counts: dict[str, int] = {}

@@ -202,6 +202,13 @@ def _literal(text: str) -> object:
         return None
 
 
+def text_facts(known: KnownTask) -> TaskFacts:
+    """Return what the row alone tells."""
+    call = _call_of_text(known)
+    facts = _from_row(known)
+    return facts if call is None else _with_call(facts, call)
+
+
 def _is_cut(text: str) -> bool:
     """True when a repr was cut: by the client ("..." within or at the end) or by this console."""
     return "..." in text or "…" in text

@@ -1,0 +1,333 @@
+"""The console's session with one real cluster: model, threads and actions behind one face.
+
+Three kinds of threads meet here: the ingest thread brings events, the poller brings facts, a small
+pool carries out what was asked. All they bring is queued; the UI's thread folds it into the model
+in `drain`, so the model needs no lock. Implements `port.ConsoleSession`.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections import deque
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from tqconsole.core.actions import ActionRequest
+from tqconsole.core.cluster import Cluster
+from tqconsole.core.equivalent import equivalent_command
+from tqconsole.core.errors import ConsoleError
+from tqconsole.core.ingest import Ingest
+from tqconsole.core.inspection import inspected
+from tqconsole.core.lookup import KnownTask, Lookup
+from tqconsole.core.model_session import SessionModel
+from tqconsole.core.perform import Performed, Performer
+from tqconsole.core.picture import Surroundings
+from tqconsole.core.poller import Poller
+from tqconsole.core.reading import letter_view, peeked
+from tqconsole.core.sanitize import clean
+from tqconsole.core.store import BYTES_LIMIT, ROWS_LIMIT
+from tqconsole.core.views import (
+    ActionDone,
+    AuditLine,
+    Changes,
+    DeadLetterView,
+    EventLine,
+    Inspected,
+    QueuePeek,
+    Snapshot,
+    TaskFacts,
+    TaskList,
+    TaskRow,
+)
+from tqconsole.engine.backends.base import Backend
+from tqconsole.engine.brokers.base import Broker
+from tqconsole.engine.clock import SYSTEM_CLOCK, Clock
+from tqconsole.engine.control.client import Control
+from tqconsole.engine.exceptions import EngineError
+from tqconsole.remote_control import RemoteControl
+
+#: Actions kept for the audit list.
+AUDIT_LIMIT = 500
+#: Threads that carry out actions: one slow broker call must not hold up the next.
+ACTION_THREADS = 4
+#: Seconds after the start when what was filled in at once is taken out of the garbage collector's
+#: sight, and seconds between two repetitions: a full collection takes 44 ms at 100,000 rows.
+FREEZE_FIRST_S, FREEZE_EVERY_S = 5.0, 300.0
+#: Thresholds of the garbage collector while the console runs.
+GC_THRESHOLDS = (50_000, 50, 1000)
+#: Letters read at once.
+LETTER_LIMIT = 1000
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True, slots=True)
+class SessionOptions:
+    """What a session is told besides its cluster.
+
+    `default_queue` is where a call goes whose queue nobody named and no earlier call shows.
+    """
+
+    rows_limit: int = ROWS_LIMIT
+    bytes_limit: int = BYTES_LIMIT
+    default_queue: str = "celery"
+    saved_filters: Mapping[str, str] | None = None
+    #: Tune the garbage collector of the process: off where the console is a guest in one.
+    tunes_gc: bool = True
+
+
+class Session:
+    """One cluster. `backend` is None when no result store is known."""
+
+    def __init__(  # noqa: PLR0913 - the contract's collaborators, each one thing
+        self,
+        broker: Broker,
+        backend: Backend | None,
+        control_client: Control,
+        *,
+        context: str = "",
+        reason: str = "",
+        is_read_only: bool = False,
+        is_demo: bool = False,
+        clock: Clock = SYSTEM_CLOCK,
+        options: SessionOptions | None = None,
+    ) -> None:
+        self._options = options or SessionOptions()
+        self._clock = clock
+        self._broker = broker
+        self._remote = RemoteControl(control_client, is_read_only=is_read_only)
+        cluster = Cluster(clock, self._options.rows_limit, self._options.bytes_limit)
+        surroundings = Surroundings(
+            clean(context, 80),
+            clean(broker.url, 200),
+            clean(reason, 200),
+            is_demo=is_demo,
+            is_read_only=is_read_only,
+        )
+        self._model = SessionModel(clock, surroundings, cluster, self._options.saved_filters)
+        self._ingest = Ingest(broker, clock)
+        self._poller = Poller(broker, self._remote, clock)
+        self._lookup = Lookup(broker, backend, self._remote)
+        self._performer = Performer(
+            broker, self._remote, self._lookup, clock, default_queue=self._options.default_queue
+        )
+        self._pool = ThreadPoolExecutor(ACTION_THREADS, thread_name_prefix="tqconsole-action")
+        self._audit: deque[AuditLine] = deque(maxlen=AUDIT_LIMIT)
+        self._ended: deque[tuple[AuditLine, Performed]] = deque()
+        self._freeze_mono = float("inf")
+        self._old_thresholds: tuple[int, int, int] | None = None
+
+    @property
+    def is_read_only(self) -> bool:
+        """True when nothing may be changed."""
+        return self._remote.is_read_only
+
+    def start(self) -> None:
+        """Begin to listen and to ask; returns at once."""
+        if self._options.tunes_gc:
+            self._old_thresholds = gc.get_threshold()
+            gc.set_threshold(*GC_THRESHOLDS)
+            self._freeze_mono = self._clock.mono() + FREEZE_FIRST_S
+        self._ingest.start()
+        self._poller.start()
+
+    def stop(self) -> None:
+        """End the threads. May be called twice. The broker stays its owner's."""
+        self._poller.stop()
+        self._ingest.stop()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        if self._old_thresholds is not None:
+            gc.set_threshold(*self._old_thresholds)
+            gc.unfreeze()
+            self._old_thresholds = None
+
+    def drain(self, budget_s: float = 0.008) -> Changes:
+        """Take in what came, at most `budget_s` long (one batch more at worst)."""
+        until_mono = self._clock.mono() + budget_s
+        has_facts = self._take_facts()
+        has_events = False
+        is_behind = False
+        while (batch := self._ingest.take()) is not None:
+            self._model.take(batch)
+            has_events = True
+            if self._clock.mono() >= until_mono:
+                is_behind = True
+                break
+        cluster = self._model.cluster
+        cluster.dropped_count = self._ingest.dropped_count
+        changes = self._model.finish_frame(
+            (self._ingest.link.state, clean(self._ingest.link.detail, 300)),
+            has_events=has_events,
+            has_facts=has_facts,
+            is_behind=is_behind,
+        )
+        if changes.stats:
+            self._poller.queue_names = cluster.queues.names()
+            self._freeze()
+        return changes
+
+    def snapshot(self) -> Snapshot:
+        """Return the snapshot of this frame."""
+        return self._model.snapshot()
+
+    def tasks(
+        self, expression: str = "", sort_key: str = "age", *, is_descending: bool = False
+    ) -> TaskList:
+        """Return a live view on the rows. Raises: FilterError, ValueError for the key."""
+        return self._model.tasks(expression, sort_key, is_descending=is_descending)
+
+    def task(self, task_id: str) -> TaskRow | None:
+        """Return a row by its id."""
+        return self._model.cluster.store.get(task_id)
+
+    def family(self, task_id: str) -> tuple[TaskRow, ...]:
+        """Return the rows that share this task's root."""
+        return self._model.family(task_id)
+
+    def suggest(self, text: str, cursor: int) -> tuple[str, ...]:
+        """Return completions of a filter."""
+        return self._model.suggest(text, cursor)
+
+    def events(self, expression: str = "", limit: int = 1000) -> tuple[EventLine, ...]:
+        """Return the newest raw events that match. Raises: FilterError."""
+        return self._model.events(expression, limit)
+
+    def audit(self) -> tuple[AuditLine, ...]:
+        """Return what was asked for here, newest first."""
+        return tuple(reversed(self._audit))
+
+    def perform(self, request: ActionRequest) -> Future[ActionDone]:
+        """Carry an action out in a thread."""
+        request = self._with_queue(request)
+        known = {task_id: self._known(task_id) for task_id in request.targets}
+        line = AuditLine(
+            self._clock.now(), request.action_id, request.targets, self.equivalent(request)
+        )
+        self._audit.append(line)
+
+        def work() -> ActionDone:
+            performed = self._performer.run(request, known)
+            self._ended.append((line, performed))
+            return performed.done
+
+        return self._pool.submit(work)
+
+    def equivalent(self, request: ActionRequest) -> str:
+        """Return the command line that does the same."""
+        return clean(equivalent_command(request), 4000)
+
+    def inspect(self, worker: str, what: str) -> Future[Inspected]:
+        """Ask one worker."""
+
+        def work() -> Inspected:
+            try:
+                answers = self._remote.run(what, {}, [worker])
+            except EngineError as error:
+                return Inspected(clean(worker, 255), what, error=clean(str(error), 300))
+            return inspected(worker, what, answers, self._clock.now())
+
+        return self._pool.submit(work)
+
+    def peek(self, queue: str, count: int = 100) -> Future[QueuePeek]:
+        """Read the next messages of a queue without taking them."""
+
+        def work() -> QueuePeek:
+            try:
+                return peeked(queue, self._broker.peek(queue, count))
+            except EngineError as error:
+                return QueuePeek(clean(queue, 255), error=clean(str(error), 300))
+
+        return self._pool.submit(work)
+
+    def dead_letters(self, queue: str = "") -> Future[tuple[DeadLetterView, ...]]:
+        """Return the dead letters of one queue or of all, newest first."""
+
+        def work() -> tuple[DeadLetterView, ...]:
+            try:
+                letters = self._broker.dead_letters(queue or None, LETTER_LIMIT)
+            except EngineError as error:
+                raise ConsoleError(clean(str(error), 300)) from error
+            return tuple(letter_view(letter) for letter in letters)
+
+        return self._pool.submit(work)
+
+    def fetch_task(self, task_id: str) -> Future[TaskFacts]:
+        """Find out what can be known of a task."""
+        known = self._known(task_id)
+        return self._pool.submit(lambda: self._lookup.fetch(known))
+
+    def pause(self) -> None:
+        """Freeze what is shown; events are still taken in."""
+        self._model.is_paused = True
+        self._poller.set_paused(is_paused=True)
+
+    def resume(self) -> None:
+        """Show the present again."""
+        self._model.is_paused = False
+        self._poller.set_paused(is_paused=False)
+
+    def refresh(self) -> None:
+        """Ask the cluster now."""
+        self._poller.ask_now()
+
+    def _known(self, task_id: str) -> KnownTask:
+        return KnownTask.of(task_id, self.task(task_id))
+
+    def _with_queue(self, request: ActionRequest) -> ActionRequest:
+        """A call without a queue goes where the type's last one went: routes are not known here."""
+        if request.action_id != "task.call" or request.arguments.get("queue"):
+            return request
+        name = str(request.arguments.get("task_name", "")).strip()
+        queue = self._model.cluster.queue_of(name)
+        if not queue:
+            return request
+        return replace(request, arguments={**request.arguments, "queue": queue})
+
+    def _take_facts(self) -> bool:
+        now_at = self._clock.now()
+        has_any = False
+        while (fact := self._poller.take()) is not None:
+            fact(self._model.cluster, now_at)
+            has_any = True
+        while self._ended:
+            line, performed = self._ended.popleft()
+            self._note_end(line, performed)
+            has_any = True
+        return has_any
+
+    def _note_end(self, line: AuditLine, performed: Performed) -> None:
+        for sent in performed.sent:
+            facts = {
+                "name": sent.name,
+                "args": sent.args,
+                "kwargs": sent.kwargs,
+                "queue": sent.queue,
+            }
+            self._model.cluster.note_call(sent.task_id, facts, line.at)
+        done = performed.done
+        refusals = sum(1 for answer in done.answers if answer.error)
+        outcome = done.error or (
+            f"{refusals} of {len(done.answers)} refused" if refusals else _summary(done)
+        )
+        if line in self._audit:
+            self._audit[self._audit.index(line)] = replace(
+                line,
+                equivalent=done.equivalent,
+                outcome=outcome,
+                is_error=bool(done.error or refusals),
+            )
+
+    def _freeze(self) -> None:
+        now_mono = self._clock.mono()
+        if self._options.tunes_gc and now_mono >= self._freeze_mono:
+            gc.freeze()
+            self._freeze_mono = now_mono + FREEZE_EVERY_S
+
+
+def _summary(done: ActionDone) -> str:
+    if len(done.answers) == 1:
+        return done.answers[0].text
+    text = f"{len(done.answers)} answered"
+    return f"{text}, {len(done.missing)} did not" if done.missing else text

@@ -17,7 +17,7 @@ def test_status_lists_who_is_online(app: StubApp, run: Run) -> None:
     done = run("status")
 
     assert done.out == "->  w1@lab: OK\n->  w2@lab: OK\n\n2 nodes online.\n"
-    assert done.err == f"broker {app.broker.url} (a test)\n"
+    assert done.err == f"broker: {app.broker.url} (a test)\n"
     assert done.code == 0
 
 

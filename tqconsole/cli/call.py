@@ -64,7 +64,7 @@ def verb(invocation: Invocation, name: str, **options: Any) -> int:
     """
     app = invocation.app_of(name.partition(".")[0])
     invocation.cluster()
-    if invocation.has_app or app.main != "tqconsole":
+    if invocation.has_app:
         app.import_modules()
     if options["wait"]:
         require_readable_store(app.backend)

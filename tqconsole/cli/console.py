@@ -5,9 +5,21 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from tqconsole.cli.invocation import Invocation
 from tqconsole.cli.status_page import print_page
+
+if TYPE_CHECKING:
+    from tqconsole.core.session import Session
+    from tqconsole.engine.app import App
+
+#: Value of the start screen's choice that starts the demo.
+DEMO = "demo"
+
+
+class DemoChosenError(Exception):
+    """On the start screen the demo was picked: it brings a console of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +40,45 @@ def open_console(invocation: Invocation, options: ConsoleOptions) -> int:
     app = invocation.app()
     app.broker.connect()
     # Textual and the console's mind: a quarter of a second that no other verb should wait for.
+    from tqconsole.cli.start import start_facts  # noqa: PLC0415 - see above
     from tqconsole.console import run_console  # noqa: PLC0415 - see above
-    from tqconsole.core.session import open_session  # noqa: PLC0415 - see above
 
-    session = open_session(app, is_read_only=options.read_only)
-    return run_console(session, screen=options.screen)
+    try:
+        return run_console(
+            _session(app, app.broker_resolved.reason, options),
+            screen=options.screen,
+            expression=options.expression,
+            start=start_facts(app),
+            connect=lambda choice: _picked(choice, options),
+        )
+    except DemoChosenError:
+        from tqconsole.core.demo.run import run_demo  # noqa: PLC0415 - see above
+
+        return run_demo(is_headless=False, duration_s=None, directory=None, json_output=False)
+    finally:
+        app.close()
+
+
+def _picked(choice: str, options: ConsoleOptions) -> Session:
+    """Open the broker that was picked on the start screen."""
+    from tqconsole.engine.app import App  # noqa: PLC0415 - only when something was picked
+
+    if choice == DEMO:
+        raise DemoChosenError
+    return _session(App("default", broker=choice), "picked on the start screen", options)
+
+
+def _session(app: App, reason: str, options: ConsoleOptions) -> Session:
+    from tqconsole.core.session import Session, SessionOptions  # noqa: PLC0415 - the console only
+
+    return Session(
+        app.broker,
+        app.backend if app.backend.is_enabled else None,
+        app.control,
+        reason=reason,
+        is_read_only=options.read_only,
+        options=SessionOptions(default_queue=app.conf.task_default_queue),
+    )
 
 
 def _has_terminal() -> bool:

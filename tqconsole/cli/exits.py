@@ -10,6 +10,8 @@ FAILED = 1
 USAGE = 2
 #: No worker answered.
 NO_REPLY = 69
+#: A file that must be ours cannot be made, or a living process holds it (Celery's).
+CANNOT_CREATE = 73
 #: The broker or the result store does not answer.
 UNREACHABLE = 75
 #: Interrupted with Ctrl-C.

@@ -51,8 +51,9 @@ class Invocation:
 
     def __init__(self, app: App | None = None) -> None:
         self.options = GlobalOptions()
-        self._given_app = app
         self._app: App | None = app
+        #: False while the app is only a plain one of ours.
+        self._is_app_found = app is not None
         self._is_prepared = False
 
     def take(self, given: Mapping[str, Any]) -> None:
@@ -86,7 +87,7 @@ class Invocation:
     @property
     def has_app(self) -> bool:
         """True when somebody named an app."""
-        return self._given_app is not None or self._app_path() is not None
+        return self._is_app_found or self._app_path() is not None
 
     def app(self) -> App:
         """Return the app of `-A`, the environment or pyproject.toml, else a plain one.
@@ -103,12 +104,13 @@ class Invocation:
             from tqconsole.engine.app_path import find_app  # noqa: PLC0415 - imports the engine
 
             self._app = self._configured(find_app(package))
+            self._is_app_found = True
         return self.app()
 
     def cluster(self) -> App:
         """Return the app, after saying on stderr which broker is meant and why."""
         app = self.app()
-        self.output.note(f"broker {app.broker.url} ({app.broker_resolved.reason})")
+        self.output.note(f"broker: {app.broker.url} ({app.broker_resolved.reason})")
         return app
 
     def whereabouts(self) -> str:
@@ -125,8 +127,10 @@ class Invocation:
 
         path = self._app_path()
         if path is None:
-            return self._configured(App("tqconsole", set_as_current=False))
-        return self._configured(find_app(path))
+            return self._configured(App("default"))
+        app = find_app(path)
+        self._is_app_found = True
+        return self._configured(app)
 
     def _configured(self, app: App) -> App:
         if self.options.broker:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from typing import Any
 
@@ -123,7 +124,7 @@ def _told(error: BaseException, output: Output) -> int:
     if os.environ.get("TQCONSOLE_TRACEBACK"):
         raise error
     text, code = _explained(error)
-    output.error(text)
+    output.error(" ".join(text.split()))
     return code
 
 
@@ -141,8 +142,13 @@ def _explained(error: BaseException) -> tuple[str, int]:
             return str(error) or type(error).__name__, exits.FAILED
         case _:
             reason = f"{type(error).__name__}: {error}"
-            hint = "a mistake in tqconsole or in your app; TQCONSOLE_TRACEBACK=1 shows where"
-            return f"{reason} ({hint})", exits.FAILED
+            return f"{reason} ({_place(error)}; TQCONSOLE_TRACEBACK=1 shows more)", exits.FAILED
+
+
+def _place(error: BaseException) -> str:
+    """Return file and line of what raised: most often a module of the user's."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "nowhere"
 
 
 def _usage(error: click.UsageError) -> str:

@@ -86,6 +86,27 @@ class InstantOrSeconds(Instant):
             return super().convert(value, param, ctx)
 
 
+class Autoscale(ParamType):
+    """`10,3` or `10` -> (max, min); the order does not matter, as in Celery."""
+
+    name = "max,min"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        """Read one or two whole numbers."""
+        if isinstance(value, tuple):
+            return value[0], value[1]
+        try:
+            bounds = sorted(int(part) for part in value.split(","))
+        except ValueError:
+            bounds = []
+        if len(bounds) not in (1, 2) or bounds[0] < 0:
+            self.fail(f"{value!r} is no pair of numbers; write it as 10,3", param, ctx)
+        return bounds[-1], bounds[0] if len(bounds) == 2 else 0
+
+
+AUTOSCALE = Autoscale()
 COMMA_LIST = CommaList()
 JSON_ARRAY = Json(list, "array", "'[2, 2]'")
 JSON_OBJECT = Json(dict, "object", "'{\"x\": 2}'")

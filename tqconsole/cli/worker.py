@@ -1,0 +1,91 @@
+"""`tqconsole worker`: Celery's options under Celery's spellings, handed to the engine's worker."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from tqconsole.cli import exits
+from tqconsole.cli.invocation import Invocation
+from tqconsole.cli.json_log import log_as_json
+from tqconsole.cli.values import AUTOSCALE, COMMA_LIST
+from tqconsole.cli.verb import verb as make_verb
+from tqconsole.engine.log import LEVEL_NAMES
+
+
+@make_verb(
+    "worker",
+    click.Option(["-n", "--hostname"], help="Node name: w1, w1@%h (%h host, %n name, %d domain)."),
+    click.Option(
+        ["-l", "--loglevel"],
+        type=click.Choice(LEVEL_NAMES, case_sensitive=False),
+        default="WARNING",
+        help="Least level that is logged.",
+    ),
+    click.Option(["-f", "--logfile"], help="Log there; %i is the child's number. Else stderr."),
+    click.Option(["--pidfile"], help="Hold this file with the process's id while it runs."),
+    click.Option(["-S", "--statedb"], help="Keep revoked ids and the clock in this file."),
+    click.Option(["-c", "--concurrency"], help="How many tasks run at once: a number, or auto."),
+    click.Option(["-P", "--pool"], help="Where tasks run: prefork (default), threads, solo."),
+    click.Option(
+        ["-O", "--optimization"],
+        type=click.Choice(["default", "fair"]),
+        help="Celery's choice; both give a task to whoever is free.",
+        expose_value=False,
+    ),
+    click.Option(
+        ["-E", "--task-events", "--events", "task_events"],
+        is_flag=True,
+        default=None,
+        help="Send task events always; without it while somebody listens.",
+    ),
+    click.Option(["--prefetch-multiplier"], type=int, help="Tasks fetched ahead for each slot."),
+    click.Option(
+        ["--disable-prefetch"], is_flag=True, default=None, help="Fetch for free slots only."
+    ),
+    click.Option(["--time-limit"], type=float, help="Seconds after which a task is killed."),
+    click.Option(["--soft-time-limit"], type=float, help="Seconds after which a task is told."),
+    click.Option(["--max-tasks-per-child"], type=int, help="Tasks after which a child is renewed."),
+    click.Option(["--max-memory-per-child"], type=int, help="KiB after which a child is renewed."),
+    click.Option(["--autoscale"], type=AUTOSCALE, help="Bounds of the number of slots: max,min."),
+    click.Option(["-Q", "--queues"], type=COMMA_LIST, help="Consume from these queues only."),
+    click.Option(["-X", "--exclude-queues"], type=COMMA_LIST, help="Not from these queues."),
+    click.Option(["-I", "--include"], type=COMMA_LIST, help="Import these modules too."),
+    click.Option(["--purge", "--discard", "purge"], is_flag=True, help="Empty the queues first."),
+    click.Option(["--without-gossip"], is_flag=True, help="Do not follow other workers' events."),
+    click.Option(["--without-mingle"], is_flag=True, help="Do not ask other workers at start."),
+    click.Option(["--without-heartbeat"], is_flag=True, help="Send no heartbeats."),
+    click.Option(["--heartbeat-interval"], type=float, help="Seconds between two heartbeats."),
+    click.Option(
+        ["--grace"],
+        type=click.FloatRange(min=0),
+        help="Seconds a shutdown waits for running tasks; without it as long as they take.",
+    ),
+)
+def verb(invocation: Invocation, **given: Any) -> int:
+    """Run a worker until it is told to stop (Ctrl-C or TERM: finish what runs; QUIT: at once).
+
+    With --json its log is JSON, one object a line.
+    """
+    # The worker brings multiprocessing and the pools: `--help` can do without.
+    from tqconsole.engine.worker.options import WorkerOptions  # noqa: PLC0415 - see above
+    from tqconsole.engine.worker.pidfile import PidfileTakenError  # noqa: PLC0415 - see above
+    from tqconsole.engine.worker.program import run_worker  # noqa: PLC0415 - see above
+
+    global_options = invocation.options
+    for name in ("exclude_queues", "include"):
+        given[name] = given[name] or ()
+    options = WorkerOptions(
+        **given,
+        color=False if global_options.no_color or global_options.json else None,
+        is_quiet=global_options.quiet or global_options.json,
+    )
+    app = invocation.app()
+    if global_options.json:
+        log_as_json()
+    try:
+        return run_worker(app, options)
+    except PidfileTakenError as error:
+        invocation.output.error(str(error))
+        return exits.CANNOT_CREATE

@@ -10,30 +10,51 @@ and `app_send` (calls to messages), `app_store` (broker and results), `app_eager
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 import threading
 from collections.abc import Mapping, Sequence
 from datetime import tzinfo
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from tqconsole.engine import current, signals
 from tqconsole.engine.app_calls import Caller
 from tqconsole.engine.app_config import Discovery, default_module
-from tqconsole.engine.app_registry import TaskRegistry, load_object
-from tqconsole.engine.app_report import bug_report
-from tqconsole.engine.app_send import Sender
+from tqconsole.engine.app_registry import TaskRegistry, load_object, shared_task
 from tqconsole.engine.app_settings import Configured
-from tqconsole.engine.app_store import Connections
 from tqconsole.engine.app_tasks import TaskHolder
-from tqconsole.engine.backends.base import Backend
-from tqconsole.engine.brokers.base import Broker
-from tqconsole.engine.brokers.resolution import Resolved
 from tqconsole.engine.clock import SYSTEM_CLOCK, Clock, LamportClock
-from tqconsole.engine.control.client import Control
-from tqconsole.engine.events.facade import Events
+from tqconsole.engine.current import app_or_default, current_app, current_task
+from tqconsole.engine.exceptions import ImproperlyConfigured
 from tqconsole.engine.settings import Settings
 from tqconsole.engine.task import Task as TaskClass
+
+__all__ = [
+    "App",
+    "Celery",
+    "app_or_default",
+    "current_app",
+    "current_task",
+    "shared_task",
+]
+
+if TYPE_CHECKING:
+    from tqconsole.engine.app_connections import Connections
+    from tqconsole.engine.app_send import Sender
+    from tqconsole.engine.backends.base import Backend
+    from tqconsole.engine.brokers.base import Broker
+    from tqconsole.engine.brokers.resolution import Resolved
+    from tqconsole.engine.control.client import Control
+    from tqconsole.engine.events.facade import Events
+
+#: What most processes never need is loaded when it is asked for: a client's start counts.
+CONTROL = "tqconsole.engine.control.client:Control"
+EVENTS = "tqconsole.engine.events.facade:Events"
+CONNECTIONS = "tqconsole.engine.app_connections:Connections"
+
+#: Celery's arguments that name parts of its inside.
+_PLUMBING = ("amqp", "fixups", "loader", "log")
 
 #: The program behind `start` and `worker_main`. It stands floors above and is reached by name only.
 COMMAND_LINE = "tqconsole.cli.main"
@@ -64,9 +85,9 @@ class App(Configured, TaskHolder, Caller):
         clock: Clock = SYSTEM_CLOCK,
         **settings: Any,
     ) -> None:
+        _refuse_plumbing(settings)
         self.main = main
-        self.strict_typing = strict_typing
-        self.autofinalize = autofinalize
+        self.strict_typing, self.autofinalize = strict_typing, autofinalize
         self.namespace = namespace
         self.finalized = False
         self.registry = tasks if isinstance(tasks, TaskRegistry) else TaskRegistry(tasks or {})
@@ -81,16 +102,13 @@ class App(Configured, TaskHolder, Caller):
             self._loader(config_source, is_silent=False),
             self._after_configure,
         )
-        self._given_broker = broker if isinstance(broker, Broker) else None
-        self._given_backend = backend if isinstance(backend, Backend) else None
-        self._set_given("broker_url", broker if self._given_broker is None else None)
-        self._set_given("result_backend", backend if self._given_backend is None else None)
+        self._given_broker = self._take("broker_url", broker)
+        self._given_backend = self._take("result_backend", backend)
         self._set_given("include", include)
         self._task_class = task_cls
         self._bound_task_class: type[TaskClass] | None = None
-        self._control_class = control or Control
+        self._control_class, self._events_class = control or CONTROL, events or EVENTS
         self._control: Control | None = None
-        self._events_class = events or Events
         self._events: Events | None = None
         self._lock = threading.RLock()
         self._pending: list[Any] = []
@@ -99,8 +117,8 @@ class App(Configured, TaskHolder, Caller):
         self._excluded: set[str] = set()
         self._oids = threading.local()
         self._zone: tuple[int, tzinfo] | None = None
-        self._connections = Connections(self.conf, self._given_broker, self._given_backend)
-        self._sender = Sender(self)
+        self._made_connections: Connections | None = None
+        self._made_sender: Sender | None = None
         current.register_app(self)
         if set_as_current:
             self.set_current()
@@ -170,12 +188,32 @@ class App(Configured, TaskHolder, Caller):
 
     def bugreport(self) -> str:
         """Return versions, addresses and changed settings as text."""
+        from tqconsole.engine.app_report import bug_report  # noqa: PLC0415 - importlib.metadata: 10 ms
+
         return bug_report(self)
 
     def close(self) -> None:
         """Give up connections and be no app that others find."""
-        self._connections.close()
+        if self._made_connections is not None:
+            self._made_connections.close()
         current.deregister_app(self)
+
+    def _take(self, setting: str, given: Any) -> Any:
+        """Make a setting of a URL; return what is an opened adapter as it is."""
+        if given is None or isinstance(given, str | list | tuple):
+            self._set_given(setting, given)
+            return None
+        return given
+
+    @property
+    def _connections(self) -> Connections:
+        if self._made_connections is None:
+            with self._lock:
+                if self._made_connections is None:
+                    kind = load_object(CONNECTIONS)
+                    made: Connections = kind(self.conf, self._given_broker, self._given_backend)
+                    self._made_connections = made
+        return self._made_connections
 
     def _command_line(self, argv: Sequence[str]) -> None:
         self.set_default()
@@ -199,9 +237,26 @@ class App(Configured, TaskHolder, Caller):
 Celery = App
 
 
+def _refuse_plumbing(settings: dict[str, Any]) -> None:
+    """Raise ImproperlyConfigured for parts of Celery that have no counterpart here."""
+    for name in _PLUMBING:
+        if settings.pop(name, None) is not None:
+            raise ImproperlyConfigured(
+                f"App({name}=...) replaces a part of Celery that this engine does not have"
+            )
+
+
+def _tell_forked() -> None:
+    for app in current.known_apps():
+        app.on_after_fork.send(sender=app)
+
+
+
 def _default_app() -> App:
     """Return the app of threads without one: it reads `celeryconfig` where there is one."""
     return App("default", set_as_current=False, config_source=default_module())
 
 
 current.set_default_factory(_default_app)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_tell_forked)

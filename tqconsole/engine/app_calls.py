@@ -8,40 +8,48 @@ import uuid
 import warnings
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tqconsole.engine import app_store
-from tqconsole.engine.app_eager import apply_eagerly
-from tqconsole.engine.app_registry import TaskRegistry
-from tqconsole.engine.app_send import Sender, Sending
-from tqconsole.engine.backends.base import Backend
+from tqconsole.engine.app_registry import TaskRegistry, load_object
 from tqconsole.engine.canvas.signature import Signature, maybe_signature, signature
 from tqconsole.engine.clock import Clock
 from tqconsole.engine.context import Context
-from tqconsole.engine.events.facade import Events
 from tqconsole.engine.exceptions import AlwaysEagerIgnored, Retry
-from tqconsole.engine.protocol.result import ResultRecord
-from tqconsole.engine.protocol.transfer import Publication, QueueSpec, ResultWrite
-from tqconsole.engine.result import AsyncResult, EagerResult
 from tqconsole.engine.settings import Settings
 from tqconsole.engine.task import Task
+
+if TYPE_CHECKING:
+    from tqconsole.engine.app_send import Sender, Sending
+    from tqconsole.engine.backends.base import Backend
+    from tqconsole.engine.events.facade import Events
+    from tqconsole.engine.protocol.result import ResultRecord
+    from tqconsole.engine.protocol.transfer import Publication, QueueSpec, ResultWrite
+    from tqconsole.engine.result import AsyncResult, EagerResult
+
+#: An app that has sent nothing yet does not need it: importing the engine stays quick.
+SENDER = "tqconsole.engine.app_send:Sender"
 
 
 class Caller:
     """The part of an app that sends calls and knows what became of them."""
 
     conf: Settings
-    registry: TaskRegistry
     wall_clock: Clock
     _excluded: set[str]
     _oids: threading.local
     _selected: list[str] | None
-    _sender: Sender
+    _lock: threading.RLock
+    _made_sender: Sender | None
 
     @property
     @abstractmethod
     def backend(self) -> Backend:
         """The result store."""
+
+    @property
+    @abstractmethod
+    def tasks(self) -> TaskRegistry:
+        """Name -> task."""
 
     @property
     @abstractmethod
@@ -108,7 +116,8 @@ class Caller:
     def build_retry(self, request: Context, retry: Retry) -> Publication:
         """Return the publication of the next attempt that a raised Retry asks for."""
         call = retry.sig
-        options = dict(call.options)
+        task = self.tasks.get(call.task)
+        options = {**(task.sent_options() if task else {}), **call.options, "add_to_parent": False}
         options["root_id"] = options.get("root_id") or request.root_id or request.id
         options["parent_id"] = options.get("parent_id") or request.id
         return self._sender.build(call.task, call.args, call.kwargs, options).publication
@@ -125,7 +134,9 @@ class Caller:
         self, task: Task, args: Any, kwargs: Any, options: dict[str, Any]
     ) -> EagerResult:
         """Run a call here and return its result."""
-        return apply_eagerly(self, task, args, kwargs, options)
+        from tqconsole.engine import app_eager  # noqa: PLC0415 - only tests come here
+
+        return app_eager.apply_eagerly(self, task, args, kwargs, options)
 
     def signature(self, *args: Any, **kwargs: Any) -> Signature:
         """Return a call that is not sent yet."""
@@ -133,7 +144,9 @@ class Caller:
 
     def AsyncResult(self, id: str, **fields: Any) -> AsyncResult:
         """Return the result of a call by its id."""
-        return AsyncResult(id, app=self, **fields)
+        from tqconsole.engine import result  # noqa: PLC0415 - what was never asked for costs nothing
+
+        return result.AsyncResult(id, app=self, **fields)
 
     def queues(self) -> list[QueueSpec]:
         """Return the queues a worker of this app consumes. Raises: QueueNotFound."""
@@ -161,20 +174,32 @@ class Caller:
 
     def store_state(self, task_id: str, state: str, meta: Any, request: Context) -> None:
         """Store a record that is no end; a stored SUCCESS stays. Raises: OperationalError."""
+        from tqconsole.engine import app_store  # noqa: PLC0415 - needed where tasks run
+
         record = app_store.record_of(request, task_id, state, meta, self.wall_clock)
-        self._store(record, request)
+        self.backend.store([self.result_write(record, request.reply_to)])
 
     def store_outcome(self, task: Any, run: Context, state: str, value: Any, trace: str) -> None:
         """Store the record of a run that ended here. Raises: OperationalError."""
+        from tqconsole.engine import app_store  # noqa: PLC0415 - needed where tasks run
+
         record = app_store.record_of(run, str(run.id), state, value, self.wall_clock, trace)
         task.backend.store([self.result_write(record, run.reply_to)])
 
     def result_write(self, record: ResultRecord, reply_to: str | None) -> ResultWrite:
         """Return the write of a record as the settings want it. Raises: EncodeError."""
+        from tqconsole.engine import app_store  # noqa: PLC0415 - needed where tasks run
+
         return app_store.result_write(self.conf, record, reply_to, self.result_content_type)
 
-    def _store(self, record: ResultRecord, request: Context) -> None:
-        self.backend.store([self.result_write(record, request.reply_to)])
+    @property
+    def _sender(self) -> Sender:
+        if self._made_sender is None:
+            with self._lock:
+                if self._made_sender is None:
+                    made: Sender = load_object(SENDER)(self)
+                    self._made_sender = made
+        return self._made_sender
 
     def _built(self, call: Any) -> Sending:
         """Return a call of `send_many` as a sending. Raises: TypeError for what is no call."""
@@ -189,7 +214,7 @@ class Caller:
         return self._built_named(target, args, kwargs, dict(options or {}))
 
     def _built_named(self, target: Any, args: Any, kwargs: Any, options: dict[str, Any]) -> Sending:
-        task = self.registry.get(target) if isinstance(target, str) else target
+        task = self.tasks.get(target) if isinstance(target, str) else target
         if task is None:
             return self._sender.build(str(target), args, kwargs, options)
         if task.typing:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, tzinfo
 from typing import Any
 
@@ -17,7 +17,6 @@ from tqconsole.engine.app_config import (
     zone_of,
 )
 from tqconsole.engine.clock import Clock
-from tqconsole.engine.serialization import content_types
 from tqconsole.engine.settings import Settings
 
 
@@ -101,18 +100,18 @@ class Configured:
     @property
     def accept_content(self) -> frozenset[str]:
         """Content types that are read from messages."""
-        return content_types(self.conf.accept_content)
+        return _content_types(self.conf.accept_content)
 
     @property
     def result_accept(self) -> frozenset[str]:
         """Content types that are read from the result store."""
         named = self.conf.result_accept_content
-        return self.accept_content if named is None else content_types(named)
+        return self.accept_content if named is None else _content_types(named)
 
     @property
     def result_content_type(self) -> str:
         """Content type of the records this app writes."""
-        return next(iter(content_types([self.conf.result_serializer])))
+        return next(iter(_content_types([self.conf.result_serializer])))
 
     def add_periodic_task(
         self,
@@ -150,3 +149,9 @@ class Configured:
     def _set_given(self, name: str, value: Any) -> None:
         if value is not None:
             self.conf[name] = value
+
+
+def _content_types(names: Iterable[str]) -> frozenset[str]:
+    from tqconsole.engine.serialization import content_types  # noqa: PLC0415 - loads the codec
+
+    return content_types(names)

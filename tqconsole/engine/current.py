@@ -92,8 +92,8 @@ class Proxy:
     def __wrapped__(self) -> Any:
         return self._named("__wrapped__")
 
-    @property
-    def __class__(self) -> Any:  # type: ignore[misc]  # the other object's
+    @property  # type: ignore[misc]  # read only, unlike an object's
+    def __class__(self) -> Any:
         return self._get_current_object().__class__
 
     @property

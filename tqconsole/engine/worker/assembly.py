@@ -24,7 +24,7 @@ from tqconsole.engine.pools.base import Pool
 from tqconsole.engine.protocol.transfer import QueueSpec
 from tqconsole.engine.worker.autoscale import Autoscaler
 from tqconsole.engine.worker.carrier import Carrier, Rim
-from tqconsole.engine.worker.ending import Writing, no_links
+from tqconsole.engine.worker.ending import Writing
 from tqconsole.engine.worker.heart import Heart, HeartPlan
 from tqconsole.engine.worker.loop import Loop, LoopParts
 from tqconsole.engine.worker.machine import Machine
@@ -35,6 +35,7 @@ from tqconsole.engine.worker.panel import PanelParts, WorkerPanel
 from tqconsole.engine.worker.policies import policies_of
 from tqconsole.engine.worker.reading import Reader
 from tqconsole.engine.worker.remote import Remote
+from tqconsole.engine.worker.run import make_failure_links
 from tqconsole.engine.worker.statedb import StateFile
 from tqconsole.engine.worker.values import Happening, MachineOptions, RevokeAsked
 from tqconsole.engine.worker.waker import SignalWatch, Waker
@@ -76,7 +77,7 @@ class Worker:
             _machine_options(site, pool, broker),
             policies_of(app),
             Random(),  # noqa: S311 - jitter
-            Writing(app.result_write, no_links),
+            Writing(app.result_write, make_failure_links(app, site.hostname)),
         )
         self._heart = Heart(
             broker,

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from tqconsole.engine import states
 from tqconsole.engine.exceptions import (
+    InvalidTaskError,
     NotRegistered,
     RefusedError,
     TaskRevokedError,
@@ -68,6 +69,9 @@ class Endings:
         """Settle a run that came back."""
         hand = self._hand
         self._count(entry)
+        if outcome.state == states.REJECTED and outcome.note:
+            self._refuse_body(entry, outcome)
+            return
         hand.run_times.note(entry.policy.task_name, outcome.runtime_s)
         verdict, reason = self._verdict(entry, outcome)
         hand.settle(
@@ -86,14 +90,27 @@ class Endings:
             self._emit_outcome(entry, outcome)
         self._log_outcome(entry, outcome)
 
+    def _refuse_body(self, entry: Entry, outcome: Outcome) -> None:
+        """End a task whose body the child could not read: it is a dead letter, whatever its ack,
+        and a failure for whoever waits.
+        """
+        error = InvalidTaskError(f"{outcome.note}: {outcome.text}")
+        self._hand.settle(
+            entry.delivery.tag,
+            Verdict.DEAD,
+            outcome.note,
+            outcome.text,
+            results=self._failure_record(entry.delivery, entry.header, entry.policy, error),
+        )
+        self._tell_failed(entry.header, entry.policy, error)
+
     def _verdict(self, entry: Entry, outcome: Outcome) -> tuple[Verdict, str]:
         policy = entry.policy
         if outcome.state == states.REJECTED:
             if outcome.is_requeued and policy.acks_late:
                 return Verdict.RETURN, ""
-            # A body that the child refused never ran: it is a dead letter, whatever its ack.
-            if policy.acks_late or outcome.note:
-                return Verdict.DEAD, outcome.note or Reason.REJECTED
+            if policy.acks_late:
+                return Verdict.DEAD, Reason.REJECTED
         elif outcome.state == states.FAILURE and policy.acks_late:
             acks = policy.acks_on_timeout if outcome.is_timeout else policy.acks_on_failure
             if not acks:

@@ -40,7 +40,7 @@ from tqconsole.engine.worker.options import (
     overrides,
 )
 from tqconsole.engine.worker.pidfile import held_pidfile
-from tqconsole.engine.worker.run import make_runner
+from tqconsole.engine.worker.run import TaskRunner, make_runner
 from tqconsole.engine.worker.waker import SignalWatch, Waker
 
 __all__ = ["WorkerOptions", "run_worker"]
@@ -80,10 +80,15 @@ def run_worker(app: Any, options: WorkerOptions, clock: Clock = SYSTEM_CLOCK) ->
         _logging(app, options, hostname) as stdout,
     ):
         _check(app, options)
-        if not options.is_quiet:
-            stdout.write(_banner(instance, queues, clock))
-            stdout.flush()
-        return _work(instance, queues, clock)
+        pool = _pool(app, options, hostname)
+        pool.start()
+        try:
+            if not options.is_quiet:
+                _introduce(instance, queues, pool, clock, stdout)
+            return _work(instance, queues, pool, clock)
+        except BaseException:
+            pool.stop(0)
+            raise
 
 
 def _prepare(app: Any, options: WorkerOptions) -> list[QueueSpec]:
@@ -102,10 +107,8 @@ def _prepare(app: Any, options: WorkerOptions) -> list[QueueSpec]:
     return queues
 
 
-def _work(instance: WorkerInstance, queues: list[QueueSpec], clock: Clock) -> int:
+def _work(instance: WorkerInstance, queues: list[QueueSpec], pool: Pool, clock: Clock) -> int:
     app, hostname = instance.app, instance.hostname
-    pool = _pool(app, instance.options, hostname)
-    pool.start()
     waker = Waker()
     site = Site(
         app,
@@ -123,9 +126,6 @@ def _work(instance: WorkerInstance, queues: list[QueueSpec], clock: Clock) -> in
                 pool.stop(0)
                 return 0
             return Worker(site, pool, app.broker, consumer).run(signal_watch)
-    except BaseException:
-        pool.stop(0)
-        raise
     finally:
         waker.close()
 
@@ -178,28 +178,25 @@ def _pool(app: Any, options: WorkerOptions, hostname: str) -> Pool:
         slot_count = max(1, options.autoscale[1])
     if pool_class.can_limit_time is False and (conf.task_time_limit or conf.task_soft_time_limit):
         logger.warning("The pool %s cannot end tasks: time limits are not in force here", name)
+    runner = make_runner(app, hostname)
     pool_options = PoolOptions(
         max_jobs_per_child=conf.worker_max_tasks_per_child,
         max_memory_per_child_kib=conf.worker_max_memory_per_child,
         start_timeout_s=max(_START_S, conf.worker_proc_alive_timeout or 0),
-        on_child_start=lambda: _begin_child(app, options, hostname),
-        on_child_stop=_end_child,
+        on_child_start=lambda: _begin_child(app, runner, options, hostname),
+        on_child_stop=runner.stop_child,
     )
-    return pool_class(make_runner(app, hostname), slot_count, pool_options)  # type: ignore[call-arg]  # Pool is the port: how adapters are made is PoolFactory
+    return pool_class(runner, slot_count, pool_options)  # type: ignore[call-arg]  # Pool is the port: how adapters are made is PoolFactory
 
 
-def _begin_child(app: Any, options: WorkerOptions, hostname: str) -> None:
+def _begin_child(app: Any, runner: TaskRunner, options: WorkerOptions, hostname: str) -> None:
     """Run in each new child, or once where the pool has none."""
     name = multiprocessing.current_process().name
     if options.logfile and name != "MainProcess" and ("%i" in options.logfile.lower()):
         number = int("".join(filter(str.isdigit, name)) or 0)
         log.reopen(expand_path(options.logfile, hostname, number))
     app.set_current()
-    signals.worker_process_init.send(sender=None)
-
-
-def _end_child() -> None:
-    signals.worker_process_shutdown.send(sender=None, pid=os.getpid(), exitcode=0)
+    runner.start_child()
 
 
 @contextlib.contextmanager
@@ -267,18 +264,18 @@ def _check(app: Any, options: WorkerOptions) -> None:
             raise ImproperlyConfigured(str(error)) from error
 
 
-def _banner(instance: WorkerInstance, queues: list[QueueSpec], clock: Clock) -> str:
-    app, options = instance.app, instance.options
-    conf = app.conf
-    resolved = app.broker_resolved
-    sys.__stderr__ and sys.__stderr__.write(f"broker: {app.broker.url} ({resolved.reason})\n")
+def _introduce(
+    instance: WorkerInstance, queues: list[QueueSpec], pool: Pool, clock: Clock, stdout: TextIO
+) -> None:
+    """Print the banner to stdout, as Celery does, and which broker it is and why to stderr."""
+    app, options, conf = instance.app, instance.options, instance.app.conf
     level = options.level()
     task_names = None
     if level <= logging.INFO:
         task_names = [
             name for name in app.tasks if level <= logging.DEBUG or not name.startswith("celery.")
         ]
-    concurrency = str(concurrency_of(conf))
+    concurrency = str(pool.slot_count)
     if options.autoscale is not None:
         concurrency = f"{{min={options.autoscale[1]}, max={options.autoscale[0]}}}"
     identity = Identity(
@@ -292,4 +289,7 @@ def _banner(instance: WorkerInstance, queues: list[QueueSpec], clock: Clock) -> 
         queues=queues,
         task_names=task_names,
     )
-    return banner(identity, datetime.fromtimestamp(clock.now(), UTC).astimezone())
+    stdout.write(banner(identity, datetime.fromtimestamp(clock.now(), UTC).astimezone()))
+    stdout.flush()
+    if sys.__stderr__ is not None:
+        sys.__stderr__.write(f"broker: {app.broker.url} ({app.broker_resolved.reason})\n")

@@ -159,7 +159,9 @@ class CallDialog(Dialog[ActionRequest]):
         for index, offer in enumerate(self._offers):
             is_on = index == self._picked
             sign = look.glyphs.cursor if is_on else " "
-            lines.append([(" " * 15 + sign + " ", "accent"), (offer, "bold cursor" if is_on else "info")])
+            lines.append(
+                [(" " * 18 + sign + " ", "accent"), (offer, "bold cursor" if is_on else "info")]
+            )
         self.query_one("#offers", Lines).show_lines(lines)
         self.query_one("#offers").display = bool(lines)
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 from textual.containers import Vertical
+from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Button, Input
 
@@ -18,11 +19,11 @@ from tqconsole.core.port import ConsoleSession
 from tqconsole.core.views import Snapshot
 from tqconsole.widgets import figures
 from tqconsole.widgets.choices import Choices
-from tqconsole.widgets.dialog import Dialog, button, text_block, word_row
+from tqconsole.widgets.dialog import Dialog, button, word_row
 from tqconsole.widgets.fields import complaints, field_row, read_fields
 from tqconsole.widgets.lines import Lines
 from tqconsole.widgets.look import Look
-from tqconsole.widgets.pieces import Piece, clipped, fit
+from tqconsole.widgets.pieces import Piece, clipped, fit, printable, wrapped
 
 #: Targets named one by one; the rest is counted.
 NAMED = 3
@@ -51,22 +52,20 @@ class GroupDialog(Dialog[ActionRequest]):
         self._targets = targets
         self._notes = notes
         self._preset = preset or {}
-        where = session.snapshot().context
-        title = f"{self._action.label} {targets_text(self._action, targets)}"
-        super().__init__(f"{title} on {where}?" if where else f"{title}?", is_danger=self._is_grave)
+        self._where = session.snapshot().context
+        super().__init__(self._question(), is_danger=self._action.is_danger)
 
-    @property
-    def _is_grave(self) -> bool:
-        return any(action.is_danger for action in self._actions)
+    def _question(self) -> str:
+        title = f"{self._action.label}: {targets_text(self._action, self._targets)}"
+        return f"{title} on {self._where}?" if self._where else f"{title}?"
 
     def body(self) -> Iterable[Widget]:
         """Return notes, radio signs, inputs, the equivalent command and the word to type."""
         yield Lines(self._note_lines)
         if len(self._actions) > 1:
-            options = [(action.action_id, action.label, action.help) for action in self._actions]
+            options = [(action.action_id, action.label, "") for action in self._actions]
             yield Choices(options, value=self._action.action_id, id="which")
-        else:
-            yield text_block(self._action.help, "dim")
+        yield Lines(self._help_lines, id="action-help")
         for action in self._actions:
             if action.fields:
                 box = Vertical(
@@ -88,10 +87,13 @@ class GroupDialog(Dialog[ActionRequest]):
         ]
         return [clipped(line, width, look.glyphs.ellipsis) for line in [*lines, []]]
 
+    def _help_lines(self, width: int, _look: Look) -> Sequence[list[Piece]]:
+        return [[(line, "dim")] for line in wrapped(self._action.help, max(1, width))]
+
     def buttons(self) -> Iterable[Button]:
         """Return Cancel and the one that goes on."""
         yield button("Cancel", "cancel")
-        yield button(self._action.label, "go", is_danger=self._is_grave, is_main=True)
+        yield button(self._action.label, "go", is_danger=self._action.is_danger, is_main=True)
 
     def on_mount(self) -> None:
         """Begin on Cancel."""
@@ -107,8 +109,18 @@ class GroupDialog(Dialog[ActionRequest]):
             for action in self._actions:
                 for box in self.query(f"#{_box_id(action)}"):
                     box.display = action is self._action
-            self.query_one("#go", Button).label = f" {self._action.label} "
+            self._reword()
         self._update()
+
+    def _reword(self) -> None:
+        """Let title, colour, help and button speak of the action chosen."""
+        box = self.query_one(".dialog")
+        box.border_title = Content(printable(self._question()))
+        box.set_class(self._action.is_danger, "-danger")
+        self.query_one("#action-help", Lines).show(self._help_lines)
+        go = self.query_one("#go", Button)
+        go.label = Content(f" {self._action.label} ")
+        go.set_class(self._action.is_danger, "-danger")
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Check as the user types."""
@@ -166,9 +178,7 @@ def group_dialog(
         notes.append(("chosen by", f"{chosen_by}; frozen now, later ones are safe"))
     if target_kind == "task":
         notes += task_notes(session, snapshot, targets)
-    return GroupDialog(
-        session, actions, targets, action_id=action_id, notes=notes, preset=preset
-    )
+    return GroupDialog(session, actions, targets, action_id=action_id, notes=notes, preset=preset)
 
 
 def targets_text(action: Action, targets: Sequence[str]) -> str:

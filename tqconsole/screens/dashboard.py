@@ -35,8 +35,6 @@ class DashboardScreen(TableScreen):
 
     BINDINGS: ClassVar[list[BindingType]] = [*screen_bindings("dashboard", "list", "global")]
     TAB = "dashboard"
-    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [(0, "-narrow"), (100, "-normal")]
-    VERTICAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [(0, "-short"), (30, "-tall")]
 
     def content(self) -> Iterable[Widget]:
         """Return the panels."""
@@ -73,7 +71,7 @@ class DashboardScreen(TableScreen):
             self._draw_charts(snapshot)
             self._draw_status(snapshot)
             attention = self.query_one("#attention", VTable)
-            attention.border_title = Content(f" Needs attention ({len(snapshot.attention)}) ")
+            attention.border_title = Content(f"Needs attention ({len(snapshot.attention)})")
             attention.show(ListSource(snapshot.attention, _attention_id), now_at)
             types = sorted(snapshot.types, key=lambda item: item.rate_per_s, reverse=True)
             self.query_one("#types", VTable).show(ListSource(types, _type_id), now_at)
@@ -191,7 +189,7 @@ def status_line(snapshot: Snapshot, width: int, look: Look) -> list[Piece]:
 
 def _panel(widget: Widget, title: str) -> Widget:
     widget.add_class("panel")
-    widget.border_title = Content(f" {title} ") if title else ""
+    widget.border_title = Content(title) if title else ""
     return widget
 
 

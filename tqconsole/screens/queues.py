@@ -11,11 +11,12 @@ from textual.widget import Widget
 from tqconsole.core.port import ConsoleSession
 from tqconsole.core.views import Changes, QueueView, Snapshot
 from tqconsole.widgets import figures
+from tqconsole.widgets.cells import NEVER
 from tqconsole.widgets.frame import Handler
 from tqconsole.widgets.keys import screen_bindings
 from tqconsole.widgets.lines import Lines
 from tqconsole.widgets.pieces import Piece, joined
-from tqconsole.widgets.queue_columns import NEVER, QUEUES, queue_sort_value
+from tqconsole.widgets.queue_columns import QUEUES, queue_sort_value
 from tqconsole.widgets.requests import Goto
 from tqconsole.widgets.rows import ListSource
 from tqconsole.widgets.table_screen import TableScreen
@@ -58,7 +59,9 @@ class QueuesScreen(TableScreen):
         if not (changes.queues or changes.stats or changes.link):
             return
         rows = [row for row in snapshot.queues if not self._has_problems_only or _is_problem(row)]
-        rows.sort(key=lambda row: queue_sort_value(row, self._sort_key), reverse=self._is_descending)
+        rows.sort(
+            key=lambda row: queue_sort_value(row, self._sort_key), reverse=self._is_descending
+        )
         self.table.empty_lines = [[("No queue is known yet.", "dim")]]
         self.table.show(ListSource(rows, lambda row: row.name), snapshot.now_at)
         self.query_one("#queue-totals", Lines).show(lambda _width, _look: [_totals(snapshot)])
@@ -102,9 +105,7 @@ class QueuesScreen(TableScreen):
 
     def as_record(self, row: QueueView) -> dict[str, Any]:
         """Return a queue as a record."""
-        return {
-            name: getattr(row, name) for name in QueueView.__slots__ if name != "history"
-        }
+        return {name: getattr(row, name) for name in QueueView.__slots__ if name != "history"}
 
 
 def _is_problem(row: QueueView) -> bool:

@@ -95,10 +95,16 @@ class StartScreen(TableScreen):
                 [("  and call one of its tasks:", "")],
                 [("    tqconsole -A proj call proj.tasks.add -a '[2, 2]'", "info")],
                 [],
-                [("  In the console try:   ", "dim")]
-                + [("2", "bold key"), ("   then  ", "dim"), ("/state:FAILURE", "bold key")]
-                + [("   enter   ", "dim"), ("R", "bold key"), ("   esc   ", "dim")]
-                + [("?", "bold key")],
+                [
+                    ("  In the console try:   ", "dim"),
+                    ("2", "bold key"),
+                    ("   then  ", "dim"),
+                    ("/state:FAILURE", "bold key"),
+                    ("   enter   ", "dim"),
+                    ("R", "bold key"),
+                    ("   esc   ", "dim"),
+                    ("?", "bold key"),
+                ],
             ]
         )
 

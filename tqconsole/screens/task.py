@@ -84,8 +84,6 @@ class TaskScreen(TableScreen):
     ]
     TAB = ""
     target_kind = "task"
-    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [(0, "-narrow"), (100, "-normal")]
-    VERTICAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [(0, "-short"), (30, "-tall")]
 
     def __init__(
         self, session: ConsoleSession, task_id: str, siblings: tuple[str, ...] = ()
@@ -162,7 +160,7 @@ class TaskScreen(TableScreen):
             [[(line, "")] for line in args_text(known).split("\n")]
         )
         box = self.query_one("#args-box", Lines)
-        box.border_title = Content(f" Args ({known.args_note}) " if known.args_note else " Args ")
+        box.border_title = Content(f"Args ({known.args_note})" if known.args_note else "Args")
         self.query_one("#family-box", Lines).show(family_lines(self._family, self._task_id))
         self.query_one("#args", TextView).show(args_text(known))
         self.query_one("#result", TextView).show(result_text(known))
@@ -174,8 +172,8 @@ class TaskScreen(TableScreen):
     def _draw_outcome(self, known: Known) -> None:
         viewer = self.query_one("#traceback", TextView)
         title = "Traceback" if known.traceback or known.exception else "Result"
-        viewer.border_title = Content(f" {title} ")
-        viewer.border_subtitle = Content(" / find  z zoom  w wrap  c copy ")
+        viewer.border_title = Content(title)
+        viewer.border_subtitle = Content("/ find  z zoom  w wrap  c copy")
         viewer.show(known.traceback or known.exception or result_text(known))
 
     def _raw(self) -> str:
@@ -204,7 +202,7 @@ class TaskScreen(TableScreen):
             "task.export": self._export,
             "task.zoom": self._zoom,
             "task.wrap": self._wrap,
-            "task.parent": self._parent,
+            "task.parent": self._go_to_parent,
             "task.actions": self.open_actions_menu,
         }
 
@@ -281,7 +279,7 @@ class TaskScreen(TableScreen):
         if viewer is not None:
             viewer.toggle_wrap()
 
-    def _parent(self) -> None:
+    def _go_to_parent(self) -> None:
         row = self.session.task(self._task_id)
         if row is not None and row.parent_id:
             self.post_message(Goto("task", row.parent_id))
@@ -296,5 +294,5 @@ class TaskScreen(TableScreen):
 
 def _panel(widget_id: str, title: str) -> Lines:
     panel = Lines(id=widget_id, classes="panel")
-    panel.border_title = Content(f" {title} ")
+    panel.border_title = Content(title)
     return panel

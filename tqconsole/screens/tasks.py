@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
 from textual.binding import BindingType
+from textual.content import Content
 from textual.widget import Widget
 
 from tqconsole.core.errors import FilterError
@@ -18,6 +19,7 @@ from tqconsole.widgets.frame import Handler
 from tqconsole.widgets.keys import screen_bindings
 from tqconsole.widgets.lines import Lines
 from tqconsole.widgets.look import look_of
+from tqconsole.widgets.pieces import printable
 from tqconsole.widgets.requests import Goto, GroupAsked
 from tqconsole.widgets.rows import RowMoved
 from tqconsole.widgets.table_screen import TableScreen
@@ -35,8 +37,6 @@ class TasksScreen(TableScreen):
     BINDINGS: ClassVar[list[BindingType]] = [*screen_bindings("tasks", "list", "global")]
     TAB = "tasks"
     CRUMBS = ("tasks",)
-    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [(0, "-narrow"), (100, "-normal")]
-    VERTICAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [(0, "-short"), (30, "-tall")]
     target_kind = "task"
 
     def __init__(self, session: ConsoleSession, times: TimeMode) -> None:
@@ -124,7 +124,7 @@ class TasksScreen(TableScreen):
     def _draw_preview(self) -> None:
         row = self.table.cursor_row
         title = row.task_id if row is not None else "no row"
-        self._preview.border_title = title
+        self._preview.border_title = Content(printable(title))
         lines = preview_lines(row, self.snapshot.now_at)
         self._preview.show(lines)
 
@@ -195,7 +195,7 @@ class TasksScreen(TableScreen):
             **super().handlers(),
             **self.group_handlers("tasks", ("rerun", "revoke")),
             "tasks.limits": self._limits,
-            "tasks.parent": self._parent,
+            "tasks.parent": self._go_to_parent,
             "list.filter": self._bar.start,
             "list.problems": self._problems,
             "list.follow": self._follow,
@@ -221,7 +221,7 @@ class TasksScreen(TableScreen):
         if row is not None and row.name:
             self.post_message(GroupAsked("type", "limits", (row.name,)))
 
-    def _parent(self) -> None:
+    def _go_to_parent(self) -> None:
         row = self.table.cursor_row
         if row is not None and row.parent_id:
             self.post_message(Goto("task", row.parent_id))

@@ -70,6 +70,7 @@ def columns_of(answer: Inspected) -> list[Column[TableRow]]:
             min(width, 24) if index == widest else width,
             _cell(index),
             flex=1 if index == widest else 0,
+            limit=width,
             priority=index,
             is_sortable=False,
         )
@@ -157,7 +158,9 @@ class WorkerScreen(TableScreen):
         ]
         return [
             ("  ", ""),
-            *joined([[(f"{k} " if k else "", "dim"), (v, "bold" if k else "dim")] for k, v in pairs]),
+            *joined(
+                [[(f"{k} " if k else "", "dim"), (v, "bold" if k else "dim")] for k, v in pairs]
+            ),
         ]
 
     # asking

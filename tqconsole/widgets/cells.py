@@ -69,14 +69,14 @@ def _out_rate(row: QueueView, _look: Look, _now_at: float, _width: int) -> Cell:
 
 
 QUEUE_RATES: list[Column[QueueView]] = [
-    Column("in", "IN/s", 6, _in_rate, is_right=True, priority=4),
-    Column("out", "OUT/s", 6, _out_rate, is_right=True, priority=4),
+    Column("in", "IN/s", 5, _in_rate, is_right=True, priority=4),
+    Column("out", "OUT/s", 5, _out_rate, is_right=True, priority=4),
 ]
 
 QUEUES_SHORT: list[Column[QueueView]] = [
     Column("name", "NAME", 8, _queue_name, flex=1, limit=26),
     Column("ready", "READY", 7, ready_cell, is_right=True),
-    Column("unacked", "UNACK", 6, unacked_cell, is_right=True, priority=3),
+    Column("unacked", "UNACK", 5, unacked_cell, is_right=True, priority=3),
     *QUEUE_RATES,
     Column("consumers", "CONS", 4, consumers_cell, is_right=True, priority=5),
     Column("history", "TREND", 8, history_cell, priority=6, flex=1, limit=24, is_sortable=False),
@@ -140,7 +140,7 @@ def _attention_target(row: Attention, look: Look, _now_at: float, _width: int) -
 
 ATTENTION: list[Column[Attention]] = [
     Column("kind", "", 8, _attention_kind),
-    Column("subject", "", 12, _attention_subject, flex=1, limit=24),
+    Column("subject", "", 12, _attention_subject, flex=1, limit=20),
     Column("text", "", 20, _attention_text, flex=4),
     Column("target", "", 9, _attention_target, priority=2),
 ]
@@ -169,8 +169,7 @@ def _task_exception(row: TaskRow, _look: Look, _now_at: float, _width: int) -> C
 def _task_final(row: TaskRow, look: Look, _now_at: float, _width: int) -> Cell:
     state = shown_state(row)
     sign = look.glyphs.states.get(state, look.glyphs.unknown)
-    tries = f" {row.retries}" if row.retries else ""
-    return (f"{sign} {state}{tries}", state)
+    return (f"{sign} {state}", state)
 
 
 FAILURES: list[Column[TaskRow]] = [

@@ -50,9 +50,7 @@ def axis_text(value: float) -> str:
     return f"{value:g}"
 
 
-def chart_lines(
-    series: Sequence[Series], width: int, height: int, look: Look
-) -> list[list[Piece]]:
+def chart_lines(series: Sequence[Series], width: int, height: int, look: Look) -> list[list[Piece]]:
     """Return `height` lines of `width` cells: axis, plot, legend."""
     legend_width = max((cell_len(_legend(item)) for item in series), default=0) + 2
     highest = max((max(item.values, default=0.0) for item in series), default=0.0)

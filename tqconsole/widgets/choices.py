@@ -56,11 +56,11 @@ class Choices(Lines, can_focus=True):
 
     def on_focus(self) -> None:
         """Light up."""
-        self.show(self._make)
+        self.call_next(self.show, self._make)
 
     def on_blur(self) -> None:
         """Go dark."""
-        self.show(self._make)
+        self.call_next(self.show, self._make)
 
     def _make(self, width: int, look: Look) -> list[list[Piece]]:
         lines: list[list[Piece]] = []

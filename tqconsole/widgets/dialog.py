@@ -52,7 +52,7 @@ class Dialog(ModalScreen[ResultT | None], Generic[ResultT]):
     def compose(self) -> ComposeResult:
         """Lay body and buttons out in the box."""
         box = Vertical(classes="dialog")
-        box.border_title = Content(f" {printable(self._title)} ")
+        box.border_title = Content(printable(self._title))
         box.set_class(self._is_danger, "-danger")
         with box:
             yield from self.body()
@@ -164,4 +164,6 @@ def word_row(word: str) -> Horizontal:
     label = f"Type {printable(word)} to go on: "
     sign = Lines(lambda _width, _look: [[(label, "bold warning")]], classes="word-label")
     sign.styles.width = len(label) + 1
-    return Horizontal(sign, Input(compact=True, classes="word-input", id="word"), classes="word-row")
+    return Horizontal(
+        sign, Input(compact=True, classes="word-input", id="word"), classes="word-row"
+    )

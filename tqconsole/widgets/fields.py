@@ -14,7 +14,7 @@ from tqconsole.widgets.choices import Choices
 from tqconsole.widgets.lines import Lines
 
 #: Cells of the labels' column.
-LABEL_WIDTH = 16
+LABEL_WIDTH = 19
 
 
 def field_row(field: Field, value: str | None = None) -> Horizontal:
@@ -78,9 +78,11 @@ def _is_number(text: str, kind: type[int] | type[float]) -> bool:
     return True
 
 
-def json_complaint(text: str, kind: type[list[object]] | type[dict[str, object]], label: str) -> str:
+def json_complaint(
+    text: str, kind: type[list[object]] | type[dict[str, object]], label: str
+) -> str:
     """Return why `text` is not the JSON that is wanted, with the column where it breaks."""
-    wanted = "a JSON list, like [1, \"a\"]" if kind is list else "a JSON object, like {\"n\": 1}"
+    wanted = 'a JSON list, like [1, "a"]' if kind is list else 'a JSON object, like {"n": 1}'
     try:
         value = json.loads(text)
     except json.JSONDecodeError as error:

@@ -10,7 +10,9 @@ from tqconsole.widgets.look import Look
 from tqconsole.widgets.pieces import Piece, line_width
 
 #: Always shown, at the right end, whatever else has to go.
-_LAST = ("?", "q")
+_LAST = ("a", "?", "q")
+#: Always the first.
+_FIRST = "enter"
 
 
 class KeyLine(Lines):
@@ -34,9 +36,9 @@ class KeyLine(Lines):
         for active in self.screen.active_bindings.values():
             binding = active.binding
             if binding.show and active.enabled:
-                label = binding.description.partition(",")[0]
+                label = binding.description.partition(",")[0].removesuffix(" ...")
                 found.append((binding.key_display or binding.key, label, binding.action))
-        return found
+        return sorted(found, key=lambda entry: entry[0] != _FIRST)
 
     def _make(self, width: int, look: Look) -> list[list[Piece]]:
         entries = self._entries()

@@ -87,14 +87,14 @@ class ConsoleScreen(Screen[None]):
         if width < SMALLEST[0] or height < SMALLEST[1]:
             self._show_small(snapshot)
             return
-        self.set_class(False, "-too-small")
+        self.remove_class("-too-small")
         self.query_one(TitleLine).show_snapshot(snapshot, self.crumbs(), self.title_note())
         for line in self.query(NumbersLine):
             line.show_snapshot(snapshot)
         self.draw(snapshot, changes)
 
     def _show_small(self, snapshot: Snapshot) -> None:
-        self.set_class(True, "-too-small")
+        self.add_class("-too-small")
 
         def maker(width: int, look: Look) -> list[list[Piece]]:
             need = f"This window is too small: {SMALLEST[0]}x{SMALLEST[1]} is the least."

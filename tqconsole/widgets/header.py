@@ -35,7 +35,9 @@ _LINKS = {
 class TitleLine(Lines):
     """Where we are at the left, how the link does at the right."""
 
-    def show_snapshot(self, snapshot: Snapshot, crumbs: Sequence[str], note: Sequence[Piece]) -> None:
+    def show_snapshot(
+        self, snapshot: Snapshot, crumbs: Sequence[str], note: Sequence[Piece]
+    ) -> None:
         """Draw the line; `note` replaces the figures at the right for detail screens."""
 
         def maker(width: int, look: Look) -> list[list[Piece]]:

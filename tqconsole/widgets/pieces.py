@@ -105,17 +105,17 @@ def wrapped(text: str, width: int) -> list[str]:
     """Return text broken at spaces into lines of at most `width` cells; long words are cut."""
     lines: list[str] = []
     current = ""
-    for word in text.split(" "):
-        candidate = f"{current} {word}" if current else word
+    for position, word in enumerate(text.split(" ")):
+        candidate = f"{current} {word}" if position else word
         if cell_len(candidate) <= width:
             current = candidate
             continue
-        if current:
+        if current.strip():
             lines.append(current)
         while cell_len(word) > width > 0:
             head = set_cell_size(word, width).rstrip()
             lines.append(head or word[:1])
-            word = word[len(head) or 1 :]  # noqa: PLW2901 - what is left of the same word
+            word = word[len(head) or 1 :]
         current = word
     lines.append(current)
     return lines

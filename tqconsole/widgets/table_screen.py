@@ -195,7 +195,9 @@ class TableScreen(ConsoleScreen):
     def open_copy_menu(self, copies: Sequence[tuple[str, str, str]]) -> None:
         """Let one of (letter, label, text) be picked and copied."""
         choices = [
-            Choice(letter, label, letter, printable(text[:60]) if text else "nothing there", not text)
+            Choice(
+                letter, label, letter, printable(text[:60]) if text else "nothing there", not text
+            )
             for letter, label, text in copies
         ]
         texts = {letter: (text, label) for letter, label, text in copies}
@@ -228,6 +230,7 @@ class TableScreen(ConsoleScreen):
             self.post_message(ExportAsked(self.TAB or "rows", kind, export_text(records, kind)))
 
     def open_actions_menu(self) -> None:
+        """Let one of the actions be picked; those that are off say why."""
         read_only = self.session.is_read_only
         choices = [
             Choice(

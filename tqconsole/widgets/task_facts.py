@@ -128,7 +128,9 @@ def timeline_lines(known: Known, now_at: float, *, is_tall: bool = False) -> Mak
                 (fit(word, 9), style),
             ]
             if took_s is not None:
-                line.append((f"{_verb(word):>5} {figures.duration(took_s):<8}", ""))
+                has_received = row.received_at is not None
+                verb = _verb(word, has_received=has_received)
+                line.append((f"{verb:>5} {figures.duration(took_s):<8}", ""))
                 room = max(0, width - 38)
                 length = round(took_s / longest * room) if longest else 0
                 line.append((look.glyphs.full * min(room, max(1, length)), style or "primary"))
@@ -140,8 +142,8 @@ def timeline_lines(known: Known, now_at: float, *, is_tall: bool = False) -> Mak
     return maker
 
 
-def _verb(word: str) -> str:
-    return {"received": "wait", "started": "hold"}.get(word, "ran")
+def _verb(word: str, *, has_received: bool) -> str:
+    return {"received": "wait", "started": "hold" if has_received else "wait"}.get(word, "ran")
 
 
 def _steps(row: TaskRow, now_at: float) -> list[tuple[str, float, str, float | None]]:

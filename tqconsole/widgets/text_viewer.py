@@ -88,7 +88,9 @@ class TextView(ScrollView, can_focus=True, inherit_bindings=False):
             return
         here = self.scroll_offset.y + 2
         after = [hit for hit in self._hits if (hit > here if step > 0 else hit < here)]
-        target = (after[0] if step > 0 else after[-1]) if after else self._hits[0 if step > 0 else -1]
+        target = (
+            (after[0] if step > 0 else after[-1]) if after else self._hits[0 if step > 0 else -1]
+        )
         self.scroll_to(y=max(0, target - 2), animate=False)
 
     def action_go(self, lines: int) -> None:

@@ -17,16 +17,19 @@ from textual.geometry import Region, Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from tqconsole.widgets.columns import GAP, Cell, Column, Placed, place
-from tqconsole.widgets.figures import count
+from tqconsole.widgets.columns import GAP, Column, Placed, place
 from tqconsole.widgets.look import Look, look_of
-from tqconsole.widgets.pieces import Piece, aligned, strip_of
+from tqconsole.widgets.pieces import Piece, strip_of
 from tqconsole.widgets.rows import RowChosen, RowMoved, SortAsked, Source
+from tqconsole.widgets.table_paint import (
+    GUTTER,
+    chip_text,
+    column_at,
+    header_line,
+    row_line,
+)
 
 RowT = TypeVar("RowT")
-
-#: Cells left of the first column: cursor sign, mark sign, a blank.
-GUTTER = 2
 
 
 class VTable(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=False):
@@ -260,17 +263,7 @@ class VTable(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=False):
         is_cursor = index == self._cursor_index and (self.has_focus or self.has_class("-steady"))
         is_marked = self._id_of(row) in self.marks
         sign = look.glyphs.cursor if is_cursor else look.glyphs.mark if is_marked else " "
-        line: list[Piece] = [(sign.ljust(GUTTER), "accent")]
-        for place_index, placed in enumerate(self._placed):
-            pieces = _pieces(placed.column.cell(row, look, self._now_at, placed.width))
-            if place_index:
-                line.append((" " * GAP, ""))
-            line += aligned(
-                pieces,
-                placed.width,
-                is_right=placed.column.is_right,
-                ellipsis=look.glyphs.ellipsis,
-            )
+        line = row_line(self._placed, row, look, self._now_at, sign)
         ground = look.style("cursor" if is_cursor else "picked" if is_marked else "")
         strip = strip_of(line, look, base + ground, self._strip_width())
         if len(self._strips) > 8 * self.page_lines:
@@ -282,16 +275,7 @@ class VTable(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=False):
         return max(self.size.width, self._total_width())
 
     def _header(self, look: Look, base: Style) -> Strip:
-        line: list[Piece] = [(" " * GUTTER, "")]
-        for index, placed in enumerate(self._placed):
-            title = placed.column.title
-            style = "dim bold"
-            if placed.column.key == self.sort_key:
-                arrow = look.glyphs.down if self.is_descending else look.glyphs.up
-                title, style = f"{title} {arrow}", "bold"
-            if index:
-                line.append((" " * GAP, ""))
-            line += aligned([(title, style)], placed.width, is_right=placed.column.is_right)
+        line = header_line(self._placed, self.sort_key, look, is_descending=self.is_descending)
         return strip_of(line, look, base, self._strip_width())
 
     def _scrolled(self, strip: Strip, base: Style) -> Strip:
@@ -299,7 +283,7 @@ class VTable(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=False):
         return strip.crop_extend(left, left + self.size.width, base)
 
     def _with_chip(self, strip: Strip, look: Look) -> Strip:
-        text = f" {look.glyphs.up} {count(self.newer_count)} newer "
+        text = chip_text(self.newer_count, look)
         chip = strip_of([(text, "chip")], look, self.rich_style, len(text))
         width = self.size.width - chip.cell_length - 1
         return Strip.join([strip.crop(0, width), chip, strip.crop(self.size.width - 1)])
@@ -391,7 +375,7 @@ class VTable(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=False):
     def on_click(self, event: events.Click) -> None:
         """Pick the row clicked; twice opens it; a title asks to sort."""
         if event.y < self._header_lines:
-            key = self._column_at(event.x)
+            key = column_at(self._placed, event.x + int(self.scroll_offset.x))
             if key:
                 self.post_message(SortAsked(self, key))
             return
@@ -401,17 +385,3 @@ class VTable(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=False):
         self.go_to(index)
         if event.chain >= 2 and self.cursor_id is not None:
             self.post_message(RowChosen(self, self.cursor_id))
-
-    def _column_at(self, x: int) -> str:
-        left = GUTTER - int(self.scroll_offset.x)
-        for placed in self._placed:
-            if left <= x < left + placed.width + GAP:
-                return placed.column.key if placed.column.is_sortable else ""
-            left += placed.width + GAP
-        return ""
-
-
-def _pieces(cell: Cell) -> list[Piece]:
-    if isinstance(cell, str):
-        return [(cell, "")]
-    return [cell] if isinstance(cell, tuple) else cell

@@ -1,0 +1,205 @@
+"""The part of the console's app that knows no screens: clock, answers, clipboard, end.
+
+One frame clock drains the session and draws what is on top; futures are looked at once per frame,
+so nothing here ever waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import signal
+from pathlib import Path
+
+from tqconsole.core.port import ConsoleSession
+from tqconsole.core.views import Changes, Snapshot
+from tqconsole.widgets.crash import crash_text, write_crash
+from tqconsole.widgets.files import write_export
+from tqconsole.widgets.frame import ConsoleScreen
+from tqconsole.widgets.look import LookApp
+from tqconsole.widgets.requests import Awaited, CopyAsked, ExportAsked
+
+#: Frames per second: what the eye takes for live, at a tenth of a core.
+FPS = 12
+#: Of how many frames one is drawn while the terminal is not looked at.
+BLURRED_EVERY = 12
+#: Seconds in which a second press of q or ctrl+c quits.
+TWICE_S = 2.0
+#: Rows, imports and screens have settled by then; what is frozen is never looked at again.
+GC_FREEZE_AFTER_S = 10.0
+
+
+class BaseApp(LookApp):
+    """Clock, futures, notices, files and the way out."""
+
+    def __init__(self, session: ConsoleSession, *, is_ascii: bool) -> None:
+        super().__init__(is_ascii=is_ascii)
+        self.session = session
+        self._awaited: list[Awaited] = []
+        self._is_armed = False
+        self._is_blurred = False
+        self._has_mouse = True
+        self._frame_count = 0
+        self._unseen = Changes()
+
+    def begin(self) -> None:
+        """Start to listen and to draw."""
+        self._catch_signals()
+        self.session.start()
+        self.set_interval(1 / FPS, self._frame)
+        self.set_timer(GC_FREEZE_AFTER_S, gc.freeze)
+
+    def _catch_signals(self) -> None:
+        """Leave in order on TERM and HUP, so that the terminal is given back."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
+            # Not in the main thread (tests), or a platform without them: then as usual.
+            with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
+                loop.add_signal_handler(number, self.exit, 128 + number)
+
+    # frames
+
+    def _frame(self) -> None:
+        """Take in what came, draw what is on top."""
+        self._settle()
+        self._unseen = merged(self._unseen, self.session.drain())
+        self._frame_count += 1
+        if not self._unseen.is_any or (self._is_blurred and self._frame_count % BLURRED_EVERY):
+            return
+        shown = self.shown_screen()
+        if shown is None or not shown.is_mounted:
+            return
+        snapshot = self.session.snapshot()
+        drawn, self._unseen = self._unseen, Changes()
+        shown.show(snapshot, drawn)
+        self.after_frame(snapshot)
+
+    def after_frame(self, snapshot: Snapshot) -> None:
+        """Consider what was drawn; for subclasses."""
+
+    def shown_screen(self) -> ConsoleScreen | None:
+        """Return the full screen that is visible, perhaps below a dialog."""
+        for screen in reversed(self.screen_stack):
+            if isinstance(screen, ConsoleScreen):
+                return screen
+        return None
+
+    def redraw(self) -> None:
+        """Draw what is on top anew."""
+        self.call_after_refresh(self._redraw_now)
+
+    def _redraw_now(self) -> None:
+        shown = self.shown_screen()
+        if shown is not None:
+            shown.redraw()
+
+    # answers
+
+    def wait_for(self, awaited: Awaited) -> None:
+        """Look at a future each frame until it is done."""
+        self._awaited.append(awaited)
+
+    def on_awaited(self, message: Awaited) -> None:
+        """Look at a screen's future."""
+        self.wait_for(message)
+
+    def _settle(self) -> None:
+        """Deliver the futures that are done."""
+        for awaited in [item for item in self._awaited if item.future.done()]:
+            self._awaited.remove(awaited)
+            error = awaited.future.exception()
+            if error is None:
+                awaited.deliver(awaited.future.result())
+            elif awaited.fail is not None:
+                awaited.fail(error)
+            else:
+                self.tell(str(error) or type(error).__name__, is_error=True)
+
+    def tell(self, text: str, *, is_error: bool = False) -> None:
+        """Show a short notice."""
+        if is_error:
+            self.notify(text, severity="error", markup=False, timeout=8)
+        else:
+            self.notify(text, markup=False, timeout=3)
+
+    # terminal, clipboard, files
+
+    def on_app_blur(self) -> None:
+        """Nobody looks: one frame a second is enough."""
+        self._is_blurred = True
+
+    def on_app_focus(self) -> None:
+        """Draw at full rate again."""
+        self._is_blurred = False
+
+    def toggle_mouse(self) -> None:
+        """Give the mouse to the terminal, or take it back."""
+        self._has_mouse = not self._has_mouse
+        # Textual has no public switch for it; without the methods (browser) nothing happens.
+        name = "_enable_mouse_support" if self._has_mouse else "_disable_mouse_support"
+        getattr(self._driver, name, lambda: None)()
+        self.tell("mouse on" if self._has_mouse else "mouse off: the terminal selects text")
+
+    def on_copy_asked(self, message: CopyAsked) -> None:
+        """Copy through the terminal (OSC 52): works over SSH."""
+        self.copy_to_clipboard(message.text)
+        self.tell(f"copied the {message.what}, {len(message.text):,} characters")
+
+    def on_export_asked(self, message: ExportAsked) -> None:
+        """Write a file into the working folder and say where."""
+        text = message.text if message.suffix != "svg" else self.export_screenshot()
+        now_at = self.session.snapshot().now_at
+        try:
+            path = write_export(message.stem, message.suffix, text, now_at, Path.cwd())
+        except OSError as error:
+            self.tell(f"Not written: {error}", is_error=True)
+        else:
+            self.tell(f"written: {path}")
+
+    # the end
+
+    def action_interrupt(self) -> None:
+        """Copy the selection if there is one, else quit on the second press."""
+        selected = self.screen.get_selected_text()
+        if selected:
+            self.copy_to_clipboard(selected)
+            self.screen.clear_selection()
+            self.tell("copied")
+        else:
+            self.quit_on_second("ctrl+c")
+
+    def quit_on_second(self, key: str) -> None:
+        """Quit when this comes twice within two seconds."""
+        if self._is_armed:
+            self.exit(0)
+            return
+        self._is_armed = True
+        self.tell(f"{key} again quits")
+        self.set_timer(TWICE_S, self._disarm)
+
+    def _disarm(self) -> None:
+        self._is_armed = False
+
+    def _fatal_error(self) -> None:
+        """Say in one line that it crashed; the traceback, without locals, goes to a file."""
+        error = self._exception or RuntimeError("unknown")
+        self.bell()
+        self._exit_renderables.append(crash_text(error, write_crash(error)))
+        self._close_messages_no_wait()
+
+
+def merged(before: Changes, after: Changes) -> Changes:
+    """Return what either changed."""
+    if not before.is_any:
+        return after
+    return Changes(
+        before.row_count + after.row_count,
+        before.has_evicted or after.has_evicted,
+        before.workers or after.workers,
+        before.queues or after.queues,
+        before.stats or after.stats,
+        before.events or after.events,
+        before.link or after.link,
+        after.is_behind,
+    )

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tqconsole.engine.exceptions import RefusedError
 from tqconsole.engine.protocol.envelope import from_envelope
 from tqconsole.engine.protocol.message import Message
 
@@ -47,3 +49,12 @@ def shape(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [shape(item) for item in value]
     return type(value).__name__
+
+
+def refusal(read: Callable[..., Any], *args: Any) -> str | None:
+    """Return why `read(*args)` refuses, None if it does not; another error passes through."""
+    try:
+        read(*args)
+    except RefusedError as error:
+        return error.reason
+    return None

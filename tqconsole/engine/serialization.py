@@ -121,7 +121,7 @@ def decode_json(payload: bytes) -> Any:
 def is_deeper_than(value: Any, depth: int) -> bool:
     """Return whether lists and maps nest more than `depth` times. Never recurses."""
     level = [value]
-    for _ in range(depth + 1):
+    for _ in range(depth):
         containers = [item for item in level if isinstance(item, list | tuple | dict)]
         if not containers:
             return False
@@ -349,23 +349,34 @@ def _inflate_lzma(payload: bytes, limit_bytes: int) -> bytes:
 
 
 def _inflate_zstd(payload: bytes, limit_bytes: int) -> bytes:
-    zstandard = _extra("zstandard", "zstd")
-    with zstandard.ZstdDecompressor().stream_reader(payload) as reader:
-        return bytes(reader.read(limit_bytes))
+    inflater = _extra("zstandard", "zstd").ZstdDecompressor().decompressobj()
+    # 256 bytes hold 64 blocks of 128 KiB at most.
+    inflated = _fed(inflater.decompress, payload, 256, limit_bytes)
+    if len(inflated) < limit_bytes and not inflater.eof:
+        raise RefusedError("undecodable", "zstd stream is cut")
+    return inflated
 
 
 def _inflate_brotli(payload: bytes, limit_bytes: int) -> bytes:
     inflater = _extra("brotli", "brotli").Decompressor()
+    # Sixteen bytes hold two blocks of 16 MiB at most.
+    inflated = _fed(inflater.process, payload, 16, limit_bytes)
+    if len(inflated) < limit_bytes and not inflater.is_finished():
+        raise RefusedError("undecodable", "brotli stream is cut")
+    return inflated
+
+
+def _fed(
+    inflate: Callable[[bytes], bytes], payload: bytes, step_bytes: int, limit_bytes: int
+) -> bytes:
+    """Feed an inflater that knows no output limit in steps, until the limit is reached."""
     parts: list[bytes] = []
     size_bytes = 0
-    # 4 KiB in, at most some MB out: the sum is checked before more is fed.
-    for start in range(0, len(payload), 4096):
-        parts.append(inflater.process(payload[start : start + 4096]))
+    for start in range(0, len(payload), step_bytes):
+        parts.append(inflate(payload[start : start + step_bytes]))
         size_bytes += len(parts[-1])
         if size_bytes >= limit_bytes:
-            return b"".join(parts)
-    if not inflater.is_finished():
-        raise RefusedError("undecodable", "brotli stream is cut")
+            break
     return b"".join(parts)
 
 

@@ -11,49 +11,33 @@ import os
 import socket
 import uuid
 import warnings
-from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta, tzinfo
+from collections.abc import Sequence
+from datetime import datetime, tzinfo
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
 from tqconsole.engine import current
+from tqconsole.engine.app_options import (
+    EMBEDDED,
+    FIELDS,
+    INSTANTS,
+    KNOWN,
+    POLICY,
+    arguments,
+    embed,
+    inherit,
+    instants,
+    keywords,
+)
 from tqconsole.engine.app_publish import Publisher, PublishingApp
 from tqconsole.engine.app_queues import Address, QueueTable
-from tqconsole.engine.canvas.signature import plain
 from tqconsole.engine.protocol.message import Message
-from tqconsole.engine.protocol.task import NO_EMBED, Embed, TaskCall, encode_task
+from tqconsole.engine.protocol.task import Embed, TaskCall, encode_task
 from tqconsole.engine.protocol.transfer import Publication
 from tqconsole.engine.result import AsyncResult
 from tqconsole.engine.routing import Router
 from tqconsole.engine.signals import after_task_publish, before_task_publish, task_sent
-
-#: Options that name Celery's plumbing: our broker is one, so there is nothing to choose.
-_PLUMBING = (
-    "producer",
-    "connection",
-    "publisher",
-    "router",
-    "declare",
-    "confirm_timeout",
-    "result_cls",
-    "origin",
-    "task_type",
-    "route_name",
-    "add_to_parent",
-)
-
-#: Options that are fields of the call under the same name.
-_SAME_NAMES = (
-    "shadow",
-    "group_id",
-    "group_index",
-    "ignore_result",
-    "argsrepr",
-    "kwargsrepr",
-    "serializer",
-    "compression",
-)
 
 
 class SendingApp(PublishingApp, Protocol):
@@ -124,16 +108,18 @@ class Sender:
         cannot be. Nothing was sent then.
         """
         defaults = self._defaults()
-        rest = dict(options)
-        parent = current.get_current_worker_task() if rest.get("add_to_parent", True) else None
-        policy = {key: rest.pop(key, None) for key in ("retry", "retry_policy", "timeout")}
-        address = self._address(defaults, name, args, kwargs, rest)
-        call = self._call(defaults, name, args, kwargs, rest, address)
-        message = self._message(call, address, rest, policy)
+        said = {option: value for option, value in options.items() if value is not None}
+        policy = {} if POLICY.isdisjoint(said) else {key: said.get(key) for key in POLICY}
+        address = self._address(defaults, name, args, kwargs, said)
+        sending_task = current.get_current_worker_task()
+        call = self._call(defaults, name, args, kwargs, said, sending_task, address)
+        properties = {option: said[option] for option in said.keys() - KNOWN - call.stamps.keys()}
+        message = self._message(call, address, properties, policy)
         publication = Publication(message, address.routing_key, address.exchange)
         self._publisher.declare(address, policy)
         result = self._app.AsyncResult(call.task_id, task_name=name)
         result.ignored = bool(call.ignore_result)
+        parent = sending_task if said.get("add_to_parent", True) else None
         return Sending(publication, call, address, result, parent, policy)
 
     def send(self, sendings: Sequence[Sending]) -> list[AsyncResult]:
@@ -181,12 +167,12 @@ class Sender:
         return made
 
     def _address(
-        self, defaults: _Defaults, name: str, args: Any, kwargs: Any, rest: dict[str, Any]
+        self, defaults: _Defaults, name: str, args: Any, kwargs: Any, said: dict[str, Any]
     ) -> Address:
         """Take the address out of the options; the call's own win over the route's."""
         if defaults.router:
             route = defaults.router.lookup(
-                rest.get("route_name") or name, args, kwargs, rest, rest.get("task_type")
+                said.get("route_name") or name, args, kwargs, said, said.get("task_type")
             )
             if "rate_limit" in route:
                 warnings.warn(
@@ -195,9 +181,9 @@ class Sender:
                 )
                 route.pop("rate_limit")
             for key, value in route.items():
-                if rest.get(key) is None:
-                    rest[key] = value
-        return defaults.queues.address(rest)
+                if said.get(key) is None:
+                    said[key] = value
+        return defaults.queues.address(said)
 
     def _call(
         self,
@@ -205,82 +191,42 @@ class Sender:
         name: str,
         args: Any,
         kwargs: Any,
-        rest: dict[str, Any],
+        said: dict[str, Any],
+        sending_task: Any,
         address: Address,
     ) -> TaskCall:
-        """Take everything the call says out of `rest`; what stays are properties of its own."""
-        take = rest.pop
-        task_id = take("task_id", None) or str(uuid.uuid4())
-        root_id, parent_id, priority = self._lineage(defaults, task_id, rest)
-        eta, expires, expiration_ms = self._instants(rest)
-        stamped_headers = take("stamped_headers", None)
-        stamps = {stamp: take(stamp, None) for stamp in stamped_headers or ()}
-        own = {field: take(field, None) for field in _SAME_NAMES}
-        own["serializer"] = own["serializer"] or defaults.serializer
-        own["compression"] = own["compression"] or defaults.compression
-        reply_to = take("reply_to", None)
-        call = TaskCall(
-            task_id=task_id,
-            task_name=name,
-            args=args if args is not None else (),
-            kwargs=kwargs if kwargs is not None else {},
-            embed=_embed(rest),
-            root_id=root_id,
-            parent_id=parent_id,
-            retries=take("retries", None) or 0,
-            eta=eta,
-            expires=expires,
-            expiration_ms=expiration_ms,
-            hard_limit_s=take("time_limit", None),
-            soft_limit_s=take("soft_time_limit", None),
-            origin=self.origin(),
-            reply_to=self._app.oid if reply_to is None else reply_to,
-            priority=priority,
-            delivery_mode=address.delivery_mode,
-            replaced_nesting=take("replaced_task_nesting", None) or 0,
-            stamped_headers=list(stamped_headers) if stamped_headers else None,
-            stamps=stamps,
-            headers=take("headers", None) or {},
-            repr_levels=defaults.repr_levels,
-            **own,
-        )
-        for option in _PLUMBING:
-            take(option, None)
-        return call
-
-    def _lineage(
-        self, defaults: _Defaults, task_id: str, rest: dict[str, Any]
-    ) -> tuple[str, str | None, int | None]:
-        """Return root id, parent id and priority: the call's own, else the sending task's."""
-        root_id, parent_id = rest.pop("root_id", None), rest.pop("parent_id", None)
-        priority = rest.pop("priority", None)
-        sending_task = current.get_current_worker_task()
+        fields: dict[str, Any] = {
+            FIELDS[option]: value for option, value in said.items() if option in FIELDS
+        }
+        task_id = fields.setdefault("task_id", "") or str(uuid.uuid4())
+        fields["task_id"] = task_id
+        fields.setdefault("serializer", defaults.serializer)
+        if defaults.compression:
+            fields.setdefault("compression", defaults.compression)
         if sending_task is not None:
-            run = sending_task.request
-            root_id = root_id or run.root_id or run.id
-            parent_id = parent_id or run.id
-            if priority is None and defaults.is_priority_inherited:
-                priority = (run.delivery_info or {}).get("priority")
-        return root_id or task_id, parent_id, defaults.priority if priority is None else priority
-
-    def _instants(self, rest: dict[str, Any]) -> tuple[str | None, str | None, int | None]:
-        """Return eta, expires and the broker's deadline in milliseconds."""
-        countdown, eta = rest.pop("countdown", None), rest.pop("eta", None)
-        expires = rest.pop("expires", None)
-        if not (countdown or eta or expires):
-            return None, None, None
-        zone = self._app.timezone
-        now = datetime.fromtimestamp(self._app.wall_clock.now(), zone)
-        # countdown=0 is no countdown, as in Celery.
-        due = _instant("countdown", countdown, now, zone) if countdown else None
-        due = due or (_instant("eta", eta, now, zone) if eta else None)
-        if not expires:
-            return due.isoformat() if due else None, None, None
-        end = _instant("expires", expires, now, zone)
-        left_s = (end - now).total_seconds()
-        if left_s < 0:
-            warnings.warn(f"the call has expired already, {-left_s:.0f} s ago", stacklevel=6)
-        return due.isoformat() if due else None, end.isoformat(), max(0, round(left_s * 1000))
+            inherit(fields, sending_task.request, is_priority_too=defaults.is_priority_inherited)
+        fields.setdefault("root_id", task_id)
+        fields.setdefault("priority", defaults.priority)
+        if "reply_to" not in fields:
+            fields["reply_to"] = self._app.oid
+        if not INSTANTS.isdisjoint(said):
+            zone = self._app.timezone
+            now = datetime.fromtimestamp(self._app.wall_clock.now(), zone)
+            fields.update(instants(said, now, zone))
+        if not EMBEDDED.isdisjoint(said):
+            fields["embed"] = embed(said)
+        if "stamped_headers" in fields:
+            fields["stamped_headers"] = list(fields["stamped_headers"])
+            fields["stamps"] = {stamp: said.get(stamp) for stamp in fields["stamped_headers"]}
+        return TaskCall(
+            task_name=name,
+            args=arguments(args),
+            kwargs=keywords(kwargs),
+            origin=self.origin(),
+            delivery_mode=address.delivery_mode,
+            repr_levels=defaults.repr_levels,
+            **fields,
+        )
 
     def _message(
         self, call: TaskCall, address: Address, properties: dict[str, Any], policy: dict[str, Any]
@@ -298,7 +244,7 @@ class Sender:
             headers=message.headers,
             properties=message.properties,
             declare=[address.queue] if address.queue else [],
-            retry_policy=policy["retry_policy"],
+            retry_policy=policy.get("retry_policy"),
         )
         # A receiver may have changed the arguments in place.
         changed = msgspec.structs.replace(
@@ -337,36 +283,6 @@ class Sender:
             )
         if self._defaults().is_event_sent:
             self._app.send_event("task-sent", **_sent_fields(message, address))
-
-
-def _embed(rest: dict[str, Any]) -> Embed:
-    callbacks, errbacks = _calls(rest.pop("link", None)), _calls(rest.pop("link_error", None))
-    chain, chord = rest.pop("chain", None), rest.pop("chord", None)
-    if not (callbacks or errbacks or chain or chord):
-        return NO_EMBED
-    return Embed(callbacks, errbacks, _calls(chain), plain(chord) if chord else None)
-
-
-def _calls(value: Any) -> list[dict[str, Any]] | None:
-    """Return one signature or many as a list of plain dicts."""
-    if not value:
-        return None
-    entries: Iterable[Any] = value if isinstance(value, list | tuple) else [value]
-    return [plain(entry) for entry in entries]
-
-
-def _instant(option: str, value: Any, now: datetime, zone: tzinfo) -> datetime:
-    """Return an instant given as seconds from now, as a datetime or as ISO text."""
-    try:
-        if isinstance(value, str):
-            value = datetime.fromisoformat(value)
-        if isinstance(value, timedelta):
-            return now + value
-        if isinstance(value, datetime):
-            return value if value.tzinfo is not None else value.replace(tzinfo=zone)
-        return now + timedelta(seconds=float(value))
-    except (TypeError, ValueError, OverflowError) as error:
-        raise ValueError(f"{option}={value!r} is neither seconds nor an instant: {error}") from None
 
 
 def _sent_fields(message: Message, address: Address) -> dict[str, Any]:

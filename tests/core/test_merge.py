@@ -12,7 +12,7 @@ SHOWN = [name for name in TaskRow.__slots__ if name not in ("revision", "sequenc
 def fold(events):
     row = TaskRow("t1", 1)
     for event in events:
-        merge(row, event, event["timestamp"])
+        merge(row, event, event["timestamp"], event.get("hostname", ""))
     return row
 
 
@@ -84,7 +84,7 @@ def test_a_lost_task_moves_on_whatever_the_other_clock_says():
     row = fold([task_event("started")])
     row.is_lost = True
 
-    merge(row, task_event("started", worker="w2@h"), NOW - 3600)
+    merge(row, task_event("started", worker="w2@h"), NOW - 3600, "w2@h")
 
     assert (row.state, row.worker, row.is_lost) == ("STARTED", "w2@h", False)
 
@@ -149,6 +149,6 @@ READ += ["hostname", "done", "total", "signum", "expired", "queue", "eta"]
 def test_junk_in_an_event_harms_nobody(kind, fields):
     row = TaskRow("t1", 1)
 
-    merge(row, {**task_event(kind), **fields}, NOW)
+    merge(row, {**task_event(kind), **fields}, NOW, "w1@h")
 
     assert all(isinstance(getattr(row, name), str) for name in ("name", "args", "result", "worker"))

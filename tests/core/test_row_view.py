@@ -29,7 +29,7 @@ def refresh(store, *views):
 
 def feed(store, *events):
     for event in events:
-        store.apply(event, event["timestamp"])
+        store.apply(event, event["timestamp"], event["hostname"])
 
 
 def ids(view):

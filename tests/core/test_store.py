@@ -5,7 +5,7 @@ from tqconsole.core.store import ROW_BYTES, Store
 
 def feed(store, *events):
     for event in events:
-        store.apply(event, event["timestamp"])
+        store.apply(event, event["timestamp"], event["hostname"])
     store.evict()
 
 
@@ -69,7 +69,7 @@ def test_running_rows_are_known():
 def test_an_event_without_an_id_is_left_out():
     store = Store()
 
-    assert store.apply({"type": "task-started", "uuid": 7}, NOW) is None
+    assert store.apply({"type": "task-started", "uuid": 7}, NOW, "w") is None
     assert len(store) == 0
 
 

@@ -150,7 +150,7 @@ class Cluster:
 
     def _apply_task(self, event: dict[str, Any], event_type: str, now_at: float) -> None:
         node = self.nodes.origin(event, now_at)
-        applied = self.store.apply(event, self.nodes.time_of(node, event, now_at))
+        applied = self.store.apply(event, self.nodes.time_of(node, event, now_at), node.name)
         if applied is None:
             return
         self.nodes.note_task(node, event_type, now_at)

@@ -62,14 +62,15 @@ def state_of(event_type: str) -> str:
     return _STATES.get(event_type) or sys.intern(clean(event_type[5:], 40).upper())
 
 
-def merge(row: TaskRow, event: Event, at: float) -> bool:
-    """Fold `event`, which happened at `at` by the console's clock, into `row`.
+def merge(row: TaskRow, event: Event, at: float, worker: str) -> bool:
+    """Fold `event`, which `worker` sent at `at` by the console's clock, into `row`.
 
     Returns whether it decides the state of the row now. Never raises, whatever the event says.
     """
     event_type = event["type"]
     state = state_of(event_type)
-    worker = "" if state == states.PENDING else sys.intern(clean_name(event.get("hostname")))
+    if state == states.PENDING:
+        worker = ""  # A client tells of it.
     row.revision += 1
     row.source = "events"
     row.search = ""

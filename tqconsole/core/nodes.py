@@ -7,6 +7,7 @@ be put right. Owned by the UI's thread.
 
 from __future__ import annotations
 
+import sys
 from collections import OrderedDict
 from collections.abc import Collection, Iterator, Mapping
 from math import isfinite
@@ -177,7 +178,11 @@ class Nodes:
 
     def origin(self, event: Mapping[str, Any], now_at: float) -> Node:
         """Return who sent the event, its clock's error brought up to date."""
-        node = self._node(clean_name(event.get("hostname")), now_at)
+        hostname = event.get("hostname")
+        # The keys are clean: a name that is one of them need not be looked at.
+        node = self._nodes.get(hostname) if isinstance(hostname, str) else None
+        if node is None:
+            node = self._node(sys.intern(clean_name(hostname)), now_at)
         stamp = event.get("timestamp")
         if isinstance(stamp, int | float) and isfinite(stamp):
             self._note_delay(node, now_at - stamp)
@@ -219,6 +224,7 @@ class Nodes:
             return
         node.is_worker = True
         node.heartbeat_at = now_at
+        self._nodes.move_to_end(node.name)
         if node.gone_at is not None and event_type == "task-received":
             node.gone_at = None
         if not node.has_task_events:

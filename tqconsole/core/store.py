@@ -65,7 +65,7 @@ class Store:
             self.bytes_kept += ROW_BYTES
         return row
 
-    def apply(self, event: dict[str, Any], at: float) -> tuple[TaskRow, bool] | None:
+    def apply(self, event: dict[str, Any], at: float, worker: str) -> tuple[TaskRow, bool] | None:
         """Fold a task event in; returns its row and whether the event decides its state now.
 
         None when the event names no task. Call `evict` after a batch.
@@ -73,11 +73,11 @@ class Store:
         task_id = event.get("uuid")
         if not isinstance(task_id, str) or not task_id:
             return None
-        task_id = clean_name(task_id)
-        row = self.row_for(task_id)
-        before_bytes = _text_bytes(row)
+        # The keys are clean: an id that is one of them need not be looked at.
+        row = self._rows.get(task_id) or self.row_for(clean_name(task_id))
         was_problem = row.state in PROBLEMS
-        has_decided = merge(row, event, at)
+        before_bytes = _text_bytes(row)
+        has_decided = merge(row, event, at, worker)
         self.bytes_kept += _text_bytes(row) - before_bytes
         if has_decided:
             self._problem_count += (row.state in PROBLEMS) - was_problem
@@ -92,6 +92,7 @@ class Store:
         for attribute, value in facts.items():
             setattr(row, attribute, value)
         row.source = source
+        row.search = ""
         self.bytes_kept += _text_bytes(row) - before_bytes
         self._problem_count += (row.state in PROBLEMS) - was_problem
         self._note_running(row)
@@ -180,8 +181,9 @@ EVICTED = -1
 
 
 def _text_bytes(row: TaskRow) -> int:
-    total = len(row.args) + len(row.kwargs) + len(row.result)
-    if not (row.args.isascii() and row.kwargs.isascii() and row.result.isascii()):
+    args, kwargs, result = row.args, row.kwargs, row.result
+    total = len(args) + len(kwargs) + len(result) + len(row.search)
+    if not (args.isascii() and kwargs.isascii() and result.isascii()):
         # The widest character decides for a whole text: at worst four bytes each.
         total *= 4
     if row.exception:

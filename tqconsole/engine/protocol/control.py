@@ -6,11 +6,28 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tqconsole.engine.exceptions import RefusedError
+from tqconsole.engine.protocol.event import event_mailbox
 from tqconsole.engine.protocol.limits import DEFAULT_LIMITS, Limits, Reason
 from tqconsole.engine.protocol.message import Message
 from tqconsole.engine.protocol.payload import JSON_ONLY, decoded_payload
 from tqconsole.engine.protocol.transfer import ExchangeSpec, QueueSpec
 from tqconsole.engine.serialization import encode
+
+__all__ = [
+    "PIDBOX",
+    "REPLIES",
+    "Reply",
+    "Request",
+    "decode_reply",
+    "decode_request",
+    "encode_reply",
+    "encode_request",
+    "event_mailbox",
+    "pidbox",
+    "replies",
+    "reply_mailbox",
+    "worker_mailbox",
+]
 
 #: `control_exchange` without its suffix.
 NAMESPACE = "celery"

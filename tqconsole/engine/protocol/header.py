@@ -170,19 +170,17 @@ def _check_names(raw: _Headers, prop: _Properties, name_bytes: int) -> None:
     if not raw.id or not raw.task:
         raise RefusedError(Reason.BAD_HEADER, "empty id or task")
     names = {
-        "id": raw.id,
-        "task": raw.task,
-        "root_id": raw.root_id or "",
-        "parent_id": raw.parent_id or "",
-        "group": raw.group or "",
-        "reply_to": prop.reply_to or "",
-        "correlation_id": prop.correlation_id or "",
+        raw.id: "id",
+        raw.task: "task",
+        raw.root_id: "root_id",
+        raw.parent_id: "parent_id",
+        raw.group: "group",
+        prop.reply_to: "reply_to",
+        prop.correlation_id: "correlation_id",
     }
-    # Together they seldom have more bytes than one of them may have.
-    joined = "".join(names.values())
-    if len(joined) <= name_bytes and joined.isascii() and joined.isprintable():
-        return
-    for name, value in names.items():
+    for value, name in names.items():
+        if not value or (value.isascii() and value.isprintable() and len(value) <= name_bytes):
+            continue
         # isprintable is False for control characters, NUL, CR, LF and lone surrogates.
         if not value.isprintable():
             raise RefusedError(Reason.BAD_HEADER, f"{name} is {saferepr(ascii(value), 100)}")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tqconsole.cli.invocation import Invocation
 from tqconsole.cli.status_page import print_page
+from tqconsole.cli.terminal import has_terminal
 
 if TYPE_CHECKING:
     from tqconsole.core.session import Session
@@ -35,7 +34,7 @@ class ConsoleOptions:
 
 def open_console(invocation: Invocation, options: ConsoleOptions) -> int:
     """Open the console and return its exit code; without a terminal print one page."""
-    if options.plain or options.once or invocation.options.json or not _has_terminal():
+    if options.plain or options.once or invocation.options.json or not has_terminal():
         return print_page(invocation)
     app = invocation.app()
     app.broker.connect()
@@ -52,9 +51,9 @@ def open_console(invocation: Invocation, options: ConsoleOptions) -> int:
             connect=lambda choice: _picked(choice, options),
         )
     except DemoChosenError:
-        from tqconsole.core.demo.run import run_demo  # noqa: PLC0415 - see above
+        from tqconsole.cli.demo_run import show_demo  # noqa: PLC0415 - see above
 
-        return run_demo(is_headless=False, duration_s=None, directory=None, json_output=False)
+        return show_demo()
     finally:
         app.close()
 
@@ -79,8 +78,3 @@ def _session(app: App, reason: str, options: ConsoleOptions) -> Session:
         is_read_only=options.read_only,
         options=SessionOptions(default_queue=app.conf.task_default_queue),
     )
-
-
-def _has_terminal() -> bool:
-    is_terminal = sys.stdout.isatty() and sys.stdin.isatty()
-    return is_terminal and os.environ.get("TERM", "dumb") != "dumb"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from tqconsole.cli.invocation import Invocation
+from tqconsole.cli.terminal import has_terminal
 from tqconsole.cli.verb import verb as make_verb
 
 
@@ -14,7 +15,7 @@ from tqconsole.cli.verb import verb as make_verb
     click.Option(
         ["--seconds", "duration_s"],
         type=click.FloatRange(min=0, min_open=True),
-        help="End after so many seconds.",
+        help="With --headless: send for so many seconds (20).",
     ),
     click.Option(
         ["--directory"],
@@ -29,11 +30,13 @@ def verb(
     directory: str | None,
 ) -> int:
     """Run a small real cluster (embedded broker, workers, tasks) and watch it."""
-    from tqconsole.core.demo.run import run_demo  # noqa: PLC0415 - the demo brings all parts
+    # The demo brings the engine's worker side: the other verbs do without.
+    from tqconsole.cli.demo_run import count_demo, show_demo  # noqa: PLC0415 - see above
 
-    return run_demo(
-        is_headless=is_headless,
-        duration_s=duration_s,
-        directory=directory,
-        json_output=invocation.options.json,
-    )
+    if is_headless:
+        return count_demo(invocation.output, duration_s, directory)
+    if duration_s is not None:
+        raise click.UsageError("--seconds goes with --headless; the console ends when you leave it")
+    if not has_terminal():
+        raise click.UsageError("No terminal to draw on. Try: tqconsole demo --headless")
+    return show_demo(directory)

@@ -28,6 +28,8 @@ from tqconsole.engine.protocol.event import decode_events
 START_S, NOTICE_S, DRAIN_S = 30.0, 20.0, 60.0
 #: One look at something that is waited for, every so many seconds.
 LOOK_S = 0.05
+#: How long it sends when nothing else is said, in seconds.
+DEFAULT_S = 20.0
 #: Ids asked of the result store in one go.
 FETCH_COUNT = 500
 
@@ -60,6 +62,10 @@ class DemoReport:
             and self.revoke_held
             and self.rerun_result
         )
+
+    def as_dict(self) -> dict[str, object]:
+        """Return the counts by name."""
+        return asdict(self)
 
     def lines(self) -> list[str]:
         """Return the report as "name value" lines."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 import sys
 from collections import OrderedDict
 from collections.abc import Collection, Iterator, Mapping
-from math import isfinite
 from typing import Any
 
 from tqconsole.core.merge import number
@@ -30,6 +29,10 @@ LOST_S = 60.0
 FORGET_S = 3600.0
 #: Seconds a clock may be off before its times are put right: less is travel time.
 SKEW_S = 2.0
+#: Seconds an event may be old on arrival: workers keep some while their broker is away.
+OLDEST_S = 86400.0
+#: The latest time stamp that is one: the year 5138.
+LATEST_AT = 1e11
 #: Seconds between heartbeats when none was told.
 HEARTBEAT_S = 2.0
 
@@ -183,17 +186,20 @@ class Nodes:
         node = self._nodes.get(hostname) if isinstance(hostname, str) else None
         if node is None:
             node = self._node(sys.intern(clean_name(hostname)), now_at)
-        stamp = event.get("timestamp")
-        if isinstance(stamp, int | float) and isfinite(stamp):
-            self._note_delay(node, now_at - stamp)
+        # Heartbeats are enough to know a worker's clock; clients send none.
+        if node.heartbeat_at is None or event["type"] in _HEARTBEATS:
+            stamp_at = _stamp(event)
+            if stamp_at is not None:
+                self._note_delay(node, now_at - stamp_at)
         return node
 
     def time_of(self, node: Node, event: Mapping[str, Any], now_at: float) -> float:
         """Return when the event happened by this console's clock; never later than now."""
-        stamp = event.get("timestamp")
-        if not isinstance(stamp, int | float) or not isfinite(stamp):
+        stamp_at = _stamp(event)
+        if stamp_at is None:
             return now_at
-        return min(now_at, float(stamp) + node.skew_s)
+        happened_at = stamp_at + node.skew_s
+        return happened_at if now_at - OLDEST_S < happened_at < now_at else now_at
 
     def apply(self, event: Mapping[str, Any], now_at: float) -> None:
         """Take in a worker-online, -heartbeat or -offline event."""
@@ -315,6 +321,14 @@ class Nodes:
         node.last_missed = missed
 
 
+def _stamp(event: Mapping[str, Any]) -> float | None:
+    """Return the time stamp of an event, None when it is no time."""
+    stamp = event.get("timestamp")
+    if isinstance(stamp, float | int) and not isinstance(stamp, bool) and 0 < stamp < LATEST_AT:
+        return float(stamp)
+    return None
+
+
 def _count(value: object, otherwise: int | None) -> int | None:
     """Return a whole number that can be one, else what was known."""
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**63:
@@ -330,6 +344,7 @@ def _load(value: object, otherwise: tuple[float, float, float] | None) -> Any:
     return otherwise
 
 
+_HEARTBEATS = frozenset({"worker-online", "worker-heartbeat"})
 #: Task events that only workers send.
 _OF_WORKERS = frozenset(
     f"task-{kind}"

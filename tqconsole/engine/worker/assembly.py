@@ -19,7 +19,7 @@ from tqconsole.engine.brokers.base import Broker, Consumer
 from tqconsole.engine.brokers.resolution import note_worker
 from tqconsole.engine.clock import Clock
 from tqconsole.engine.events.dispatcher import Dispatcher
-from tqconsole.engine.exceptions import EngineError
+from tqconsole.engine.exceptions import EngineError, OperationalError
 from tqconsole.engine.pools.base import Pool
 from tqconsole.engine.protocol.transfer import QueueSpec
 from tqconsole.engine.worker.autoscale import Autoscaler
@@ -161,7 +161,10 @@ class Worker:
             site.app.clock.adjust(lamport)
             if revoked_ids:
                 self._tell(RevokeAsked(revoked_ids))
-            self._loop.add_chore("saving the state", _SAVE_S, self._save)
+            self._loop.add_chore("saving the state", _SAVE_S, self._save, _SAVE_S)
+        if self._remote is not None:
+            with contextlib.suppress(OperationalError):  # the loop opens it later
+                self._remote.open()
         if self._autoscaler is not None:
             self._loop.add_chore("autoscale", _AUTOSCALE_S, self._scale)
         if not site.options.without_mingle and self._broker.capabilities.can_fanout:
@@ -194,6 +197,8 @@ class Worker:
         elif change < 0:
             logger.info("Scaling down %s processes.", -change)
             pool.shrink(-change)
+        if change:
+            self._loop.look_at_pool()
 
     @contextlib.contextmanager
     def _noted(self) -> Any:

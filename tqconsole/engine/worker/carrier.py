@@ -73,6 +73,8 @@ class Carrier:
         self._events: list[tuple[str, dict[str, Any]]] = []
         self._answers: list[Happening] = []
         self._is_pool_dead = False
+        #: Something was submitted that the pool may have begun: it is worth a look.
+        self.has_submitted = False
         #: Events that no broker took, for the log and for whoever asks.
         self.lost_event_count = 0
         self.exit_code: int | None = None
@@ -147,6 +149,7 @@ class Carrier:
             # The slot that was counted on died a moment ago.
             self._answers.append(Withdrawn([job.job_id for job in jobs]))
             self._answers.append(self._slots())
+        self.has_submitted = True
         if pool.is_inline:
             self._answers.extend(self.news())
 
@@ -170,6 +173,7 @@ class Carrier:
 
     def news(self) -> list[Happening]:
         """Return what the pool has to tell, with its present count of slots."""
+        self.has_submitted = False
         if self._is_pool_dead:
             return []
         happenings: list[Happening] = []

@@ -103,9 +103,11 @@ class Loop:
         self._mail_chore: Chore | None = None
         self._stop_count = 0
 
-    def add_chore(self, name: str, period_s: float, work: Callable[[], None]) -> Chore:
-        """Have `work` done at once and then every `period_s` seconds."""
-        chore = Chore(name, period_s, work, self._clock.mono())
+    def add_chore(
+        self, name: str, period_s: float, work: Callable[[], None], first_s: float = 0.0
+    ) -> Chore:
+        """Have `work` done in `first_s` seconds and then every `period_s` seconds."""
+        chore = Chore(name, period_s, work, self._clock.mono() + first_s)
         self._chores.append(chore)
         return chore
 
@@ -133,6 +135,8 @@ class Loop:
             self._mail_chore = self.add_chore("remote control", 1.0, self._look_after_mail)
 
     def _turn(self, signals: SignalWatch) -> None:
+        if not self._inbox and self._carrier.has_submitted:
+            self.look_at_pool()
         sleep_s = 0.0 if self._inbox else self._sleep_s()
         if sleep_s > 0:
             self._carrier.flush_events()
@@ -151,7 +155,7 @@ class Loop:
     def _look_at_the_clock(self, now: Now) -> None:
         deadline_mono = self._pool.next_deadline_mono()
         if deadline_mono is not None and deadline_mono <= now.mono:
-            self._on_pool()
+            self.look_at_pool()
         if self._bell_fileno is None and not self._inbox:
             self.tell(Rang())
         for chore in self._chores:
@@ -208,7 +212,8 @@ class Loop:
 
     # --- the pool -----------------------------------------------------------------------------
 
-    def _on_pool(self) -> None:
+    def look_at_pool(self) -> None:
+        """Take in what the pool has to tell; also after its size was changed."""
         self._inbox.extend(self._carrier.news())
         self._watch_pool()
 
@@ -219,7 +224,7 @@ class Loop:
         for fileno in set(self._pool_filenos) - set(filenos):
             self._selector.unregister(fileno)
         for fileno in set(filenos) - set(self._pool_filenos):
-            self._selector.register(fileno, selectors.EVENT_READ, self._on_pool)
+            self._selector.register(fileno, selectors.EVENT_READ, self.look_at_pool)
         self._pool_filenos = list(filenos)
 
     # --- commands and signals -----------------------------------------------------------------
@@ -237,7 +242,7 @@ class Loop:
             self._remote.lose()
         self._watch_mail()
         # A command may have changed the pool.
-        self._on_pool()
+        self.look_at_pool()
 
     def _look_after_mail(self) -> None:
         """Open the mailbox when there is none; without a descriptor this is also how it is read."""

@@ -54,15 +54,14 @@ def _fields(word: str, *, is_first: bool) -> list[str]:
 
 
 def _values(field: str, begun: str, known: Mapping[str, Sequence[str]]) -> list[str]:
-    if field == "state":
-        choices: Sequence[str] = _STATE_WORDS
-    elif field == "is":
-        choices = tuple(IS_WORDS)
-    else:
-        choices = known.get(field, ())
+    fixed = {"state": _STATE_WORDS, "is": tuple(IS_WORDS)}.get(field)
+    choices = known.get(field, ()) if fixed is None else fixed
     begun = begun.lower()
     first = [choice for choice in choices if choice.lower().startswith(begun)]
+    # Names are known by what stands in them, states by how they begin.
     inside = [choice for choice in choices if begun in choice.lower() and choice not in first]
+    if fixed is not None:
+        inside = []
     return [f"{field}:{_quoted(choice)}" for choice in (*first, *inside)]
 
 

@@ -1,0 +1,88 @@
+import pytest
+from event_builders import NOW, heartbeat, task_event
+
+from tqconsole.core.errors import FilterError
+from tqconsole.core.event_log import EventLog
+from tqconsole.core.ingest import BACKLOG_LIMIT, Arrived, Ingest
+from tqconsole.engine.clock import ManualClock
+
+
+def no_name(_task_id):
+    return ""
+
+
+def test_newest_lines_come_first():
+    log = EventLog()
+    log.add([task_event("started", "a"), heartbeat()], NOW, 300)
+
+    kinds = [line.kind for line in log.lines("", 10, no_name)]
+
+    assert kinds == ["worker-heartbeat", "task-started"]
+
+
+@pytest.mark.parametrize(
+    ("expression", "count"),
+    [
+        ("type:task-*", 2),
+        ("worker:w2", 1),
+        ("-type:worker-*", 2),
+        ("id:a", 1),
+        ("name:known", 2),
+        ("oops OR type:worker-heartbeat", 2),
+        ("type=task-failed worker~^w1", 1),
+    ],
+)
+def test_lines_are_filtered(expression, count):
+    log = EventLog()
+    log.add(
+        [
+            task_event("started", "a", worker="w2@h"),
+            task_event("failed", "b", exception="E('oops')"),
+            heartbeat(),
+        ],
+        NOW,
+        300,
+    )
+
+    assert len(log.lines(expression, 10, lambda _task_id: "known")) == count
+
+
+def test_an_unknown_field_is_refused():
+    with pytest.raises(FilterError, match="did you mean type"):
+        EventLog().lines("tipe:x", 10, no_name)
+
+
+def test_old_lines_go_and_are_counted():
+    log = EventLog(line_limit=10)
+    for _ in range(5):
+        log.add([heartbeat()] * 4, NOW, 300)
+
+    assert (len(log), log.dropped_count) == (10, 10)
+
+
+def test_big_lines_go_by_their_bytes():
+    log = EventLog(bytes_limit=1000)
+    for _ in range(5):
+        log.add([heartbeat()], NOW, 400)
+
+    assert len(log) == 2
+
+
+def test_a_hostile_event_is_shown_clean():
+    log = EventLog()
+    log.add([{"type": "task-\x1b]0;x\x07", "uuid": ["\x1b"], "x": "\u202e", "n": 10**9999}], NOW, 9)
+
+    line = log.lines("", 1, no_name)[0]
+
+    assert not any(ord(character) < 32 for character in repr(line) + line.raw + line.kind)
+    assert "\u202e" not in line.raw
+
+
+def test_a_backlog_that_nobody_takes_is_bounded():
+    ingest = Ingest(None, ManualClock(NOW))
+    batch = [heartbeat()] * 1000
+
+    for _ in range(BACKLOG_LIMIT // 1000 + 5):
+        ingest.put(Arrived(NOW, batch))
+
+    assert ingest.dropped_count == 5000

@@ -265,3 +265,13 @@ def test_custom_pool_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("CELERY_CUSTOM_WORKER_POOL", "tqconsole.engine.pools.solo:SoloPool")
 
     assert find_pool("custom").__name__ == "SoloPool"
+
+
+def test_fifty_threads_share_the_work(drive: Drive) -> None:
+    driver = drive("threads", 50)
+    for first_id in range(0, 5000, 5):
+        driver.until(lambda: driver.pool.free_slots())
+        driver.submit(*[b"echo:x"] * 5, first_id=first_id)
+
+    assert driver.outcomes(*range(5000)) == [b"<x>"] * 5000
+    driver.until(lambda: driver.pool.free_slots() == 50)

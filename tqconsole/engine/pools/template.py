@@ -9,7 +9,6 @@ the end of its socket, and on Linux by the kernel (a SIGKILL of the worker inclu
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import gc
 import logging
 import multiprocessing
@@ -24,11 +23,9 @@ from typing import NoReturn
 
 from tqconsole.engine.pools import frame
 from tqconsole.engine.pools.child import Child, ChildPlan
-from tqconsole.engine.pools.title import set_process_title
+from tqconsole.engine.pools.process import die_with, set_process_title
 
 logger = logging.getLogger(__name__)
-
-_PR_SET_PDEATHSIG = 1
 
 _CLOSE_ON_EXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 
@@ -76,7 +73,7 @@ class Template:
 
     def serve(self) -> int:
         """Work until the worker closes its end."""
-        _die_with(self._parent_pid)
+        die_with(self._parent_pid)
         set_process_title("[celeryd: tqconsole pool]", "tq-template")
         self._take_signals()
         _close_stdin()
@@ -131,7 +128,7 @@ class Template:
             _finish_as(lambda: self._become_child(number, sock, claims))
 
     def _become_child(self, number: int, sock: int, claims: int) -> int:
-        _die_with(self._pid)
+        die_with(self._pid)
         signal.set_wakeup_fd(-1)
         for number_ in _CHILD_RESETS:
             signal.signal(number_, signal.SIG_DFL)
@@ -182,15 +179,6 @@ def _close_stdin() -> None:
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)
-
-
-def _die_with(parent_pid: int) -> None:
-    """Let the kernel kill this process when its parent dies, in whatever way."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent_pid:
-        # It died before the kernel knew that we care.
-        os._exit(1)
 
 
 def _silence_sockets(kept: Iterable[int]) -> None:

@@ -129,7 +129,10 @@ class Console(BaseApp):
             await self.switch_mode(message.screen)
         while len(self.screen_stack) > 1:
             await self.pop_screen()
-        screen = self.screen
+        self.call_after_refresh(self._aim, self.screen, message)
+
+    def _aim(self, screen: Screen[object], message: Goto) -> None:
+        """Put the filter or the cursor where it was wanted."""
         if isinstance(screen, TasksScreen | EventsScreen) and message.expression is not None:
             screen.set_expression(message.expression)
         if isinstance(screen, WorkersScreen) and message.target:

@@ -60,7 +60,9 @@ class Rows:
 class LiveRows(Rows):
     """As the real one: a view on what the session holds now."""
 
-    def __init__(self, session: FakeSession, expression: str, key: str, is_descending: bool) -> None:
+    def __init__(
+        self, session: FakeSession, expression: str, key: str, is_descending: bool
+    ) -> None:
         self.session, self.expression = session, expression
         self.key, self.is_descending = key, is_descending
 
@@ -221,9 +223,7 @@ def make_snapshot(rows: list[TaskRow]) -> Snapshot:
                 float("inf"),
                 tuple(float(i) for i in range(40)),
             ),
-            QueueView(
-                "img", 1386, 62, 0, 12, 4, (), 70, 61, 21, float("inf"), wave(40, 3, 6, 80)
-            ),
+            QueueView("img", 1386, 62, 0, 12, 4, (), 70, 61, 21, float("inf"), wave(40, 3, 6, 80)),
             QueueView("old.reports", 4, 0, 0, None, 0, (), 0, 0, 259200, None, (4.0,) * 40),
         ),
         types=(

@@ -183,7 +183,7 @@ def status_line(snapshot: Snapshot, width: int, look: Look) -> list[Piece]:
     if snapshot.link_detail:
         parts.append([(snapshot.link_detail, "warning" if snapshot.link != "live" else "dim")])
     elif snapshot.broker_reason:
-        parts.append([(f"broker from {snapshot.broker_reason}", "dim")])
+        parts.append([(f"broker {snapshot.broker_reason}", "dim")])
     return between([(" ", ""), *joined(parts, dot)], [], width, look.glyphs.ellipsis)
 
 

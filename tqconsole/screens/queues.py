@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
 from textual.binding import BindingType
+from textual.content import Content
 from textual.widget import Widget
 
 from tqconsole.core.port import ConsoleSession
@@ -15,12 +16,13 @@ from tqconsole.widgets.cells import NEVER
 from tqconsole.widgets.frame import Handler
 from tqconsole.widgets.keys import screen_bindings
 from tqconsole.widgets.lines import Lines
-from tqconsole.widgets.pieces import Piece, joined
+from tqconsole.widgets.pieces import Piece, joined, printable
 from tqconsole.widgets.queue_columns import QUEUES, queue_sort_value
 from tqconsole.widgets.requests import Goto
-from tqconsole.widgets.rows import ListSource
+from tqconsole.widgets.rows import ListSource, RowMoved
 from tqconsole.widgets.table_screen import TableScreen
 from tqconsole.widgets.vtable import VTable
+from tqconsole.widgets.worker_preview import queue_lines
 
 
 class QueuesScreen(TableScreen):
@@ -42,6 +44,7 @@ class QueuesScreen(TableScreen):
         yield VTable[QueueView](
             QUEUES, id_of=lambda row: row.name, revision_of=lambda row: row, id="queue-table"
         )
+        yield Lines(id="queue-preview", classes="panel preview")
         yield Lines(id="queue-totals", classes="totals")
 
     def on_mount(self) -> None:
@@ -66,6 +69,23 @@ class QueuesScreen(TableScreen):
         self.table.show(ListSource(rows, lambda row: row.name), snapshot.now_at)
         self.query_one("#queue-totals", Lines).show(lambda _width, _look: [_totals(snapshot)])
 
+        self._draw_preview()
+
+    def _draw_preview(self) -> None:
+        row = self.table.cursor_row
+        panel = self.query_one("#queue-preview", Lines)
+        panel.border_title = Content(printable(row.name) if row is not None else "no queue")
+        height = max(3, panel.content_size.height)
+        panel.show(queue_lines(row, self.snapshot.workers, height))
+
+    def on_row_moved(self, _message: RowMoved) -> None:
+        """Show the queue under the cursor."""
+        self._draw_preview()
+
+    def _zoom(self) -> None:
+        panel = self.query_one("#queue-preview")
+        panel.display = not panel.display
+
     def sort_by(self, key: str, *, is_descending: bool) -> None:
         """Order by a column."""
         self._sort_key, self._is_descending = key, is_descending
@@ -80,6 +100,7 @@ class QueuesScreen(TableScreen):
             **super().handlers(),
             **self.group_handlers("queues", ("consumers", "purge")),
             "queues.tasks": self._tasks,
+            "list.zoom": self._zoom,
             "list.problems": self._toggle_problems,
         }
 

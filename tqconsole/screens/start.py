@@ -111,8 +111,10 @@ class StartScreen(TableScreen):
     def draw(self, snapshot: Snapshot, changes: Changes) -> None:
         """Draw what was looked for."""
 
+        head = "  No cluster yet. I looked for" if self._facts.looked_for else "  No cluster yet."
+
         def maker(width: int, look: Look) -> list[list[Piece]]:
-            lines: list[list[Piece]] = [[], [("  No cluster yet. I looked for", "bold")]]
+            lines: list[list[Piece]] = [[], [(head, "bold")]]
             lines += [
                 [("    ", ""), (fit(where, 22), "dim"), (found, "")]
                 for where, found in self._facts.looked_for

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
 from textual.binding import BindingType
+from textual.content import Content
 from textual.widget import Widget
 
 from tqconsole.core.actions import INSPECTABLE, ActionRequest
@@ -17,12 +18,13 @@ from tqconsole.widgets.keys import screen_bindings
 from tqconsole.widgets.lines import Lines
 from tqconsole.widgets.look import Look
 from tqconsole.widgets.menu import Choice, Menu
-from tqconsole.widgets.pieces import Piece, joined
+from tqconsole.widgets.pieces import Piece, joined, printable
 from tqconsole.widgets.requests import ActionAsked, Goto
-from tqconsole.widgets.rows import ListSource
+from tqconsole.widgets.rows import ListSource, RowMoved
 from tqconsole.widgets.table_screen import TableScreen
 from tqconsole.widgets.vtable import VTable
 from tqconsole.widgets.worker_columns import WORKERS, worker_sort_value
+from tqconsole.widgets.worker_preview import worker_lines
 
 
 class WorkersScreen(TableScreen):
@@ -45,6 +47,7 @@ class WorkersScreen(TableScreen):
         yield VTable[WorkerView](
             WORKERS, id_of=lambda row: row.name, revision_of=lambda row: row, id="worker-table"
         )
+        yield Lines(id="worker-preview", classes="panel preview")
         yield Lines(id="worker-totals", classes="totals")
 
     def on_mount(self) -> None:
@@ -75,6 +78,18 @@ class WorkersScreen(TableScreen):
         self.query_one("#worker-totals", Lines).show(
             lambda _width, look: [self._totals(snapshot, look)]
         )
+
+        self._draw_preview()
+
+    def _draw_preview(self) -> None:
+        row = self.table.cursor_row
+        panel = self.query_one("#worker-preview", Lines)
+        panel.border_title = Content(printable(row.name) if row is not None else "no worker")
+        panel.show(worker_lines(row, self.snapshot.now_at))
+
+    def on_row_moved(self, _message: RowMoved) -> None:
+        """Show the worker under the cursor."""
+        self._draw_preview()
 
     def _is_shown(self, row: WorkerView) -> bool:
         if self._has_problems_only:
@@ -120,8 +135,13 @@ class WorkersScreen(TableScreen):
             "workers.ping": self._ping,
             "workers.inspect": self._inspect_menu,
             "workers.gone": self._toggle_gone,
+            "list.zoom": self._zoom,
             "list.problems": self._toggle_problems,
         }
+
+    def _zoom(self) -> None:
+        panel = self.query_one("#worker-preview")
+        panel.display = not panel.display
 
     def _toggle_gone(self) -> None:
         self._shows_gone = not self._shows_gone

@@ -12,6 +12,8 @@ import gc
 import signal
 from pathlib import Path
 
+from textual.css.query import NoMatches
+
 from tqconsole.core.port import ConsoleSession
 from tqconsole.core.views import Changes, Snapshot
 from tqconsole.widgets.crash import crash_text, write_crash
@@ -68,11 +70,13 @@ class BaseApp(LookApp):
         if not self._unseen.is_any or (self._is_blurred and self._frame_count % BLURRED_EVERY):
             return
         shown = self.shown_screen()
-        if shown is None or not shown.is_mounted:
+        if shown is None or not shown.is_ready:
             return
         snapshot = self.session.snapshot()
         drawn, self._unseen = self._unseen, Changes()
-        shown.show(snapshot, drawn)
+        # A screen that is being taken down loses its widgets one by one while the clock ticks.
+        with contextlib.suppress(NoMatches):
+            shown.show(snapshot, drawn)
         self.after_frame(snapshot)
 
     def after_frame(self, snapshot: Snapshot) -> None:

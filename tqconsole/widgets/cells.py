@@ -74,8 +74,8 @@ QUEUE_RATES: list[Column[QueueView]] = [
 ]
 
 QUEUES_SHORT: list[Column[QueueView]] = [
-    Column("name", "NAME", 8, _queue_name, flex=1, limit=26),
-    Column("ready", "READY", 7, ready_cell, is_right=True),
+    Column("name", "NAME", 10, _queue_name, flex=1, limit=26),
+    Column("ready", "READY", 6, ready_cell, is_right=True),
     Column("unacked", "UNACK", 5, unacked_cell, is_right=True, priority=3),
     *QUEUE_RATES,
     Column("consumers", "CONS", 4, consumers_cell, is_right=True, priority=5),
@@ -116,7 +116,7 @@ TYPES: list[Column[TypeView]] = [
     Column("failed", "FAIL %", 6, _type_failed, is_right=True),
     Column("p50", "p50 s", 5, _type_p50, is_right=True, priority=4),
     Column("p95", "p95 s", 5, _type_p95, is_right=True, priority=3),
-    Column("history", "TREND", 8, history_cell, priority=6, flex=1, limit=24, is_sortable=False),
+    Column("history", "TREND", 8, history_cell, priority=6, is_sortable=False),
 ]
 
 

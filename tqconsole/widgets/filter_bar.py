@@ -42,7 +42,8 @@ class FilterInput(Input):
     """The text of the filter."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "leave(True)", "clear", show=False),
+        Binding("escape", "leave(True)", "clears", key_display="esc"),
+        Binding("enter", "leave(False)", "keeps the filter"),
         Binding("down", "leave(False)", "to the list", show=False),
         Binding("tab", "complete", "complete", show=False),
     ]
@@ -135,8 +136,3 @@ class FilterBar(Vertical):
         """Tell the screen."""
         event.stop()
         self.post_message(self.Changed(event.value))
-
-    def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Enter keeps the filter and goes to the list."""
-        event.stop()
-        self._input.post_message(FilterInput.Left(is_cleared=False))

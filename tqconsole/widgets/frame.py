@@ -43,6 +43,8 @@ class ConsoleScreen(Screen[None]):
         self.snapshot = Snapshot(now_at=0.0)
         self._small = Lines(classes="too-small")
         self._handlers: dict[str, Handler] | None = None
+        #: Its widgets are there and laid out: it may be drawn.
+        self.is_ready = False
 
     # what a subclass says
 
@@ -82,6 +84,8 @@ class ConsoleScreen(Screen[None]):
 
     def show(self, snapshot: Snapshot, changes: Changes) -> None:
         """Draw a snapshot; called by the app's clock for the screen on top."""
+        if not self.is_ready:
+            return
         self.snapshot = snapshot
         width, height = self.size
         if width < SMALLEST[0] or height < SMALLEST[1]:
@@ -116,6 +120,7 @@ class ConsoleScreen(Screen[None]):
         self.call_after_refresh(self.redraw)
 
     def _show_now(self) -> None:
+        self.is_ready = self.is_mounted
         if self.is_mounted and self.is_current:
             self.show(self.session.snapshot(), EVERYTHING)
 

@@ -46,11 +46,7 @@ class Lines(Widget):
     def show_lines(self, lines: Sequence[Sequence[Piece]]) -> None:
         """Show fixed lines; too long ones are cut."""
         fixed = [list(line) for line in lines]
-
-        def maker(width: int, look: Look) -> Sequence[Sequence[Piece]]:
-            return [clipped(line, width, look.glyphs.ellipsis) for line in fixed]
-
-        self.show(maker)
+        self.show(lambda _width, _look: fixed)
 
     @property
     def plain(self) -> str:
@@ -61,7 +57,9 @@ class Lines(Widget):
         if self._maker is None or not self.is_attached:
             return
         width = self.content_size.width
-        lines = [list(line) for line in self._maker(width, look_of(self))] if width else []
+        look = look_of(self)
+        made = self._maker(width, look) if width else []
+        lines = [clipped(line, width, look.glyphs.ellipsis) for line in made]
         if lines != self._lines:
             is_other_height = len(lines) != len(self._lines)
             self._lines = lines

@@ -1,0 +1,89 @@
+"""The pane under the workers table: one worker in a few lines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tqconsole.core.views import QueueView, WorkerView
+from tqconsole.widgets import figures
+from tqconsole.widgets.chart import Series, chart_lines
+from tqconsole.widgets.lines import Maker
+from tqconsole.widgets.look import Look
+from tqconsole.widgets.pieces import Piece, clipped, fit, joined
+from tqconsole.widgets.worker_columns import STATUS_STYLES, status_sign
+
+#: What a status means, in words.
+_MEANING = {
+    "online": "heartbeats come in time",
+    "silent": "its heartbeat is late: busy, cut off, or dead",
+    "lost": "dead: nobody hears of it any more",
+    "gone": "it said goodbye",
+}
+
+
+def worker_lines(view: WorkerView | None, now_at: float) -> Maker:
+    """Return the maker of a worker's lines."""
+
+    def maker(width: int, look: Look) -> Sequence[list[Piece]]:
+        if view is None:
+            return [[("no worker under the cursor", "dim")]]
+        sign = status_sign(view.status, look)
+        seen = "-"
+        if view.last_heartbeat_at is not None:
+            seen = f"{figures.age(now_at - view.last_heartbeat_at)} ago"
+        reply = figures.duration(view.reply_s)
+        missed = "not known" if view.missed_count is None else f"{view.missed_count:,} events"
+        groups: list[list[tuple[str, str]]] = [
+            [("last heartbeat", seen), ("last reply in", reply), ("missed", missed)],
+            [
+                ("pool", f"{view.pool or '-'} {view.slot_count or ''}".strip()),
+                ("prefetch", figures.count(view.prefetch_count)),
+                ("pid", str(view.pid or "-")),
+                ("up", figures.age(view.up_s)),
+                ("software", view.software or "-"),
+            ],
+            [("queues", ", ".join(view.queues) or "-")],
+        ]
+        style = STATUS_STYLES.get(view.status, "")
+        lines: list[list[Piece]] = [
+            [
+                (f"{sign} {view.status}", f"bold {style}"),
+                (f"   {_MEANING.get(view.status, '')}", ""),
+            ]
+        ]
+        lines += [joined([[(f"{key} ", "dim"), (text, "")] for key, text in g]) for g in groups]
+        return [clipped(line, width, look.glyphs.ellipsis) for line in lines]
+
+    return maker
+
+
+def queue_lines(view: QueueView | None, workers: Sequence[WorkerView], height: int) -> Maker:
+    """Return the maker of a queue's lines: its depth over time, and who consumes it."""
+
+    def maker(width: int, look: Look) -> Sequence[list[Piece]]:
+        if view is None:
+            return [[("no queue under the cursor", "dim")]]
+        names = [row.name for row in workers if view.name in row.queues and row.status != "gone"]
+        side = max(24, width // 3)
+        series = [Series("ready", view.history, "primary", figures.short_count(view.ready_count))]
+        chart = chart_lines(series, max(20, width - side - 3), height, look)
+        consumers: list[list[Piece]] = [[("consumed by", "dim")]]
+        consumers += [[(f"  {name}", "")] for name in names[: height - 2]]
+        if len(names) > height - 2:
+            consumers.append([(f"  and {len(names) - height + 2} more", "dim")])
+        if not names:
+            consumers.append([("  nobody that answers", "warning")])
+        lines = []
+        for index, line in enumerate(chart):
+            right = consumers[index] if index < len(consumers) else []
+            lines.append([*line, ("   ", ""), *_padded(right, side)])
+        return [clipped(line, width, look.glyphs.ellipsis) for line in lines]
+
+    return maker
+
+
+def _padded(line: list[Piece], width: int) -> list[Piece]:
+    if not line:
+        return [(" " * width, "")]
+    text, style = line[0]
+    return [(fit(text, width), style)]

@@ -10,7 +10,6 @@ and `app_send` (calls to messages), `app_store` (broker and results), `app_eager
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 import threading
 from collections.abc import Mapping, Sequence
@@ -246,11 +245,6 @@ def _refuse_plumbing(settings: dict[str, Any]) -> None:
             )
 
 
-def _tell_forked() -> None:
-    for app in current.known_apps():
-        app.on_after_fork.send(sender=app)
-
-
 
 def _default_app() -> App:
     """Return the app of threads without one: it reads `celeryconfig` where there is one."""
@@ -258,5 +252,3 @@ def _default_app() -> App:
 
 
 current.set_default_factory(_default_app)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_tell_forked)

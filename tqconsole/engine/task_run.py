@@ -146,7 +146,7 @@ class RunningTask:
 
         The runner calls it for every Exception of a task with `autoretry_for`.
         """
-        if not isinstance(error, self.autoretry_for) or isinstance(
+        if not isinstance(error, tuple(self.autoretry_for)) or isinstance(
             error, (Directive, SoftTimeLimitExceeded, *self.dont_autoretry_for)
         ):
             return error

@@ -59,7 +59,7 @@ def test_with_no_worker_up_it_sends_and_says_so(app: StubApp, run: Run) -> None:
     ("words", "text"),
     [
         (("proj.tasks.ad",), "Did you mean proj.tasks.add?"),
-        (("proj.tasks.mine", "-a", "[1, 2]"), "None of 1 workers online knows proj.tasks.mine"),
+        (("proj.tasks.mine", "-a", "[1, 2]"), "The worker online does not know proj.tasks.mine"),
         (("proj.tasks.add", "-a", "[1]"), "missing a required argument: 'y'"),
         (("proj.tasks.add", "-a", "[1"), "is no JSON"),
         (("proj.tasks.add", "-a", '{"x": 1}'), "is no array"),

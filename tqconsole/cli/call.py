@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -64,8 +65,7 @@ def verb(invocation: Invocation, name: str, **options: Any) -> int:
     """
     app = invocation.app_of(name.partition(".")[0])
     invocation.cluster()
-    if invocation.has_app:
-        app.import_modules()
+    invocation.import_modules()
     if options["wait"]:
         require_readable_store(app.backend)
     given = {key: options[key] for key in _SENT if options[key] is not None}
@@ -74,9 +74,10 @@ def verb(invocation: Invocation, name: str, **options: Any) -> int:
     if task is not None:
         _check_arguments(task, options["args"], options["kwargs"])
         given = {**task.sent_options(), **given, "task_type": task}
-    if not options["force"]:
-        _check_name(invocation, app, name)
+    note = "" if options["force"] else _checked_name(invocation, app, name)
     result = app.send_task(name, options["args"], options["kwargs"], **given)
+    if note:
+        invocation.output.note(note)
     return _told(invocation, result, options)
 
 
@@ -110,21 +111,31 @@ def _check_arguments(task: Any, args: list[Any], kwargs: dict[str, Any]) -> None
         raise click.UsageError(f"{error}. Nothing was sent.") from error
 
 
-def _check_name(invocation: Invocation, app: App, name: str) -> None:
-    """Refuse a name that none of the answering workers knows. Raises: UsageError."""
+def _checked_name(invocation: Invocation, app: App, name: str) -> str:
+    """Return what is to be said beside the id, "" for nothing.
+
+    Raises: UsageError for a name that none of the answering workers knows.
+    """
     answers = RemoteControl(app.control).registered(has_builtins=True)
     lists = [value for value in answers.replies.values() if isinstance(value, list)]
     if not lists:
-        where = invocation.whereabouts()
-        invocation.output.note(f"no worker is online{where}: the call waits in the queue")
-        return
+        note = f"no worker is online{invocation.whereabouts()}: the call waits in the queue"
+        if not invocation.has_app or name in app.tasks:
+            return note
+        return f"{note}; {app.main or 'the app'} has no task {name}. {_hint(name, app.tasks)}"
     # A worker tells "name [attribute=value ...]".
     known = {str(item).partition(" [")[0] for items in lists for item in items}
     if name in known:
-        return
-    nearest = difflib.get_close_matches(name, known, n=1)
-    hint = f"Did you mean {nearest[0]}?" if nearest else f"They know {', '.join(sorted(known)[:5])}"
+        return ""
+    who = "The worker" if len(lists) == 1 else f"None of {len(lists)} workers"
+    knows = "online does not know" if len(lists) == 1 else "online knows"
     raise click.UsageError(
-        f"None of {len(lists)} workers online knows {name}. {hint} "
+        f"{who} {knows} {name}. {_hint(name, known)} "
         "Nothing was sent; --force sends it all the same."
     )
+
+
+def _hint(name: str, known: Iterable[str]) -> str:
+    names = sorted(one for one in known if not one.startswith("celery."))
+    nearest = difflib.get_close_matches(name, names, n=1)
+    return f"Did you mean {nearest[0]}?" if nearest else f"Known: {', '.join(names[:5])}."

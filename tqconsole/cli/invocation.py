@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tqconsole.cli.loading import importing_app, load_app
 from tqconsole.cli.output import Output
 from tqconsole.engine.brokers.resolution import APP_VARIABLES, known_workers, project_table
 
@@ -38,7 +39,15 @@ class GlobalOptions:
     json: bool = False
 
     def updated(self, given: Mapping[str, Any]) -> GlobalOptions:
-        """Return these options with what was given later."""
+        """Return these options with what was given later. Raises: UsageError for an empty one.
+
+        An empty word is most often an unset variable of the shell's.
+        """
+        empty = [name for name, value in given.items() if value == ""]
+        if empty:
+            raise click.UsageError(
+                f"--{empty[0].replace('_', '-')} is empty: leave it out or name it"
+            )
         return replace(self, **{name: value for name, value in given.items() if value})
 
 
@@ -101,11 +110,16 @@ class Invocation:
     def app_of(self, package: str) -> App:
         """Return the app; where none was named, that of `package` if it is one with an app."""
         if self._app is None and not self.has_app and _is_importable(package):
-            from tqconsole.engine.app_path import find_app  # noqa: PLC0415 - imports the engine
-
-            self._app = self._configured(find_app(package))
+            self._app = self._configured(load_app(package))
             self._is_app_found = True
         return self.app()
+
+    def import_modules(self) -> None:
+        """Import what the app lists, if one was named. Raises: AppError naming what failed."""
+        if self.has_app:
+            app = self.app()
+            with importing_app(app.main or "the app"):
+                app.import_modules()
 
     def cluster(self) -> App:
         """Return the app, after saying on stderr which broker is meant and why."""
@@ -123,12 +137,11 @@ class Invocation:
 
     def _load(self) -> App:
         from tqconsole.engine.app import App  # noqa: PLC0415 - imports the engine
-        from tqconsole.engine.app_path import find_app  # noqa: PLC0415 - imports the engine
 
         path = self._app_path()
         if path is None:
             return self._configured(App("default"))
-        app = find_app(path)
+        app = load_app(path)
         self._is_app_found = True
         return self._configured(app)
 

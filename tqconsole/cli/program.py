@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-import traceback
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,6 +17,7 @@ import click
 from tqconsole import __version__
 from tqconsole.cli import exits
 from tqconsole.cli.invocation import Invocation
+from tqconsole.cli.loading import place_of
 from tqconsole.cli.main import COMMANDS
 from tqconsole.cli.output import Output
 from tqconsole.cli.verb import VerbGroup, format_sections
@@ -142,13 +142,7 @@ def _explained(error: BaseException) -> tuple[str, int]:
             return str(error) or type(error).__name__, exits.FAILED
         case _:
             reason = f"{type(error).__name__}: {error}"
-            return f"{reason} ({_place(error)}; TQCONSOLE_TRACEBACK=1 shows more)", exits.FAILED
-
-
-def _place(error: BaseException) -> str:
-    """Return file and line of what raised: most often a module of the user's."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "nowhere"
+            return f"{reason} ({place_of(error)}; TQCONSOLE_TRACEBACK=1 shows more)", exits.FAILED
 
 
 def _usage(error: click.UsageError) -> str:

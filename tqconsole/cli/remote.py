@@ -92,8 +92,8 @@ def find_command(invocation: Invocation, kind: Kind, name: str) -> Command:
 
     Raises: UsageError naming the nearest, or the verb to which it belongs.
     """
-    if name not in Panel and invocation.has_app:
-        invocation.app().import_modules()
+    if name not in Panel:
+        invocation.import_modules()
     command = Panel.get(name)
     if command is not None and command.kind is kind:
         return command

@@ -25,8 +25,7 @@ def remote_verb(kind: Kind, summary: str) -> Verb:
     ) -> int:
         output = invocation.output
         if is_list:
-            if invocation.has_app:
-                invocation.app().import_modules()
+            invocation.import_modules()
             print_list(output, kind)
             return exits.OK
         if is_help and words:

@@ -31,7 +31,7 @@ def verb(
     """Wait until a task has ended and print its value; exit 1 if it failed."""
     app = invocation.cluster()
     if task is not None:
-        app.import_modules()
+        invocation.import_modules()
         if task not in app.tasks:
             raise click.UsageError(f"This app has no task {task}; is -A missing?")
     result = app.tasks[task].AsyncResult(task_id) if task else app.AsyncResult(task_id)

@@ -225,14 +225,14 @@ def run_command(
 
     Never raises: an unknown name or an exception becomes `{"error": repr}`, as in Celery.
     """
+    command = table.get(method)
+    if command is None:
+        logger.warning("Control command %r is not known here", method)
+        return {"error": repr(KeyError(method))}
     try:
-        command = table[method]
         return command.handler(panel, **command.acceptable(arguments))
-    except EngineError as error:
+    except (EngineError, ValueError) as error:
         logger.warning("Control command %s refused: %s", method, error)
-        return {"error": repr(error)}
-    except KeyError as error:
-        logger.error("Control command %s failed: %r", method, error)  # noqa: TRY400 - no news in the trace
         return {"error": repr(error)}
     except Exception as error:  # whatever a user's command raises: its caller is told, we go on
         logger.exception("Control command %s failed", method)

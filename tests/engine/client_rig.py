@@ -37,9 +37,7 @@ def body_of(message: Message) -> Any:
     return decode_body(message, JSON)
 
 
-def finish(
-    app: App, task_id: str, value: Any, state: str = states.SUCCESS, **fields: Any
-) -> None:
+def finish(app: App, task_id: str, value: Any, state: str = states.SUCCESS, **fields: Any) -> None:
     """Store a record as a worker would."""
     record = ResultRecord(task_id, state, value, **fields)
     app.backend.store([ResultWrite(task_id, state, encode_record(record))])

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-
 from client_rig import RecordingBroker, body_of, make_app, sent
+
 from tqconsole.engine import current
 from tqconsole.engine.clock import ManualClock
 from tqconsole.engine.context import Context

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import pytest
-
 from client_rig import RecordingBroker, make_app
+
 from tqconsole.engine.clock import ManualClock
 from tqconsole.engine.exceptions import OperationalError
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
 from client_rig import RecordingBroker, make_app, sent
+
 from tqconsole.engine.exceptions import ImproperlyConfigured, QueueNotFound
 from tqconsole.engine.protocol.transfer import ExchangeSpec, QueueSpec
 

@@ -4,8 +4,8 @@ import threading
 from typing import Any
 
 import pytest
-
 from client_rig import make_app
+
 from tqconsole.engine import current
 from tqconsole.engine.app import App, app_or_default, shared_task
 from tqconsole.engine.current import Proxy

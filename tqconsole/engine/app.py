@@ -245,7 +245,6 @@ def _refuse_plumbing(settings: dict[str, Any]) -> None:
             )
 
 
-
 def _default_app() -> App:
     """Return the app of threads without one: it reads `celeryconfig` where there is one."""
     return App("default", set_as_current=False, config_source=default_module())

@@ -172,6 +172,11 @@ class Caller:
         """Tell whoever listens. Raises: OperationalError, EncodeError."""
         self.events.default_dispatcher().send(event_type, **fields)
 
+    def send_event_of(self, hostname: str | None, event_type: str, **fields: Any) -> None:
+        """Tell whoever listens, in the name of a node. Raises: OperationalError, EncodeError."""
+        named = {"hostname": hostname} if hostname else {}
+        self.send_event(event_type, **named, **fields)
+
     def store_state(self, task_id: str, state: str, meta: Any, request: Context) -> None:
         """Store a record that is no end; a stored SUCCESS stays. Raises: OperationalError."""
         from tqconsole.engine import app_store  # noqa: PLC0415 - needed where tasks run

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from datetime import timedelta
 from types import ModuleType
@@ -67,6 +68,8 @@ class Settings(MutableMapping[str, Any]):
         fields["_source"] = {}
         fields["_added"] = {}
         fields["_own_defaults"] = {}
+        fields["_lock"] = threading.RLock()
+        fields["_is_loading"] = False
         fields["_load"] = load
         fields["_after_load"] = after_load
         fields["version"] = 0
@@ -151,18 +154,24 @@ class Settings(MutableMapping[str, Any]):
         return self
 
     def _read(self) -> None:
-        load = self._load
-        if load is not None:
-            # Out of the way first: what is read while loading must not load again.
-            self.__dict__["_load"] = None
+        """Read the source if nobody has. Other threads wait for it, its own readers do not."""
+        if self._load is None and not self._is_loading:
+            return
+        with self._lock:
+            load = self._load
+            if load is None:
+                return
+            self.__dict__.update(_load=None, _is_loading=True)
             try:
                 self.__dict__["_source"] = dict(load())
+                self._note_change()
+                if self._after_load is not None:
+                    self._after_load()
             except BaseException:
                 self.__dict__["_load"] = load
                 raise
-            self._note_change()
-            if self._after_load is not None:
-                self._after_load()
+            finally:
+                self.__dict__["_is_loading"] = False
 
     def _note_change(self) -> None:
         self.__dict__["version"] = self.version + 1
@@ -174,6 +183,7 @@ class Settings(MutableMapping[str, Any]):
         return _ABSENT
 
     def _find(self, name: str) -> Any:
+        self._read()
         if name in self._overrides:
             return self._overrides[name]
         from_environment = self._of_environment(name)
@@ -181,7 +191,6 @@ class Settings(MutableMapping[str, Any]):
             return from_environment
         if name in self._changes:
             return self._changes[name]
-        self._read()
         if name in self._source:
             return self._source[name]
         return self._added.get(name, _ABSENT)

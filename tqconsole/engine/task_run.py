@@ -6,6 +6,7 @@ pushes and pops them.
 
 from __future__ import annotations
 
+import logging
 import random
 import threading
 from typing import Any, NoReturn, Protocol
@@ -15,9 +16,12 @@ from tqconsole.engine.context import Context
 from tqconsole.engine.exceptions import (
     Directive,
     MaxRetriesExceededError,
+    OperationalError,
     Retry,
     SoftTimeLimitExceeded,
 )
+
+logger = logging.getLogger(__name__)
 
 
 class Hub(Protocol):
@@ -41,8 +45,8 @@ class Hub(Protocol):
         """Store a record that is no end."""
         ...
 
-    def send_task_event(self, event_type: str, fields: dict[str, Any]) -> None:
-        """Tell whoever listens."""
+    def send_event_of(self, hostname: str | None, event_type: str, **fields: Any) -> None:
+        """Tell whoever listens, in the name of a node."""
         ...
 
 
@@ -219,7 +223,11 @@ class RunningTask:
         if run.id is None or run.called_directly:
             return
         meta = {"done": done, "total": total, **fields}
-        self.send_event("task-progress", **meta)
+        try:
+            self.send_event("task-progress", **meta)
+        except OperationalError as error:
+            # Only news: the work itself goes on.
+            logger.warning("progress of %s[%s] was not told: %s", self.name, run.id, error)
         if not run.ignore_result and not run.is_eager and self.backend.is_enabled:
             self.update_state(state="PROGRESS", meta=meta)
 
@@ -228,7 +236,9 @@ class RunningTask:
     ) -> None:
         """Send an event about this run to whoever listens."""
         run = self.request
-        self.app.send_task_event(type_, {"uuid": run.id, "retries": run.retries, **fields})
+        self.app.send_event_of(
+            run.hostname, type_, **{"uuid": run.id, "retries": run.retries, **fields}
+        )
 
     def add_trail(self, result: Any) -> Any:
         """Note the result of what this run has sent."""

@@ -2,6 +2,7 @@
 
 import threading
 
+from tqconsole.engine.backends.base import Backend
 from tqconsole.engine.brokers.base import Broker, Capabilities, Subscription
 from tqconsole.engine.control.answer import Answers
 from tqconsole.engine.protocol.event import encode_events, routing_key
@@ -116,6 +117,27 @@ class ListBroker(Broker):
     def listener_count(self, exchange, routing_key):
         return None
 
+    def close(self): ...
+
+
+class DictBackend(Backend):
+    url = "dict://"
+
+    def __init__(self, records):
+        self.records = records
+
+    def fetch(self, task_ids):
+        return {task_id: self.records[task_id] for task_id in task_ids if task_id in self.records}
+
+    def rides_on(self, place):
+        return False
+
+    def store(self, writes): ...
+    def forget(self, task_ids): ...
+    def watch(self, task_ids, reply_to): ...
+    def put(self, key, value, expires_s): ...
+    def get(self, key): ...
+    def delete(self, keys): ...
     def close(self): ...
 
 

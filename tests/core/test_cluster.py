@@ -1,10 +1,13 @@
 import pytest
 from event_builders import NOW, heartbeat, life, task_event
+from fakes import DictBackend
 
 from tqconsole.core.attention import find_attention
 from tqconsole.core.cluster import Cluster
 from tqconsole.core.picture import Picture, Surroundings
+from tqconsole.core.reconcile import read_ends
 from tqconsole.engine.clock import ManualClock
+from tqconsole.engine.protocol.result import ResultRecord, encode_record
 from tqconsole.engine.protocol.transfer import QueueDepth
 
 
@@ -120,21 +123,68 @@ def test_forged_time_stamps_stay_near_now(model, stamp):
     assert abs(model.cluster.store.get("t1").received_at - NOW) < 1
 
 
+def beats(model, *processed):
+    for count in processed:
+        model.say(heartbeat("w1@h", processed=count))
+
+
 def test_missed_events_are_counted_from_what_workers_processed(model):
     model.say(heartbeat("w1@h", processed=100), *life("t1"))
-    model.say(heartbeat("w1@h", processed=101))
-    for processed in (104, 104):
-        model.say(heartbeat("w1@h", processed=processed))
+    beats(model, 101, 101, 101, 101, 101)
+
+    beats(model, 104, 104, 104, 104, 104)
 
     assert model.cluster.nodes.missed_count() == 3
 
 
 def test_nothing_is_missed_when_all_is_seen(model):
     model.say(heartbeat("w1@h", processed=0), *life("t0"), heartbeat("w1@h", processed=1))
-    for number in range(1, 6):
+    for number in range(1, 12):
         model.say(*life(f"t{number}"), heartbeat("w1@h", processed=number + 1))
 
     assert model.cluster.nodes.missed_count() == 0
+
+
+def test_what_is_in_hand_is_not_missed(model):
+    model.say(*life("t0"))
+    for number in range(1, 12):
+        swing = number % 3
+        model.say(*life(f"t{number}"), heartbeat("w1@h", processed=number + 1 - swing))
+
+    assert model.cluster.nodes.missed_count() == 0
+
+
+def test_an_end_that_was_not_heard_is_read_from_its_record(model):
+    records = {
+        "t1": encode_record(ResultRecord("t1", "SUCCESS", 4, date_done_at=NOW + 1)),
+        "t2": encode_record(ResultRecord("t2", "FAILURE", ValueError("no"), "trace")),
+        "t3": encode_record(ResultRecord("t3", "STARTED")),
+        "t4": b"junk",
+    }
+    for task_id in records:
+        model.say(task_event("started", task_id))
+    assert model.cluster.doubted_ids() == ()
+    model.wait(6, "w1@h")
+
+    doubted = model.cluster.doubted_ids()
+    model.cluster.note_ends(read_ends(DictBackend(records), doubted), model.clock.now())
+
+    rows = {task_id: model.cluster.store.get(task_id) for task_id in records}
+    assert doubted == tuple(records)
+    assert [row.state for row in rows.values()] == ["SUCCESS", "FAILURE", "STARTED", "STARTED"]
+    assert (rows["t1"].result, rows["t1"].source, rows["t1"].runtime_s) == ("4", "results", 1.0)
+    assert rows["t2"].exception == "ValueError: no"
+    assert model.cluster.doubted_ids() == ("t3", "t4")
+
+
+def test_doubts_take_turns_over_a_long_backlog(model):
+    for number in range(1000):
+        model.say(task_event("sent", f"t{number}", worker="web", name="n"))
+    model.wait(6)
+
+    asked = {task_id for _ in range(8) for task_id in model.cluster.doubted_ids()}
+
+    assert len(asked) == 1000
 
 
 def test_ends_are_counted_once(model):

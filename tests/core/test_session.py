@@ -4,12 +4,11 @@ import time
 
 import pytest
 from event_builders import life, task_event
-from fakes import ListBroker, TableControl
+from fakes import DictBackend, ListBroker, TableControl
 
 from tqconsole.core.actions import ACTIONS, ActionRequest, actions_for
 from tqconsole.core.port import ConsoleSession
 from tqconsole.core.session import Session, SessionOptions
-from tqconsole.engine.backends.base import Backend
 from tqconsole.engine.exceptions import OperationalError
 from tqconsole.engine.protocol.result import ResultRecord, encode_record
 from tqconsole.engine.protocol.task import TaskCall, decode_body, encode_task, read_header
@@ -17,27 +16,6 @@ from tqconsole.engine.protocol.transfer import DeadLetter, LiveWorker, QueueDept
 
 DEADLINE_S = 10.0
 JSON = frozenset({"application/json"})
-
-
-class DictBackend(Backend):
-    url = "dict://"
-
-    def __init__(self, records):
-        self.records = records
-
-    def fetch(self, task_ids):
-        return {task_id: self.records[task_id] for task_id in task_ids if task_id in self.records}
-
-    def rides_on(self, place):
-        return False
-
-    def store(self, writes): ...
-    def forget(self, task_ids): ...
-    def watch(self, task_ids, reply_to): ...
-    def put(self, key, value, expires_s): ...
-    def get(self, key): ...
-    def delete(self, keys): ...
-    def close(self): ...
 
 
 class Bench:

@@ -14,6 +14,7 @@ from tqconsole.core.filter_terms import FilterContext
 from tqconsole.core.merge import number
 from tqconsole.core.nodes import Nodes
 from tqconsole.core.queues import Queues
+from tqconsole.core.reconcile import Doubts, Ended, take_end
 from tqconsole.core.sanitize import clean_name, shown
 from tqconsole.core.stats import NAME_LIMIT, Stats
 from tqconsole.core.store import BYTES_LIMIT, ROWS_LIMIT, Store
@@ -53,6 +54,7 @@ class Cluster:
         self._online_since_at: float | None = None
         self._task_event_at: float | None = None
         self._sent_event_at: float | None = None
+        self._doubts = Doubts()
         self._gone_since: dict[str, float] = {}
 
     def apply(self, events: Iterable[dict[str, Any]], now_at: float) -> None:
@@ -131,6 +133,20 @@ class Cluster:
         for request in requests:
             if isinstance(request, Mapping) and isinstance(request.get("id"), str):
                 self._backfill(worker, request, state, now_at)
+
+    def doubted_ids(self) -> tuple[str, ...]:
+        """Return tasks whose end may have gone unheard."""
+        return self._doubts.ids(self.store, self._clock.now())
+
+    def note_ends(self, ends: Iterable[Ended], now_at: float) -> None:
+        """Take in how doubted tasks ended, by their records."""
+        for end in ends:
+            row = take_end(self.store, end, now_at)
+            if row is not None and row.state in (states.SUCCESS, states.FAILURE):
+                is_failure = row.state == states.FAILURE
+                self.stats.note_end(now_at, row.name, row.runtime_s, is_failure=is_failure)
+                if is_failure:
+                    self._note_failure(row)
 
     def note_registered(self, names: Iterable[object]) -> None:
         """Take in the task names a worker knows, each maybe with `[attribute=value]` behind."""

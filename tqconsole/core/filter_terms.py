@@ -12,7 +12,7 @@ from operator import attrgetter
 from tqconsole.core.errors import FilterError
 from tqconsole.core.filter_parser import Term
 from tqconsole.core.filter_values import instant_of, number_of, range_of
-from tqconsole.core.merge import PROBLEMS, RESTING
+from tqconsole.core.merge import ENDED, PROBLEMS, RESTING
 from tqconsole.core.views import TaskRow
 from tqconsole.engine import states
 
@@ -286,12 +286,11 @@ def _is_problem(row: TaskRow) -> bool:
 
 
 _WAITING = frozenset({states.PENDING, states.RECEIVED, states.RETRY, "CANCELLED"})
-_DONE = frozenset({states.SUCCESS, states.FAILURE, states.REVOKED, states.REJECTED})
 
 _IS_TESTS: dict[str, Callable[[TaskRow], bool]] = {
     "running": _is_running,
     "waiting": lambda row: row.state in _WAITING,
-    "done": lambda row: row.state in _DONE,
+    "done": lambda row: row.state in ENDED,
     "problem": _is_problem,
     "failed": lambda row: row.state == states.FAILURE,
     "lost": lambda row: row.is_lost,

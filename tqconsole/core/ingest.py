@@ -27,6 +27,8 @@ RECEIVE_S = 0.25
 FIRST_DELAY_S, LONGEST_DELAY_S = 0.1, 5.0
 #: Events that may wait for the UI: half a minute of a big cluster.
 BACKLOG_LIMIT = 200_000
+#: Events handed over together: what the UI's thread folds in within a few milliseconds.
+EVENTS_AT_ONCE = 200
 #: Messages decoded between two looks at the stop flag.
 BATCH_LIMIT = 500
 
@@ -133,6 +135,6 @@ class Ingest:
         for start in range(0, len(received), BATCH_LIMIT):
             part = received[start : start + BATCH_LIMIT]
             events = [event for arrived in part for event in decode_events(arrived.message)]
-            if events:
-                size = sum(len(arrived.message.body) for arrived in part)
-                self.put(Arrived(now_at, events, size // len(events) + 1))
+            size = sum(len(arrived.message.body) for arrived in part) // max(1, len(events)) + 1
+            for first in range(0, len(events), EVENTS_AT_ONCE):
+                self.put(Arrived(now_at, events[first : first + EVENTS_AT_ONCE], size))

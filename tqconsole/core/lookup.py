@@ -244,7 +244,7 @@ def _with_record(facts: TaskFacts, record: ResultRecord | None) -> TaskFacts:
         return replace(
             facts,
             result="",
-            exception=clean(_exception_text(record.result)),
+            exception=clean(exception_text(record.result)),
             traceback=clean_lines(record.traceback) or facts.traceback,
         )
     return replace(facts, result=clean_lines(pretty(record.result), RESULT_CHARS))
@@ -278,7 +278,8 @@ def pretty(value: object) -> str:
         return shown(value, RESULT_CHARS)
 
 
-def _exception_text(error: BaseException) -> str:
+def exception_text(error: BaseException) -> str:
+    """Return an error as `Class: words`, whatever its class does when it is printed."""
     try:
         return f"{type(error).__name__}: {error}" if str(error) else repr(error)
     except Exception:  # noqa: BLE001 - a rebuilt class of the user's may fail to print itself

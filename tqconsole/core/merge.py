@@ -38,6 +38,8 @@ _CUSTOM_PROGRESS = 3
 
 #: States that end a run (a retry ends one and waits for the next).
 ENDINGS = frozenset({states.SUCCESS, states.FAILURE, states.RETRY, states.REVOKED, states.REJECTED})
+#: States after which nothing more is awaited.
+ENDED = ENDINGS - {states.RETRY}
 #: States of rows that are worth keeping longer than others.
 PROBLEMS = frozenset({states.FAILURE, states.RETRY, states.REVOKED, states.REJECTED})
 #: States in which nobody works on the task: all others mean that it runs.

@@ -8,7 +8,7 @@ be put right. Owned by the UI's thread.
 from __future__ import annotations
 
 import sys
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
@@ -29,6 +29,8 @@ LOST_S = 60.0
 FORGET_S = 3600.0
 #: Seconds a clock may be off before its times are put right: less is travel time.
 SKEW_S = 2.0
+#: Heartbeats by which it is judged whether events are missing.
+OFFSET_COUNT = 5
 #: Seconds an event may be old on arrival: workers keep some while their broker is away.
 OLDEST_S = 86400.0
 #: The latest time stamp that is one: the year 5138.
@@ -42,7 +44,7 @@ class Node:
 
     __slots__ = (
         "active_count",
-        "base_processed",
+        "base_offset",
         "delay_s",
         "failed_count",
         "first_at",
@@ -52,10 +54,10 @@ class Node:
         "heartbeat_at",
         "is_dead",
         "is_worker",
-        "last_missed",
         "load",
         "missed_count",
         "name",
+        "offsets",
         "pid",
         "pool",
         "prefetch_count",
@@ -100,12 +102,17 @@ class Node:
         self.has_task_events = False
         self.failed_count = 0
         self.rate = Ring(RATE_S + 1)
-        #: Starts seen here, and what `processed` was when counting began: together they tell
-        #: how many events never came.
+        #: Starts seen here. `offsets` are the last differences between what the worker says it
+        #: processed and this; when they grow, events never came.
         self.seen_count = 0
-        self.base_processed: float | None = None
+        self.base_offset: int | None = None
+        self.offsets: deque[int] = deque(maxlen=OFFSET_COUNT)
         self.missed_count: int | None = None
-        self.last_missed = 0
+
+    def forget_offsets(self) -> None:
+        """Begin to count anew what is missed: it restarted, or its events were just switched on."""
+        self.offsets.clear()
+        self.base_offset = None
 
     @property
     def skew_s(self) -> float:
@@ -210,7 +217,7 @@ class Nodes:
         node.is_dead = False
         node.gone_at = now_at if event["type"] == "worker-offline" else None
         if is_restart:
-            node.base_processed = None
+            node.forget_offsets()
         freq_s = number(event.get("freq"))
         if freq_s:
             node.freq_s = min(freq_s, 600.0)
@@ -235,7 +242,7 @@ class Nodes:
             node.gone_at = None
         if not node.has_task_events:
             node.has_task_events = True
-            node.base_processed = None
+            node.forget_offsets()
         if event_type == "task-started":
             node.seen_count += 1
         elif event_type == "task-succeeded":
@@ -312,13 +319,15 @@ class Nodes:
         node.processed_count = processed
         if not node.has_task_events:
             return
-        if node.base_processed is None or processed < node.base_processed:
-            node.base_processed = processed - node.seen_count
+        # A task that runs is counted by one side already and not by the other: the difference
+        # swings by what is in hand. The lowest of the last against the highest of the first is
+        # what is missing for certain.
+        node.offsets.append(processed - node.seen_count)
+        if len(node.offsets) < OFFSET_COUNT:
             return
-        missed = max(0, int(processed - node.base_processed) - node.seen_count)
-        # Batches may arrive after the heartbeat that counts them: the smaller of two is certain.
-        node.missed_count = min(missed, node.last_missed)
-        node.last_missed = missed
+        if node.base_offset is None:
+            node.base_offset = max(node.offsets)
+        node.missed_count = max(0, min(node.offsets) - node.base_offset)
 
 
 def _stamp(event: Mapping[str, Any]) -> float | None:

@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from tqconsole.core.cluster import Cluster
+from tqconsole.core.reconcile import read_ends
 from tqconsole.engine import states
+from tqconsole.engine.backends.base import Backend
 from tqconsole.engine.brokers.base import Broker
 from tqconsole.engine.clock import Clock
 from tqconsole.engine.control.answer import Answers
@@ -28,8 +30,9 @@ logger = logging.getLogger(__name__)
 Fact = Callable[[Cluster, float], None]
 
 #: Seconds between two looks at the queues, the live workers, the workers' figures, their queues,
-#: what they have in hand, and the tasks they know.
+#: what they have in hand, the tasks they know, and the records of tasks that fell silent.
 DEPTH_S, LIVE_S, STATS_S, QUEUES_S, HAND_S, REGISTERED_S = 1.0, 1.0, 7.0, 11.0, 13.0, 61.0
+RECORDS_S = 2.0
 #: A job that took d seconds rests at least this many times d.
 REST_FACTOR = 10.0
 #: Seconds a failed job rests.
@@ -52,8 +55,11 @@ class _Job:
 class Poller:
     """Asks in a thread of its own between `start` and `stop`; rests while paused."""
 
-    def __init__(self, broker: Broker, remote: RemoteControl, clock: Clock) -> None:
+    def __init__(
+        self, broker: Broker, remote: RemoteControl, clock: Clock, backend: Backend | None = None
+    ) -> None:
         self._broker = broker
+        self._backend = backend
         self._remote = remote
         self._clock = clock
         self._facts: deque[Fact] = deque()
@@ -64,6 +70,8 @@ class Poller:
         self._turn = 0
         #: Queues that others have told of (events, workers): set by the UI's thread, whole.
         self.queue_names: tuple[str, ...] = ()
+        #: Tasks whose end may have gone unheard: set likewise.
+        self.doubted_ids: tuple[str, ...] = ()
         now_mono = clock.mono()
         self._jobs = [
             _Job(self._ask_depths, DEPTH_S, now_mono),
@@ -72,6 +80,7 @@ class Poller:
             _Job(self._ask_queues, QUEUES_S, now_mono),
             _Job(self._ask_in_hand, HAND_S, now_mono),
             _Job(self._ask_registered, REGISTERED_S, now_mono),
+            _Job(self._ask_records, RECORDS_S, now_mono),
         ]
 
     def start(self) -> None:
@@ -219,6 +228,15 @@ class Poller:
                 cluster.note_registered(names or ())
 
         self._tell(tell)
+
+    def _ask_records(self) -> None:
+        task_ids = self.doubted_ids
+        backend = self._backend
+        if backend is None or not backend.is_enabled or not backend.is_readable_by_others:
+            raise NotSupportedError("no result store that can be asked")
+        ends = read_ends(backend, task_ids) if task_ids else []
+        if ends:
+            self._tell(lambda cluster, now_at: cluster.note_ends(ends, now_at))
 
 
 def _in_hand(answers: Answers, state: str) -> Fact:

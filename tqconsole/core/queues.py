@@ -18,6 +18,8 @@ from tqconsole.engine.protocol.transfer import QueueDepth
 TREND_S = 60.0
 #: Messages a second below which a queue counts as standing still.
 STILL_PER_S = 0.05
+#: Seconds of waiting that are no backlog: a busy queue is never quite empty.
+BRIEF_S = 10.0
 #: Seconds after which a depth that could not be asked again is no longer shown.
 DEPTH_AGE_S = 60.0
 
@@ -92,6 +94,9 @@ class Queue:
             return 0.0
         if ready is None or trend is None:
             return None
+        out_per_s = self._outgoing.rate(now_at, RATE_S) if self.has_outgoing else 0.0
+        if ready < out_per_s * BRIEF_S:
+            return ready / out_per_s
         return ready / -trend if trend < -STILL_PER_S else float("inf")
 
     def view(self, now_at: float, consumer_count: int | None) -> QueueView:

@@ -108,7 +108,7 @@ class Session:
         )
         self._model = SessionModel(clock, surroundings, cluster, self._options.saved_filters)
         self._ingest = Ingest(broker, clock)
-        self._poller = Poller(broker, self._remote, clock)
+        self._poller = Poller(broker, self._remote, clock, backend)
         self._lookup = Lookup(broker, backend, self._remote)
         self._performer = Performer(
             broker, self._remote, self._lookup, clock, default_queue=self._options.default_queue
@@ -165,6 +165,7 @@ class Session:
         )
         if changes.stats:
             self._poller.queue_names = cluster.queues.names()
+            self._poller.doubted_ids = cluster.doubted_ids()
             self._freeze()
         return changes
 

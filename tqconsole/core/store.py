@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from tqconsole.core.merge import PROBLEMS, RESTING, merge
+from tqconsole.core.merge import ENDED, PROBLEMS, RESTING, merge
 from tqconsole.core.sanitize import clean_name
 from tqconsole.core.views import TaskRow
 
@@ -36,6 +36,8 @@ class Store:
         self.evicted_count = 0
         #: Rows somebody works on, by id: the few that every second's look goes over.
         self.running: dict[str, TaskRow] = {}
+        #: Rows whose end was not told yet, by id, oldest first.
+        self.unfinished: dict[str, TaskRow] = {}
         self._rows: dict[str, TaskRow] = {}
         self._sequence = 0
         self._problem_count = 0
@@ -63,6 +65,7 @@ class Store:
             self._sequence += 1
             row = self._rows[task_id] = TaskRow(task_id, self._sequence)
             self.bytes_kept += ROW_BYTES
+            self.unfinished[task_id] = row
         return row
 
     def apply(self, event: dict[str, Any], at: float, worker: str) -> tuple[TaskRow, bool] | None:
@@ -132,6 +135,10 @@ class Store:
         return row.updated_at if row is not None and row.updated_at else None
 
     def _note_running(self, row: TaskRow) -> None:
+        if row.state in ENDED:
+            self.unfinished.pop(row.task_id, None)
+        else:
+            self.unfinished[row.task_id] = row
         if row.state in RESTING:
             self.running.pop(row.task_id, None)
         else:
@@ -169,6 +176,7 @@ class Store:
     def _drop(self, row: TaskRow) -> None:
         del self._rows[row.task_id]
         self.running.pop(row.task_id, None)
+        self.unfinished.pop(row.task_id, None)
         self._changed.discard(row)
         self.bytes_kept -= ROW_BYTES + _text_bytes(row)
         self._problem_count -= row.state in PROBLEMS

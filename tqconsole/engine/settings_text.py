@@ -1,4 +1,4 @@
-"""`docs/settings.md`, written from the table of settings: `python -m tqconsole.engine.settings_text`.
+"""`docs/settings.md`, from the table: `python -m tqconsole.engine.settings_text`.
 
 The table is the only place where a setting is described; `tests/engine/test_settings_text.py` fails
 when the page was not written anew.

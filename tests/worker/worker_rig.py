@@ -9,9 +9,9 @@ from typing import Any
 
 from tqconsole.engine.exceptions import RefusedError
 from tqconsole.engine.pools.base import JobLost, JobStarted
+from tqconsole.engine.protocol.header import TaskHeader
 from tqconsole.engine.protocol.message import Message
 from tqconsole.engine.protocol.result import decode_record
-from tqconsole.engine.protocol.task import TaskHeader
 from tqconsole.engine.protocol.transfer import Delivery, Settlement
 from tqconsole.engine.worker.machine import Machine
 from tqconsole.engine.worker.outcome import Outcome

@@ -55,11 +55,11 @@ class Exchanging:
         """True when nothing is under way and nothing is owed."""
         return self._flight is None and not self._storing and self._hand.owes_nothing()
 
-    def has_given_up(self) -> bool:
-        """True when the broker or store has failed for longer than a shutdown waits."""
+    def has_given_up(self, stopped_mono: float) -> bool:
+        """True when broker or store have failed for longer than a shutdown begun then waits."""
         if not self._failure_count:
             return False
-        return self._hand.now.mono - self._failing_mono > _LAST_TRIES_S
+        return self._hand.now.mono - max(self._failing_mono, stopped_mono) > _LAST_TRIES_S
 
     def next_mono(self) -> float | None:
         """Return when to try again, None while nothing fails."""

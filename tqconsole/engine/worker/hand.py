@@ -38,6 +38,8 @@ class Hand:
         #: The pool's word, less what was submitted since.
         self.slot_count = 0
         self.free_count = 0
+        #: Batches submitted in this step.
+        self.submitted_count = 0
         #: Task events are wanted.
         self.has_listeners = False
         #: Nothing more is fetched or begun.

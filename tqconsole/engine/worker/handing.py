@@ -84,6 +84,7 @@ class Handing:
             if orders:
                 self._note_batch([order.entry for order in orders])
                 hand.free_count -= 1
+                hand.submitted_count += 1
                 hand.actions.append(Submit(orders))
 
     def _order(self, entry: Entry) -> Order:

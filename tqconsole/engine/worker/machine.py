@@ -69,6 +69,7 @@ class Machine:
         self._admission = Admission(self._hand, self._endings)
         self._handing = Handing(self._hand, self._endings)
         self._exchanging = Exchanging(self._hand, self._handing, self._admission, random)
+        self._stopped_mono = 0.0
         self._exit_code = 0
         self._is_cold = False
         self._cold_mono: float | None = None
@@ -114,6 +115,7 @@ class Machine:
         """Take in what happened, in order, and return what to do, in order. Never raises."""
         hand = self._hand
         hand.now = now
+        hand.submitted_count = 0
         handlers = self._handlers
         for happening in happenings:
             handlers[type(happening)](happening)
@@ -149,7 +151,8 @@ class Machine:
 
     def _on_slots(self, slots: SlotsChanged) -> None:
         self._hand.slot_count = slots.slot_count
-        self._hand.free_count = slots.free_count
+        # Counted before this step, so what the step has submitted is not in it yet.
+        self._hand.free_count = slots.free_count - self._hand.submitted_count
 
     def _on_started(self, started: JobStarted) -> None:
         hand = self._hand
@@ -231,6 +234,8 @@ class Machine:
         hand = self._hand
         if not hand.is_stopping and not stop.is_cold and hand.options.grace_s is not None:
             self._cold_mono = hand.now.mono + hand.options.grace_s
+        if not hand.is_stopping:
+            self._stopped_mono = hand.now.mono
         hand.is_stopping = True
         if stop.is_cold:
             self._cold_mono = hand.now.mono
@@ -265,7 +270,9 @@ class Machine:
         if self._has_exited:
             return
         is_settled = self._exchanging.is_idle()
-        if not is_settled and (hand.running or not self._exchanging.has_given_up()):
+        if not is_settled and (
+            hand.running or not self._exchanging.has_given_up(self._stopped_mono)
+        ):
             return
         self._has_exited = True
         if not is_settled:

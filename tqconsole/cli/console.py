@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from tqconsole.cli.invocation import Invocation
 from tqconsole.cli.status_page import print_page
 from tqconsole.cli.terminal import has_terminal
+from tqconsole.core.filter import compile_filter
 
 if TYPE_CHECKING:
     from tqconsole.core.session import Session
@@ -36,6 +37,9 @@ def open_console(invocation: Invocation, options: ConsoleOptions) -> int:
     """Open the console and return its exit code; without a terminal print one page."""
     if options.plain or options.once or invocation.options.json or not has_terminal():
         return print_page(invocation)
+    if options.expression:
+        # A mistake in it is told on the shell's line, not on a screen that hides that line.
+        compile_filter(options.expression)
     app = invocation.app()
     app.broker.connect()
     # Textual and the console's mind: a quarter of a second that no other verb should wait for.
@@ -45,9 +49,9 @@ def open_console(invocation: Invocation, options: ConsoleOptions) -> int:
     try:
         return run_console(
             _session(app, app.broker_resolved.reason, options),
-            screen=options.screen,
+            screen=options.screen or ("tasks" if options.expression else None),
             expression=options.expression,
-            start=start_facts(app),
+            start=start_facts(app, DEMO),
             connect=lambda choice: _picked(choice, options),
         )
     except DemoChosenError:

@@ -21,13 +21,16 @@ from tqconsole.cli.loading import place_of
 from tqconsole.cli.main import COMMANDS
 from tqconsole.cli.output import Output
 from tqconsole.cli.verb import VerbGroup, format_sections
-from tqconsole.core.errors import ConsoleError
+from tqconsole.core.errors import ConsoleError, ContextError, FilterError
 from tqconsole.engine.exceptions import (
     EncodeError,
     EngineError,
     ImproperlyConfigured,
     OperationalError,
 )
+
+#: Screens that the console can begin with.
+SCREENS = ("dashboard", "tasks", "workers", "queues", "events")
 
 
 class Program(VerbGroup):
@@ -81,7 +84,11 @@ def program() -> Program:
         params=[
             click.Option(["--version"], is_flag=True, help="Print the version."),
             click.Option(["--read-only"], is_flag=True, help="Console: nothing can be changed."),
-            click.Option(["--screen"], help="Console: the screen to begin with."),
+            click.Option(
+                ["--screen"],
+                type=click.Choice(SCREENS),
+                help="Console: the screen to begin with.",
+            ),
             click.Option(["--filter", "expression"], help="Console: filter of the task list."),
             click.Option(["--plain"], is_flag=True, help="Print one page of status, no screen."),
             click.Option(["--once"], is_flag=True, help="The same as --plain."),
@@ -134,7 +141,7 @@ def _explained(error: BaseException) -> tuple[str, int]:
             return _usage(error), exits.USAGE
         case click.ClickException():
             return error.format_message(), error.exit_code
-        case ImproperlyConfigured() | EncodeError():
+        case ImproperlyConfigured() | EncodeError() | FilterError() | ContextError():
             return str(error), exits.USAGE
         case OperationalError():
             return str(error), exits.UNREACHABLE

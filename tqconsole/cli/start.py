@@ -19,8 +19,11 @@ _USUAL_PORTS = {"redis": 6379, "amqp": 5672}
 _PORT_WAIT_S = 0.1
 
 
-def start_facts(app: App) -> StartFacts:
-    """Return what was looked for and what is offered, nothing if a broker was named."""
+def start_facts(app: App, demo_choice: str) -> StartFacts:
+    """Return what was looked for and what is offered, nothing if a broker was named.
+
+    `demo_choice` is what comes back when the demo is picked.
+    """
     resolved = app.broker_resolved
     if not resolved.is_default:
         return StartFacts()
@@ -31,7 +34,8 @@ def start_facts(app: App) -> StartFacts:
         ("pyproject.toml [tool.tqconsole]", "names no broker"),
         (f"embedded queue, {resolved.reason}", resolved.url),
     )
-    return StartFacts(looked_for, (*_elsewhere(resolved.url), *_answering(), _demo()))
+    demo = StartChoice(demo_choice, "Demo", "two workers and real tasks in a temporary folder")
+    return StartFacts(looked_for, (*_elsewhere(resolved.url), *_answering(), demo))
 
 
 def _elsewhere(here: str) -> list[StartChoice]:
@@ -58,7 +62,3 @@ def _answers(port: int) -> bool:
             return True
     except OSError:
         return False
-
-
-def _demo() -> StartChoice:
-    return StartChoice("demo", "Demo", "two workers and real tasks in a temporary folder")

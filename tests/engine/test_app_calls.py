@@ -10,7 +10,7 @@ from client_rig import RecordingBroker, body_of, make_app, sent
 from tqconsole.engine import current
 from tqconsole.engine.clock import ManualClock
 from tqconsole.engine.context import Context
-from tqconsole.engine.exceptions import AlwaysEagerIgnored, EncodeError
+from tqconsole.engine.exceptions import AlwaysEagerIgnored, EncodeError, OperationalError
 from tqconsole.engine.signals import after_task_publish, before_task_publish
 
 NOW_AT = 1_800_000_000.0
@@ -355,6 +355,18 @@ def test_sent_events_are_told_when_asked(app: Any, add: Any) -> None:
 
     kind, fields = receiver[0]
     assert (kind, fields["uuid"], fields["queue"]) == ("task-sent", result.id, "celery")
+
+
+def test_an_event_that_fails_is_no_failed_call(app: Any, add: Any) -> None:
+    app.conf.task_send_sent_event = True
+
+    def fail(kind: str, **fields: Any) -> None:
+        raise OperationalError("gone")
+
+    app.events.default_dispatcher().send = fail
+
+    assert add.delay(1, 2).id
+    assert len(sent(app)) == 1
 
 
 def test_send_task_ignores_always_eager(app: Any) -> None:

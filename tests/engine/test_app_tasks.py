@@ -209,6 +209,20 @@ def test_annotations_replace_and_wrap() -> None:
     assert add(1, 2) == 6
 
 
+def test_a_task_may_have_a_store_of_its_own() -> None:
+    class Special(Task):
+        backend = "cache+memory://special"
+
+    app = make_app()
+    by_option = app.task(backend="cache+memory://own", lazy=False)(lambda: 1)
+    by_class = app.task(base=Special, lazy=False, name="by.class")(lambda: 2)
+
+    assert by_option.backend.url == "cache+memory://own"
+    assert by_class.backend.url == "cache+memory://special"
+    assert by_option.AsyncResult("x").backend is by_option.backend
+    assert by_option.delay().backend is by_option.backend
+
+
 class TestSharedTasks:
     def test_are_in_every_app(self) -> None:
         early = make_app()

@@ -145,6 +145,10 @@ class App(Configured, TaskHolder, Caller):
     def backend(self, backend: Backend) -> None:
         self._connections.backend = backend
 
+    def open_store(self, url: str) -> Backend:
+        """Open a result store besides the app's. Raises: ImproperlyConfigured."""
+        return self._connections.open_store(url)
+
     @property
     def control(self) -> Control:
         """Commands to the workers."""

@@ -7,6 +7,7 @@ what a task is or when it runs.
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import uuid
@@ -32,12 +33,15 @@ from tqconsole.engine.app_options import (
 )
 from tqconsole.engine.app_publish import Publisher, PublishingApp
 from tqconsole.engine.app_queues import Address, QueueTable
+from tqconsole.engine.exceptions import OperationalError
 from tqconsole.engine.protocol.message import Message
 from tqconsole.engine.protocol.task import Embed, TaskCall, encode_task
 from tqconsole.engine.protocol.transfer import Publication
 from tqconsole.engine.result import AsyncResult
 from tqconsole.engine.routing import Router
 from tqconsole.engine.signals import after_task_publish, before_task_publish, task_sent
+
+logger = logging.getLogger(__name__)
 
 
 class SendingApp(PublishingApp, Protocol):
@@ -117,7 +121,9 @@ class Sender:
         message = self._message(call, address, properties, policy)
         publication = Publication(message, address.routing_key, address.exchange)
         self._publisher.declare(address, policy)
-        result = self._app.AsyncResult(call.task_id, task_name=name)
+        task = said.get("task_type")
+        store = task.backend if task is not None and task.has_own_store else None
+        result = self._app.AsyncResult(call.task_id, task_name=name, backend=store)
         result.ignored = bool(call.ignore_result)
         parent = sending_task if said.get("add_to_parent", True) else None
         return Sending(publication, call, address, result, parent, policy)
@@ -282,7 +288,14 @@ class Sender:
                 taskset=call.group_id,
             )
         if self._defaults().is_event_sent:
+            self._tell_sent(message, address)
+
+    def _tell_sent(self, message: Message, address: Address) -> None:
+        try:
             self._app.send_event("task-sent", **_sent_fields(message, address))
+        except OperationalError as error:
+            # The call is out: an error now would make its caller send it again.
+            logger.warning("task-sent of %s was not told: %s", message.headers["id"], error)
 
 
 def _sent_fields(message: Message, address: Address) -> dict[str, Any]:

@@ -126,10 +126,27 @@ class Task(RunningTask):
                 else:
                     setattr(self, attribute, value)
 
+    def __init_subclass__(cls, **more: Any) -> None:
+        """Take `backend = "redis://..."` of a class or decorator for the URL it is."""
+        super().__init_subclass__(**more)
+        given = cls.__dict__.get("backend")
+        if given is not None and not isinstance(given, property):
+            cls._backend = given
+            del cls.backend
+
+    @property
+    def has_own_store(self) -> bool:
+        """True when results of this task go elsewhere than the app's."""
+        return self._backend is not None
+
     @property
     def backend(self) -> Any:
-        """Where results of this task go: its own store or the app's."""
-        return self._backend if self._backend is not None else self.app.backend
+        """Where results of this task go: its own store (opened at the first use) or the app's."""
+        if self._backend is None:
+            return self.app.backend
+        if isinstance(self._backend, str):
+            self._backend = self.app.open_store(self._backend)
+        return self._backend
 
     @backend.setter
     def backend(self, backend: Any) -> None:
@@ -240,6 +257,10 @@ class Task(RunningTask):
         return self.signature(args, kwargs, immutable=True)
 
     subtask = signature
+
+    def AsyncResult(self, task_id: str, **fields: Any) -> Any:
+        """Return the result of a call of this task by its id."""
+        return self.app.AsyncResult(task_id, backend=self.backend, task_name=self.name, **fields)
 
     # -- being a value
 

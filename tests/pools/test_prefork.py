@@ -195,6 +195,18 @@ def test_child_is_replaced_when_it_grew_too_big(drive: Drive) -> None:
     assert small != other == still_other
 
 
+def test_hook_runs_before_each_fork_and_its_error_stops_none(drive: Drive, gate: Gate) -> None:
+    def note_and_fail() -> None:
+        gate.open()
+        raise ValueError("in the hook")
+
+    driver = drive("prefork", 2, before_fork=note_and_fail)
+
+    gate.pass_through()
+    gate.pass_through()
+    assert driver.pool.free_slots() == 2
+
+
 def test_restart_replaces_idle_and_busy_children(drive: Drive, gate: Gate) -> None:
     driver = drive("prefork", 2)
     before = set(children(driver))

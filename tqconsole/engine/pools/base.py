@@ -154,6 +154,8 @@ class PoolOptions:
     #: Runs in each new child before its first job, and at its end: (runner's set-up, tear-down).
     on_child_start: Callable[[], None] | None = None
     on_child_stop: Callable[[], None] | None = None
+    #: Runs in the process that forks the children (prefork's template), before each of them.
+    before_fork: Callable[[], None] | None = None
 
 
 #: How an adapter is made.

@@ -117,6 +117,13 @@ class Template:
         return True
 
     def _fork_child(self, number: int, sock: int, claims: int) -> None:
+        before_fork = self._plan.options.before_fork
+        try:
+            if before_fork is not None:
+                before_fork()
+        except Exception:
+            # User code at the edge; without this process there is no pool.
+            logger.exception("What is to run before a child is forked failed")
         try:
             pid = os.fork()
         except OSError as error:

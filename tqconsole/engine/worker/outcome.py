@@ -8,16 +8,16 @@ ends are one program on one machine, and marshal can build nothing but plain val
 from __future__ import annotations
 
 import marshal
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from tqconsole.engine.protocol.message import Message
 from tqconsole.engine.protocol.transfer import Publication, ResultWrite
 from tqconsole.engine.worker.payload import plain
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True):
     """The end of one run.
 
     `state` is SUCCESS, FAILURE, RETRY, IGNORED or REJECTED. `text` is the repr of the value

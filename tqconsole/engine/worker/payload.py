@@ -2,14 +2,15 @@
 
 The loop hands on raw bytes: neither it nor this module looks into a body. The pipe speaks
 `marshal`, as in `outcome.py`: both ends are one program on one machine, and marshal can build
-nothing but plain values.
+nothing but plain values. The values are msgspec structs, because two are made for each task.
 """
 
 from __future__ import annotations
 
 import marshal
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from tqconsole.engine.protocol.message import Message
 
@@ -20,8 +21,7 @@ _MAX_DEPTH = 100
 _PLAIN_TYPES = frozenset({str, bytes, int, float, bool, type(None)})
 
 
-@dataclass(frozen=True, slots=True)
-class RunPayload:
+class RunPayload(msgspec.Struct, frozen=True):
     """One run.
 
     `message` is protocol 2, as it came. `soft_limit_s` and `hard_limit_s` are those that hold for

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tqconsole.engine.context import Context
-from tqconsole.engine.protocol.task import TaskBody, user_headers
+from tqconsole.engine.protocol.task import OWN_HEADERS, TaskBody, user_headers
 from tqconsole.engine.worker.payload import RunPayload
 
 
@@ -38,7 +38,7 @@ def request_of(payload: RunPayload, body: TaskBody, *, ignore_result: bool) -> C
         "expires": take("expires"),
         "group": take("group") or None,
         "group_index": take("group_index"),
-        "headers": user_headers(headers),
+        "headers": {} if OWN_HEADERS.issuperset(headers) else user_headers(headers),
         "hostname": payload.hostname,
         "id": take("id"),
         "ignore_result": ignore_result if ignored is None else ignored,

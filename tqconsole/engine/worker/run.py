@@ -9,6 +9,7 @@ nothing: all that goes back in the outcome, and leaves in the trip that settles 
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import os
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
@@ -30,6 +31,8 @@ from tqconsole.engine.middleware.chain import Chain
 from tqconsole.engine.middleware.defaults import default_chain
 from tqconsole.engine.middleware.einfo import ExceptionInfo
 from tqconsole.engine.middleware.links import fail_links
+from tqconsole.engine.pools.alarm import find_alarm
+from tqconsole.engine.pools.process import set_process_title
 from tqconsole.engine.protocol.header import TaskHeader
 from tqconsole.engine.protocol.limits import Reason
 from tqconsole.engine.protocol.saferepr import saferepr
@@ -38,6 +41,7 @@ from tqconsole.engine.protocol.transfer import Delivery, Publication
 from tqconsole.engine.signals import (
     Signal,
     task_internal_error,
+    worker_before_create_process,
     worker_process_init,
     worker_process_shutdown,
 )
@@ -73,8 +77,15 @@ class TaskRunner:
         # Worked out at a task's first run, in the process that runs it.
         self._functions: dict[str, Callable[..., Any]] = {}
 
+    def before_fork(self) -> None:
+        """Tell that a child is about to be made: for `PoolOptions.before_fork`."""
+        worker_before_create_process.send(sender=None)
+
     def start_child(self) -> None:
         """Set up a process of the pool: for `PoolOptions.on_child_start`."""
+        if find_alarm() is not None:
+            name = multiprocessing.current_process().name
+            set_process_title(f"[celeryd: {self._hostname}:{name}]", name)
         self._app.on_after_fork.send(sender=self._app)
         worker_process_init.send(sender=None)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import fnmatch
+import operator
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -93,13 +94,13 @@ FIELDS: tuple[str, ...] = (
 )
 
 _COMPARE: dict[str, Callable[[float, float], bool]] = {
-    ">": lambda left, right: left > right,
-    ">=": lambda left, right: left >= right,
-    "<": lambda left, right: left < right,
-    "<=": lambda left, right: left <= right,
-    "=": lambda left, right: left == right,
-    ":": lambda left, right: left == right,
-    "!=": lambda left, right: left != right,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "<": operator.lt,
+    "<=": operator.le,
+    "=": operator.eq,
+    ":": operator.eq,
+    "!=": operator.ne,
 }
 
 
@@ -300,7 +301,7 @@ _IS_TESTS: dict[str, Callable[[TaskRow], bool]] = {
 
 def running_s(row: TaskRow, now_at: float) -> float | None:
     """Return how long it ran, or has been running; None while it did not start."""
-    if _is_running(row) and row.started_at is not None:
+    if row.state not in RESTING and row.started_at is not None:
         return max(0.0, now_at - row.started_at)
     return row.runtime_s
 
@@ -319,7 +320,7 @@ def _measure(term: Term, context: FilterContext) -> Test:
             raise FilterError(f"{term.field} is a number: compare it with > or <", term.column)
         raise unknown_field(term)
     if term.field == "retries":
-        return _compared(lambda row: row.retries, term, number_of)
+        return _compared(attrgetter("retries"), term, number_of)
     if term.field in _DURATIONS:
         return _duration(term, context)
     if term.field in _INSTANTS:
@@ -331,7 +332,7 @@ def _measure(term: Term, context: FilterContext) -> Test:
 
 def _duration(term: Term, context: FilterContext) -> Test:
     if term.field == "wait":
-        return _compared(lambda row: row.wait_s, term, number_of)
+        return _compared(attrgetter("wait_s"), term, number_of)
     if term.field == "runtime":
         test = _compared(lambda row: running_s(row, context.now()), term, number_of)
     else:
@@ -341,10 +342,8 @@ def _duration(term: Term, context: FilterContext) -> Test:
 
 def age_s(row: TaskRow, now_at: float) -> float | None:
     """Return how long ago the task was sent, or first heard of."""
-    for at in (row.sent_at, row.received_at, row.started_at, row.updated_at or None):
-        if at is not None:
-            return max(0.0, now_at - at)
-    return None
+    at = row.sent_at or row.received_at or row.started_at or row.updated_at
+    return max(0.0, now_at - at) if at else None
 
 
 def _compared(

@@ -36,6 +36,9 @@ _PROGRESS = {
 }
 _CUSTOM_PROGRESS = 3
 
+#: What decides before any clock: a call that was only sent, what a worker told, success.
+_LEVELS = {states.PENDING: 0, states.SUCCESS: 2}
+
 #: States that end a run (a retry ends one and waits for the next).
 ENDINGS = frozenset({states.SUCCESS, states.FAILURE, states.RETRY, states.REVOKED, states.REJECTED})
 #: States after which nothing more is awaited.
@@ -79,28 +82,23 @@ def merge(row: TaskRow, event: Event, at: float, worker: str) -> bool:
     note = _NOTES.get(event_type)
     if note is not None:
         note(row, event, at)
-    if not _decides(row, state, at, worker):
+    has_decided = _decides(row, state, at, worker)
+    if has_decided:
+        _take_over(row, event, state, at, worker)
+    if row.state in PROBLEMS:
         _derive_runtime(row)
-        return False
-    _take_over(row, event, state, at, worker)
-    _derive_runtime(row)
-    return True
+    return has_decided
 
 
 def _decides(row: TaskRow, state: str, at: float, worker: str) -> bool:
     if row.is_lost and worker and worker != row.worker:
         return True
-    level, old_level = _level(state), _level(row.state)
+    level, old_level = _LEVELS.get(state, 1), _LEVELS.get(row.state, 1)
     if level != old_level:
         return level > old_level
-    progress, old_progress = _rank(state), _rank(row.state)
-    return (at, progress, worker) > (row.updated_at, old_progress, row.worker)
-
-
-def _level(state: str) -> int:
-    if state == states.SUCCESS:
-        return 2
-    return 0 if state == states.PENDING else 1
+    if at != row.updated_at:
+        return at > row.updated_at
+    return (_rank(state), worker) > (_rank(row.state), row.worker)
 
 
 def _rank(state: str) -> int:
@@ -147,7 +145,7 @@ def _why_revoked(event: Event) -> str:
 
 def _derive_runtime(row: TaskRow) -> None:
     """A run that failed has no run time of its own in its event: it is the end less the start."""
-    if row.state in PROBLEMS and row.started_at is not None and row.ended_at is not None:
+    if row.started_at is not None and row.ended_at is not None:
         ran_s = row.ended_at - row.started_at
         row.runtime_s = ran_s if ran_s >= 0 else None
 
@@ -184,12 +182,11 @@ def _note_failed(row: TaskRow, event: Event, at: float) -> None:
 
 def _note_call(row: TaskRow, event: Event, *, overrides: bool) -> None:
     for attribute, read in _CALL_FIELDS:
-        if overrides or not getattr(row, attribute):
-            value = event.get(attribute)
-            if value:
-                setattr(row, attribute, read(value))
+        value = event.get(attribute)
+        if value and (overrides or not getattr(row, attribute)):
+            setattr(row, attribute, read(value))
     retries = event.get("retries")
-    if isinstance(retries, int) and row.retries < retries < 1_000_000:
+    if retries and isinstance(retries, int) and row.retries < retries < 1_000_000:
         row.retries = retries
 
 

@@ -205,7 +205,9 @@ class Nodes:
         stamp_at = _stamp(event)
         if stamp_at is None:
             return now_at
-        happened_at = stamp_at + node.skew_s
+        delay_s = node.delay_s
+        is_skewed = delay_s is not None and (delay_s > SKEW_S or delay_s < -SKEW_S)
+        happened_at = stamp_at + node.skew_s if is_skewed else stamp_at
         return happened_at if now_at - OLDEST_S < happened_at < now_at else now_at
 
     def apply(self, event: Mapping[str, Any], now_at: float) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from operator import attrgetter
 
 from tqconsole.core.filter import Filter
-from tqconsole.core.sorting import SORT_KEYS
+from tqconsole.core.sorting import SORT_KEYS, sort_rows
 from tqconsole.core.store import EVICTED, Store
 from tqconsole.core.views import TaskRow
 from tqconsole.engine.clock import Clock
@@ -39,7 +39,8 @@ class RowView:
         self._clock = clock
         self._is_by_age = sort_key == "age"
         #: By age the list is kept oldest first and read from its end: a new row is appended.
-        self._is_reversed = is_descending is not self._is_by_age
+        self._is_reversed = self._is_by_age and not is_descending
+        self._is_descending = is_descending
         self._rows: list[TaskRow] = []
         self._is_stale = False
         self._renewed_mono = 0.0
@@ -79,8 +80,9 @@ class RowView:
         if not self._filter.is_everything:
             rows = self._filter.select(rows)
         if not self._is_by_age:
-            # Newest first among equals in either direction, as the table of ages has it.
-            rows.sort(key=SORT_KEYS[self._sort_key])
+            # Newest first among equals, as the table of ages has it.
+            rows.reverse()
+            rows = sort_rows(rows, self._sort_key, is_descending=self._is_descending)
         self._rows = rows
         self._is_stale = False
         self._renewed_mono = self._clock.mono()

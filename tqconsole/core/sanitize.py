@@ -37,10 +37,12 @@ def clean(text: object, limit_chars: int = FIELD_CHARS) -> str:
     """
     if not isinstance(text, str):
         text = _as_text(text)
-    if len(text) > limit_chars:
+    if len(text) <= limit_chars:
+        # Nearly every text ends here, ten thousand times a second.
+        if text.isascii() and text.isprintable():
+            return text
+    else:
         text = text[: max(0, limit_chars - 1)] + ELLIPSIS
-    if text.isascii() and text.isprintable():
-        return text
     return _visible(text, keeps_lines=False)
 
 

@@ -79,9 +79,8 @@ class Store:
         # The keys are clean: an id that is one of them need not be looked at.
         row = self._rows.get(task_id) or self.row_for(clean_name(task_id))
         was_problem = row.state in PROBLEMS
-        before_bytes = _text_bytes(row)
         has_decided = merge(row, event, at, worker)
-        self.bytes_kept += _text_bytes(row) - before_bytes
+        self._count_bytes(row)
         if has_decided:
             self._problem_count += (row.state in PROBLEMS) - was_problem
             self._note_running(row)
@@ -90,13 +89,12 @@ class Store:
 
     def update(self, row: TaskRow, source: str, **facts: Any) -> None:
         """Set facts of a row that came by another way than events (inspect, results)."""
-        before_bytes = _text_bytes(row)
         was_problem = row.state in PROBLEMS
         for attribute, value in facts.items():
             setattr(row, attribute, value)
         row.source = source
         row.search = ""
-        self.bytes_kept += _text_bytes(row) - before_bytes
+        self._count_bytes(row)
         self._problem_count += (row.state in PROBLEMS) - was_problem
         self._note_running(row)
         self.touch(row)
@@ -144,6 +142,11 @@ class Store:
         else:
             self.running[row.task_id] = row
 
+    def _count_bytes(self, row: TaskRow) -> None:
+        text_bytes = _text_bytes(row)
+        self.bytes_kept += text_bytes - row.text_bytes
+        row.text_bytes = text_bytes
+
     def _excess_count(self) -> int:
         count = len(self._rows)
         over_rows = count - self.rows_limit
@@ -178,7 +181,7 @@ class Store:
         self.running.pop(row.task_id, None)
         self.unfinished.pop(row.task_id, None)
         self._changed.discard(row)
-        self.bytes_kept -= ROW_BYTES + _text_bytes(row)
+        self.bytes_kept -= ROW_BYTES + row.text_bytes
         self._problem_count -= row.state in PROBLEMS
         # Views find out by it that the row is no longer kept.
         row.revision = EVICTED
@@ -190,7 +193,7 @@ EVICTED = -1
 
 def _text_bytes(row: TaskRow) -> int:
     args, kwargs, result = row.args, row.kwargs, row.result
-    total = len(args) + len(kwargs) + len(result) + len(row.search)
+    total = len(args) + len(kwargs) + len(result)
     if not (args.isascii() and kwargs.isascii() and result.isascii()):
         # The widest character decides for a whole text: at worst four bytes each.
         total *= 4

@@ -22,7 +22,7 @@ class TaskRow:
         "args", "ended_at", "eta", "exception", "expires", "failed_at", "is_lost", "kwargs", "name",
         "parent_id", "progress_done", "progress_total", "queue", "received_at", "result", "retries",
         "revision", "root_id", "runtime_s", "search", "sent_at", "sequence", "source", "started_at",
-        "state", "task_id", "traceback", "updated_at", "worker",
+        "state", "task_id", "text_bytes", "traceback", "updated_at", "worker",
     )  # fmt: skip
 
     def __init__(self, task_id: str, sequence: int) -> None:
@@ -60,6 +60,8 @@ class TaskRow:
         self.is_lost = False
         #: What bare words of a filter look through; "" until one asked.
         self.search = ""
+        #: What the store counts for its texts.
+        self.text_bytes = 0
         self.revision = 0
 
     @property

@@ -57,7 +57,7 @@ class Console(BaseApp):
     CSS_PATH = "console.tcss"
     TITLE = "tqconsole"
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-normal")]  # noqa: RUF012 - Textual's own
-    VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall")]  # noqa: RUF012 - Textual's own
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (33, "-tall")]  # noqa: RUF012 - Textual's own
     COMMANDS = frozenset({ConsoleCommands})  # type: ignore[assignment]  # a set, of one provider
     BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+c", "interrupt", show=False)]
 

@@ -38,7 +38,6 @@ class CallDialog(Dialog[ActionRequest]):
         Binding("up", "offer(-1)", show=False),
         Binding("ctrl+y", "copy", show=False),
     ]
-    FIRST_FOCUS = "Input"
 
     def __init__(
         self,
@@ -90,9 +89,12 @@ class CallDialog(Dialog[ActionRequest]):
         yield button("Send  ctrl+s", "go", is_main=True)
 
     def on_mount(self) -> None:
-        """Begin in the first input; a re-run begins on Cancel."""
-        self.query_one("#cancel" if self._rerun_of else self.FIRST_FOCUS).focus()
+        """Check what is there already."""
         self._update()
+
+    def first_focus(self) -> str:
+        """Begin in the first input; a re-run begins on Cancel."""
+        return "#cancel" if self._rerun_of else "Input"
 
     def _source_lines(self, width: int, look: Look) -> Sequence[list[Piece]]:
         facts = self._facts

@@ -96,8 +96,7 @@ class GroupDialog(Dialog[ActionRequest]):
         yield button(self._action.label, "go", is_danger=self._action.is_danger, is_main=True)
 
     def on_mount(self) -> None:
-        """Begin on Cancel."""
-        super().on_mount()
+        """Check what is there already."""
         self._update()
 
     def on_choices_changed(self, message: Choices.Changed) -> None:

@@ -120,7 +120,6 @@ class HelpScreen(Dialog[None]):
 
     def on_mount(self) -> None:
         """Show everything."""
-        super().on_mount()
         self._show("")
 
     def on_input_changed(self, event: Input.Changed) -> None:

@@ -67,7 +67,6 @@ class RepliesDialog(Dialog[None]):
         Binding("down,j", "move(1)", show=False),
         Binding("up,k", "move(-1)", show=False),
     ]
-    FIRST_FOCUS = "#cancel"
 
     def __init__(self, done: ActionDone) -> None:
         self._done = done
@@ -109,16 +108,25 @@ class RepliesDialog(Dialog[None]):
         yield Lines(lambda _w, _l: [[], [(f"{hint}c copies   esc closes", "dim")]])
 
     def buttons(self) -> Iterable[Button]:
-        """Return the one that closes."""
-        return (button("Close", "cancel"),)
+        """Return the one that closes, and one that opens what was sent."""
+        yield button("Close", "cancel")
+        if self._done.task_id:
+            yield button("Open the task", "open", is_main=True)
+
+    def accept(self, button_id: str) -> None:
+        """Open what was sent."""
+        self.action_open()
 
     def on_mount(self) -> None:
         """Fill the table."""
         for table in self.query(VTable):
             table.show(ListSource(self._rows, lambda row: row.worker), 0.0)
-            table.focus()
-            return
-        super().on_mount()
+
+    def first_focus(self) -> str:
+        """Begin in the replies, where there are some."""
+        if self._done.task_id:
+            return "#open"
+        return "VTable" if self._rows else "#cancel"
 
     def action_move(self, step: int) -> None:
         """Move in the replies."""

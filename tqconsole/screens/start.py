@@ -110,7 +110,6 @@ class StartScreen(TableScreen):
 
     def draw(self, snapshot: Snapshot, changes: Changes) -> None:
         """Draw what was looked for."""
-
         head = "  No cluster yet. I looked for" if self._facts.looked_for else "  No cluster yet."
 
         def maker(width: int, look: Look) -> list[list[Piece]]:

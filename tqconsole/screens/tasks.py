@@ -77,7 +77,6 @@ class TasksScreen(TableScreen):
         is_narrow = self.size.width < 100
         self.table.columns = NARROW_TASKS(self._times) if is_narrow else TASKS(self._times)
         self.table.repaint()
-        super().on_resize()
 
     def draw(self, snapshot: Snapshot, changes: Changes) -> None:
         """Draw the rows, what the list says about itself, and the row under the cursor."""

@@ -1,4 +1,4 @@
-"""The base of every dialog, and the one that asks before something is changed.
+"""The base of every dialog.
 
 Cancel has the focus when a dialog opens, escape means Cancel, and what is dangerous wants a word
 or a count typed. No dialog does anything itself: its result goes to who opened it.
@@ -60,8 +60,12 @@ class Dialog(ModalScreen[ResultT | None], Generic[ResultT]):
                 yield from self.buttons()
 
     def on_mount(self) -> None:
-        """Focus what is harmless."""
-        self.query_one(self.FIRST_FOCUS).focus()
+        """Focus what is harmless. Textual calls this after a subclass's own `on_mount`."""
+        self.query_one(self.first_focus()).focus()
+
+    def first_focus(self) -> str:
+        """Return the selector of what has the focus at first."""
+        return self.FIRST_FOCUS
 
     def action_cancel(self) -> None:
         """Close without a result."""
@@ -108,55 +112,6 @@ def equivalent_line(command: str) -> Lines:
         return [clipped(line, width, look.glyphs.ellipsis)]
 
     return Lines(maker, classes="equivalent")
-
-
-class ConfirmDialog(Dialog[bool]):
-    """Asks before a change; `word` must be typed when it is not empty."""
-
-    def __init__(
-        self,
-        title: str,
-        lines: Sequence[str],
-        *,
-        go_label: str,
-        word: str = "",
-        command: str = "",
-        is_danger: bool = False,
-    ) -> None:
-        super().__init__(title, is_danger=is_danger)
-        self._lines = lines
-        self._go_label = go_label
-        self._word = word
-        self._command = command
-
-    def body(self) -> Iterable[Widget]:
-        """Return what will happen, the command that does the same, and the word to type."""
-        for line in self._lines:
-            yield text_block(line)
-        if self._command:
-            yield equivalent_line(self._command)
-        if self._word:
-            yield word_row(self._word)
-
-    def buttons(self) -> Iterable[Button]:
-        """Return Cancel and the other one, which is off until the word is typed."""
-        yield button("Cancel", "cancel")
-        go = button(self._go_label, "go", is_danger=self._is_danger, is_main=True)
-        go.disabled = bool(self._word)
-        yield go
-
-    def on_input_changed(self, event: Input.Changed) -> None:
-        """Switch the button on when the word is right."""
-        self.query_one("#go", Button).disabled = event.value.strip() != self._word
-
-    def on_input_submitted(self) -> None:
-        """Enter after the right word goes on."""
-        if not self.query_one("#go", Button).disabled:
-            self.dismiss(result=True)
-
-    def accept(self, button_id: str) -> None:
-        """Say yes."""
-        self.dismiss(result=True)
 
 
 def word_row(word: str) -> Horizontal:

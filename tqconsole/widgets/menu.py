@@ -74,7 +74,6 @@ class Menu(Dialog[str]):
     def on_mount(self) -> None:
         """Fill the list."""
         self._table.show(ListSource(self._choices, lambda row: row.value), 0.0)
-        self._table.focus()
 
     @property
     def _table(self) -> VTable[Choice]:

@@ -1,0 +1,88 @@
+"""Pictures of every screen: frozen clock, seeded cluster, fixed size. `make pictures` redraws."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.screens.driving import press, settle, type_text
+from tqconsole.console import Console
+from tqconsole.core.simulate import SimulatedSession
+
+PICTURES = Path(__file__).parents[2] / "snapshots"
+WIDE, NARROW = (120, 36), (80, 24)
+
+#: Name -> (first screen, keys to get there).
+SCENES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "dashboard": ("dashboard", ()),
+    "tasks": ("tasks", ("down", "down", "space", "down", "space")),
+    "task": ("tasks", ("exclamation_mark", "enter")),
+    "workers": ("workers", ()),
+    "worker": ("workers", ("enter",)),
+    "queues": ("queues", ()),
+    "queue": ("queues", ("enter",)),
+    "events": ("events", ()),
+    "start": ("start", ()),
+    "call": ("tasks", ("N", "text:img", "enter")),
+    "revoke": ("tasks", ("space", "space", "X")),
+    "pool": ("workers", ("P",)),
+    "replies": ("workers", ("space", "space", "space", "b")),
+    "help": ("tasks", ("question_mark",)),
+}
+CASES = [
+    *((name, size, "dark") for name in SCENES for size in (WIDE, NARROW)),
+    *((name, size, "light") for name in ("dashboard", "tasks") for size in (WIDE, NARROW)),
+]
+
+
+@pytest.fixture(autouse=True)
+def _utc() -> Iterator[None]:
+    before = os.environ.get("TZ")
+    os.environ["TZ"] = "UTC"
+    time.tzset()
+    yield
+    if before is None:
+        del os.environ["TZ"]
+    else:
+        os.environ["TZ"] = before
+    time.tzset()
+
+
+def normal(svg: str) -> str:
+    """Return the picture without the id that Textual makes anew for each content."""
+    return re.sub(r"terminal-\d+", "terminal", svg)
+
+
+@pytest.mark.pictures
+@pytest.mark.parametrize(
+    ("name", "size", "theme"), CASES, ids=[f"{n}-{s[0]}x{s[1]}-{t}" for n, s, t in CASES]
+)
+async def test_screen_looks_as_its_picture(
+    name: str, size: tuple[int, int], theme: str, request: pytest.FixtureRequest
+) -> None:
+    screen, keys = SCENES[name]
+    app = Console(SimulatedSession(), screen=screen, theme=f"tqconsole-{theme}")
+    async with app.run_test(size=size) as pilot:
+        await settle(pilot)
+        for key in keys:
+            if key.startswith("text:"):
+                await type_text(pilot, key.removeprefix("text:"))
+            else:
+                await press(pilot, key)
+        for field in app.screen.query("Input"):
+            field.cursor_blink = False  # type: ignore[attr-defined]
+            field._cursor_visible = True  # type: ignore[attr-defined]
+        await settle(pilot)
+        drawn = normal(app.export_screenshot(title="tqconsole", simplify=True))
+
+    path = PICTURES / f"{name}-{size[0]}x{size[1]}-{theme}.svg"
+    if request.config.getoption("--snapshot-update", default=False):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(drawn, encoding="utf-8")
+    assert path.exists(), f"{path.name} is not there: make pictures"
+    assert drawn == path.read_text(encoding="utf-8"), f"{path.name} differs: look at it"

@@ -119,3 +119,17 @@ def test_a_view_kept_up_to_date_equals_a_new_one(batches, sort_key, text, is_des
     fresh = view_on(store, text, sort_key, is_descending=is_descending)
     assert ids(view) == ids(fresh)
     assert all(view.index_of(task_id) == at for at, task_id in enumerate(ids(view)))
+
+
+@pytest.mark.parametrize(("sort_key", "attribute"), [("runtime", "runtime_s"), ("queue", "queue")])
+@pytest.mark.parametrize("is_descending", [False, True])
+def test_rows_without_a_value_come_last(sort_key, attribute, is_descending):
+    store = Store()
+    feed(store, *life("a"), task_event("started", "none"), *life("b"))
+    for task_id, value in {"a": 1.0, "b": 2.0}.items():
+        row = store.get(task_id)
+        setattr(row, attribute, value if sort_key == "runtime" else f"q{value}")
+
+    found = ids(view_on(store, sort_key=sort_key, is_descending=is_descending))
+
+    assert found == (["b", "a", "none"] if is_descending else ["a", "b", "none"])

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable
-from itertools import compress
-from operator import attrgetter, not_
+from math import inf
+from operator import attrgetter
 from typing import Any
 
 from tqconsole.core.views import TaskRow
@@ -12,9 +13,12 @@ from tqconsole.engine import states
 
 Key = Callable[[TaskRow], Any]
 
+_STATE_RANKS = {name: rank for rank, name in enumerate(states.PRECEDENCE) if name}
+_CUSTOM_RANK = states.PRECEDENCE.index(None)
+
 
 def _state_rank(row: TaskRow) -> int:
-    return states.precedence(row.state)
+    return _STATE_RANKS.get(row.state, _CUSTOM_RANK)
 
 
 def _negative_sequence(row: TaskRow) -> int:
@@ -41,11 +45,9 @@ SORT_KEYS: dict[str, Key] = {
     "exception": attrgetter("exception"),
 }
 
-#: Keys whose value may be missing: None, or an empty text.
-_MAY_BE_MISSING = frozenset(
-    {"runtime", "wait", "sent", "received", "started", "ended"}
-    | {"queue", "worker", "args", "exception"}
-)
+#: Keys whose value may be None, and those that are texts and may be empty.
+_MAY_BE_NONE = frozenset({"runtime", "wait", "sent", "received", "started", "ended"})
+_MAY_BE_EMPTY = frozenset({"name", "queue", "worker", "args", "exception"})
 
 
 def sort_rows(rows: list[TaskRow], sort_key: str, *, is_descending: bool) -> list[TaskRow]:
@@ -54,12 +56,19 @@ def sort_rows(rows: list[TaskRow], sort_key: str, *, is_descending: bool) -> lis
     Rows that are equal keep their order. Raises: KeyError for an unknown key.
     """
     key = SORT_KEYS[sort_key]
-    missing: list[TaskRow] = []
-    if sort_key in _MAY_BE_MISSING:
-        # Work for lists of 100,000: no function of ours is called for a row here.
-        values = list(map(key, rows))
-        if None in values or "" in values:
-            is_known = [value is not None and value != "" for value in values]
-            missing = list(compress(rows, map(not_, is_known)))
-            rows = list(compress(rows, is_known))
-    return [*sorted(rows, key=key, reverse=is_descending), *missing]
+    if sort_key in _MAY_BE_NONE:
+        key = _with_none_as(-inf if is_descending else inf, key)
+    rows = sorted(rows, key=key, reverse=is_descending)
+    if sort_key in _MAY_BE_EMPTY and not is_descending:
+        # Empty texts sort first: that block goes to the end.
+        first = bisect_right(rows, "", key=key)
+        rows = rows[first:] + rows[:first]
+    return rows
+
+
+def _with_none_as(worst: float, read: Key) -> Key:
+    def key(row: TaskRow) -> float:
+        value: float | None = read(row)
+        return worst if value is None else value
+
+    return key

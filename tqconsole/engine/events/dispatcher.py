@@ -56,16 +56,21 @@ class Dispatcher:
         """
         if not self.is_enabled:
             return None
-        return self._broadcast([self._single(event_type, fields)])
+        return self._broadcast([self._single(event_type, fields, self._clock.now())])
 
     def send_many(self, events: Sequence[tuple[str, Mapping[str, Any]]]) -> int | None:
         """Send `(type, fields)` in order, all task events as one message. Raises: as `send`."""
         if not self.is_enabled or not events:
             return None
-        batch = [self._event(kind, fields) for kind, fields in events if kind.startswith("task-")]
-        publications = [
-            self._single(kind, fields) for kind, fields in events if not kind.startswith("task-")
-        ]
+        # One reading for all: they gathered within a turn of the loop.
+        now_at = self._clock.now()
+        batch: list[dict[str, Any]] = []
+        publications: list[Publication] = []
+        for kind, fields in events:
+            if kind.startswith("task-"):
+                batch.append(self._event(kind, fields, now_at))
+            else:
+                publications.append(self._single(kind, fields, now_at))
         if batch:
             publications.append(Publication(encode_events(batch), BATCH_KEY, EVENTS.name))
         return self._broadcast(publications)
@@ -78,15 +83,15 @@ class Dispatcher:
         """Send nothing from now on."""
         self.is_enabled = False
 
-    def _single(self, event_type: str, fields: Mapping[str, Any]) -> Publication:
-        event = self._event(event_type, fields)
+    def _single(self, event_type: str, fields: Mapping[str, Any], now_at: float) -> Publication:
+        event = self._event(event_type, fields, now_at)
         return Publication(encode_events(event), routing_key(event_type), EVENTS.name)
 
-    def _event(self, event_type: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+    def _event(self, event_type: str, fields: Mapping[str, Any], now_at: float) -> dict[str, Any]:
         return {
             **self._common,
             "clock": self._lamport.forward(),
-            "timestamp": self._clock.now(),
+            "timestamp": now_at,
             "type": event_type,
             **fields,
         }

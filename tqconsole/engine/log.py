@@ -220,6 +220,7 @@ def reopen(logfile: str) -> None:
                 own = _handler(logfile, None)
                 own.setFormatter(handler.formatter)
                 logger.removeHandler(handler)
+                handler.close()
                 logger.addHandler(own)
 
 

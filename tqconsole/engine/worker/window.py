@@ -16,10 +16,11 @@ MAX_WINDOW = 200
 _LOOK_BACK_S = 0.010
 #: Seconds of work in one batch: the unit of every promise of early ack (design §3).
 BATCH_S = 0.001
-#: Jobs in one batch at most (50 in a window of 100 starves, 20 costs the pipe nothing).
-MAX_BATCH = 40
+#: Jobs in one batch at most: past 20 the pipe gains nothing more (performance.md §2), and each one
+#: more is one more that a death can touch.
+MAX_BATCH = 20
 #: Seconds a run costs beside the task's own time: decoding, request, encoding the outcome.
-_OVERHEAD_S = 0.000_025
+_OVERHEAD_S = 0.000_050
 
 
 class Window:

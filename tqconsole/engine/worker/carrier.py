@@ -75,6 +75,7 @@ class Carrier:
         self._is_pool_dead = False
         #: Something was submitted that the pool may have begun: it is worth a look.
         self.has_submitted = False
+        self._shown = ""
         #: Events that no broker took, for the log and for whoever asks.
         self.lost_event_count = 0
         self.exit_code: int | None = None
@@ -117,7 +118,7 @@ class Carrier:
         except EngineError as error:
             self._answers.append(ExchangeFailed(str(error)))
         except Exception as error:  # an adapter's mistake must not end a worker: it is tried again
-            logger.exception("The broker's adapter failed")
+            self._show("The broker's adapter failed", error)
             self._answers.append(ExchangeFailed(repr(error)))
         else:
             self._answers.append(ExchangeDone(rim.reader.read(deliveries)))
@@ -130,10 +131,16 @@ class Carrier:
         except EngineError as error:
             self._answers.append(StoreFailed(str(error)))
         except Exception as error:  # as above
-            logger.exception("The result store's adapter failed")
+            self._show("The result store's adapter failed", error)
             self._answers.append(StoreFailed(repr(error)))
         else:
             self._answers.append(StoreDone())
+
+    def _show(self, text: str, error: Exception) -> None:
+        """Log an adapter's mistake with its traceback, once while it stays the same."""
+        if repr(error) != self._shown:
+            self._shown = repr(error)
+            logger.error("%s", text, exc_info=error)
 
     # --- the pool -----------------------------------------------------------------------------
 

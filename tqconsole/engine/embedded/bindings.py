@@ -62,23 +62,27 @@ def ensure(transaction: Transaction, queue_name: str) -> int:
     return declare(transaction, QueueSpec(queue_name))
 
 
-def route(transaction: Transaction, exchange: str, routing_key: str) -> list[int]:
-    """Return the ids of the queues a message goes to.
+def route(transaction: Transaction, exchange: str, routing_key: str) -> dict[int, float | None]:
+    """Return the queues a message goes to: id -> seconds it may wait there, None for ever.
 
     A key that leads nowhere makes the queue of that name when the exchange is direct or unknown
     (what is published must not vanish); for topic and fanout it leads to nobody, as in AMQP.
     """
     if not exchange:
-        return [ensure(transaction, routing_key)]
+        return _plain(transaction, routing_key)
     found = transaction.rows(
-        "SELECT kind, routing_key, queue_id FROM binding WHERE exchange=?", exchange
+        "SELECT binding.kind, binding.routing_key, queue.id, message_ttl_s FROM binding"
+        " JOIN queue ON queue.id=binding.queue_id WHERE exchange=? ORDER BY queue.id",
+        exchange,
     )
-    queue_ids = {
-        queue_id for kind, pattern, queue_id in found if does_match(kind, pattern, routing_key)
+    queues = {
+        queue_id: lifetime_s
+        for kind, pattern, queue_id, lifetime_s in found
+        if does_match(kind, pattern, routing_key)
     }
-    if not queue_ids and all(kind == _DIRECT for kind, _, _ in found):
-        return [ensure(transaction, routing_key)]
-    return sorted(queue_ids)
+    if not queues and all(kind == _DIRECT for kind, _, _, _ in found):
+        return _plain(transaction, routing_key)
+    return queues
 
 
 def remove(transaction: Transaction, queue_ids: Iterable[int]) -> None:
@@ -101,6 +105,11 @@ def ring_for(transaction: Transaction, queue_ids: Iterable[int]) -> None:
                 queue_id,
             )
         )
+
+
+def _plain(transaction: Transaction, queue_name: str) -> dict[int, float | None]:
+    row = transaction.first("SELECT id, message_ttl_s FROM queue WHERE name=?", queue_name)
+    return {row[0]: row[1]} if row is not None else {ensure(transaction, queue_name): None}
 
 
 def _text(value: object) -> str | None:

@@ -12,6 +12,7 @@ import random
 import sys
 
 from tqconsole.engine.clock import Clock
+from tqconsole.engine.embedded.location import make_folder
 from tqconsole.engine.exceptions import ImproperlyConfigured, OperationalError
 
 if sys.platform == "win32":
@@ -53,7 +54,10 @@ _LONGEST_PAUSE_S = 0.002
 
 
 class FileLock:
-    """An exclusive lock between processes. Not re-entrant; its owner sees to threads."""
+    """An exclusive lock between processes. Not re-entrant; its owner sees to threads.
+
+    The file's folder is made when it is missing, also one that was deleted meanwhile.
+    """
 
     def __init__(self, path: str, clock: Clock) -> None:
         self._path = path
@@ -99,6 +103,7 @@ class FileLock:
         return False
 
     def _open(self) -> int:
+        make_folder(self._path)
         flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
         try:
             return os.open(self._path, flags, 0o600)

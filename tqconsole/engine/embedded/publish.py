@@ -17,15 +17,13 @@ _INSERT = (
 
 def put(transaction: Transaction, messages: Sequence[Prepared]) -> None:
     """Insert all, and note whom to ring. A unit of work."""
-    routes: dict[tuple[str, str], list[int]] = {}
-    lifetimes: dict[int, float | None] = {}
+    routes: dict[tuple[str, str], dict[int, float | None]] = {}
     rows: list[tuple[Any, ...]] = []
     for message in messages:
         address = (message.exchange, message.routing_key)
-        queue_ids = routes.get(address)
-        if queue_ids is None:
-            queue_ids = routes[address] = bindings.route(transaction, *address)
-            lifetimes.update(_lifetimes(transaction, queue_ids))
+        queues = routes.get(address)
+        if queues is None:
+            queues = routes[address] = bindings.route(transaction, *address)
         rows.extend(
             (
                 queue_id,
@@ -35,21 +33,14 @@ def put(transaction: Transaction, messages: Sequence[Prepared]) -> None:
                 message.exchange,
                 message.routing_key,
                 transaction.now_at,
-                _expires_at(transaction.now_at, message.expires_s, lifetimes[queue_id]),
+                _expires_at(transaction.now_at, message.expires_s, lifetime_s),
                 message.head,
                 message.body,
             )
-            for queue_id in queue_ids
+            for queue_id, lifetime_s in queues.items()
         )
     transaction.run_many(_INSERT, rows)
-    bindings.ring_for(transaction, lifetimes)
-
-
-def _lifetimes(transaction: Transaction, queue_ids: Sequence[int]) -> dict[int, float | None]:
-    return {
-        queue_id: transaction.first("SELECT message_ttl_s FROM queue WHERE id=?", queue_id)[0]
-        for queue_id in queue_ids
-    }
+    bindings.ring_for(transaction, {it for queues in routes.values() for it in queues})
 
 
 def _expires_at(now_at: float, expires_s: float | None, lifetime_s: float | None) -> float | None:

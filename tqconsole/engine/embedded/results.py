@@ -36,7 +36,8 @@ def write(transaction: Transaction, writes: Sequence[ResultWrite], bells: str) -
             for one in writes
         ],
     )
-    transaction.rings.update(reply_address(bells, one.reply_to) for one in writes if one.reply_to)
+    callers = {one.reply_to for one in writes if one.reply_to}
+    transaction.rings.update(reply_address(bells, caller) for caller in callers)
 
 
 def fetched(

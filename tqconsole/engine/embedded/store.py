@@ -17,7 +17,7 @@ from typing import TypeVar
 from tqconsole.engine.clock import SYSTEM_CLOCK, Clock
 from tqconsole.engine.embedded import forks
 from tqconsole.engine.embedded.bell import Bell, bells_folder
-from tqconsole.engine.embedded.location import Location, make_folder
+from tqconsole.engine.embedded.location import Location
 from tqconsole.engine.embedded.reader import Reader, Readers, first
 from tqconsole.engine.embedded.schema import LOG, MAIN, Schema
 from tqconsole.engine.embedded.writer import Transaction, Unit, Writer
@@ -38,12 +38,10 @@ class Database:
 
         Raises: ImproperlyConfigured, OperationalError.
         """
-        make_folder(self.path)
         self._writer.open()
 
     def write(self, unit: Unit[Value], *, is_durable: bool = False) -> Value:
         """Run a unit of work in a (shared) transaction; see `Writer.write`."""
-        make_folder(self.path)
         return self._writer.write(unit, is_durable=is_durable)
 
     def read(self, query: Callable[[sqlite3.Connection], Value]) -> Value:

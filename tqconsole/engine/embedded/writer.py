@@ -17,7 +17,7 @@ from typing import Any, Generic, TypeVar, cast
 
 from tqconsole.engine.clock import Clock
 from tqconsole.engine.embedded import forks
-from tqconsole.engine.embedded.bell import ring
+from tqconsole.engine.embedded.bell import Ringer
 from tqconsole.engine.embedded.connection import BUSY_MS, file_number, open_writer
 from tqconsole.engine.embedded.host import this_host
 from tqconsole.engine.embedded.lock import FileLock
@@ -94,6 +94,7 @@ class Writer:
         if not schema.is_precious:
             self._strongest = "OFF"
         self._lock = FileLock(path + "-wlock", clock)
+        self._ringer = Ringer()
         self._leading = threading.Lock()
         self._is_held_for_fork = False
         self._waiting: deque[_Ticket[Any]] = deque()
@@ -141,6 +142,8 @@ class Writer:
         """Close the connection; a later write opens it again."""
         with self._leading:
             self._close()
+            self._lock.forget()
+            self._ringer.close()
 
     def before_fork(self) -> None:
         """Close, and keep every thread out until the fork is over."""
@@ -195,7 +198,7 @@ class Writer:
 
     def _commit(self, batch: list[_Ticket[Any]], *, is_last_try: bool) -> bool:
         """Commit the units together. A failed group is rolled back and tried one by one."""
-        connection = self._opened()
+        connection = self._connection or self._opened()
         values: list[Any] = []
         try:
             self._set_synchronous(connection, is_durable=any(one.is_durable for one in batch))
@@ -212,7 +215,7 @@ class Writer:
             return False
         for ticket, value in zip(batch, values, strict=True):
             ticket.value, ticket.is_done = value, True
-        ring(transaction.rings)
+        self._ringer.ring(transaction.rings)
         return True
 
     def _fail(self, ticket: _Ticket[Any], error: Exception) -> None:

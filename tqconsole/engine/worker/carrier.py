@@ -117,7 +117,7 @@ class Carrier:
             raise
         except EngineError as error:
             self._answers.append(ExchangeFailed(str(error)))
-        except Exception as error:  # an adapter's mistake must not end a worker: it is tried again
+        except Exception as error:  # noqa: BLE001 - an adapter's mistake must not end a worker
             self._show("The broker's adapter failed", error)
             self._answers.append(ExchangeFailed(repr(error)))
         else:
@@ -130,7 +130,7 @@ class Carrier:
             raise
         except EngineError as error:
             self._answers.append(StoreFailed(str(error)))
-        except Exception as error:  # as above
+        except Exception as error:  # noqa: BLE001 - as above
             self._show("The result store's adapter failed", error)
             self._answers.append(StoreFailed(repr(error)))
         else:

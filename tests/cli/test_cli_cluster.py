@@ -209,6 +209,14 @@ def test_a_broken_app_is_one_line(shell: Shell, folder: Path) -> None:
     assert "broken.py:1" in done.stderr
 
 
+def test_a_package_without_an_app_is_only_a_name(shell: Shell, folder: Path) -> None:
+    (folder / "plain.py").write_text("x = 1\n")
+
+    done = shell("call", "plain.task", "--force")
+
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_misspelt_app_names_the_nearest(shell: Shell) -> None:
     done = shell("-A", "prj", "status")
 

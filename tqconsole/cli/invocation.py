@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tqconsole.cli.loading import importing_app, load_app
+from tqconsole.cli.loading import AppError, importing_app, load_app
 from tqconsole.cli.output import Output
 from tqconsole.engine.brokers.resolution import APP_VARIABLES, known_workers, project_table
+from tqconsole.engine.exceptions import ImproperlyConfigured
 
 if TYPE_CHECKING:
     from tqconsole.engine.app import App
@@ -110,8 +111,8 @@ class Invocation:
     def app_of(self, package: str) -> App:
         """Return the app; where none was named, that of `package` if it is one with an app."""
         if self._app is None and not self.has_app and _is_importable(package):
-            self._app = self._configured(load_app(package))
-            self._is_app_found = True
+            self._app = self._configured_of(package)
+            self._is_app_found = self._app is not None
         return self.app()
 
     def import_modules(self) -> None:
@@ -144,6 +145,15 @@ class Invocation:
         app = load_app(path)
         self._is_app_found = True
         return self._configured(app)
+
+    def _configured_of(self, package: str) -> App | None:
+        """Return a package's app, None where there is none: it was only a guess."""
+        try:
+            return self._configured(load_app(package))
+        except AppError as error:
+            if isinstance(error.__cause__, ImproperlyConfigured):
+                return None
+            raise
 
     def _configured(self, app: App) -> App:
         if self.options.broker:

@@ -83,6 +83,8 @@ def run_remote(
         usage = f"tqconsole {kind} {command.name} {command.signature}"
         raise click.UsageError(f"{command.name} needs {missing[0]}: {usage}")
     answers = ask(invocation, command.name, arguments, destination, timeout)
+    if command.name == "shutdown" and not answers.replies:
+        invocation.output.note("Celery's workers stop without an answer: see tqconsole status")
     _print(invocation.output, kind, answers)
     return exit_code(invocation, answers)
 

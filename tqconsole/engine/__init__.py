@@ -6,7 +6,21 @@ Names are looked up when first used, so that importing the package costs next to
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # editors and type checkers see what `__getattr__` finds
+    from tqconsole.engine.app import (
+        App,
+        Celery,
+        app_or_default,
+        current_app,
+        current_task,
+        shared_task,
+    )
+    from tqconsole.engine.app_path import find_app
+    from tqconsole.engine.canvas.signature import Signature, maybe_signature, signature, subtask
+    from tqconsole.engine.result import AsyncResult, EagerResult, allow_join_result
+    from tqconsole.engine.task import Task
 
 #: Public name -> the module that owns it.
 _HOMES = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, overload
 
 from tqconsole.engine import app_registry, current, signals
 from tqconsole.engine.app_builtin import add_builtin_tasks
@@ -24,6 +24,12 @@ class TaskHolder:
     _lock: threading.RLock
     _pending: list[Any]
     _task_class: Any
+
+    @overload
+    def task(self, function: Callable[..., Any], /) -> TaskClass: ...
+
+    @overload
+    def task(self, **options: Any) -> Callable[[Callable[..., Any]], TaskClass]: ...
 
     def task(self, *args: Any, **options: Any) -> Any:
         """Make a function a task: `@app.task` or `@app.task(bind=True, max_retries=5, ...)`.

@@ -68,10 +68,13 @@ def _start(folder: Path, *words: str) -> subprocess.Popen[str]:
 
 def _until_ready(worker: subprocess.Popen[str]) -> None:
     assert worker.stderr is not None
+    heard = []
     for line in worker.stderr:
+        heard.append(line)
         if "ready." in line:
             return
-    pytest.fail("the worker ended before it was ready")
+    worker.communicate(timeout=PATIENCE_S)
+    pytest.fail("the worker ended before it was ready:\n" + "".join(heard))
 
 
 @pytest.fixture(scope="module")

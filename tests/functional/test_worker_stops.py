@@ -79,6 +79,17 @@ def test_grace_ends_a_warm_stop(site: Site) -> None:
     assert site.app.broker.depth("celery").ready_count == 1
 
 
+def test_cold_stop_asked_twice_ends_even_a_busy_solo(site: Site) -> None:
+    worker = site.worker(pool="solo")
+    site.call("hold_late", str(site.ledger), "/nonexistent/gate")
+    assert eventually(site.lines)
+
+    # The system may make one of two that come close together.
+    eventually(lambda: worker.signal(signal.SIGQUIT) or worker.process.poll() is not None)
+
+    assert worker.wait() == 1
+
+
 def test_remapped_term_is_cold(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REMAP_SIGTERM", "SIGQUIT")
     worker = site.worker(pool="prefork")

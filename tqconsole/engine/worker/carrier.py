@@ -213,10 +213,12 @@ class Carrier:
         self._rim.pool.stop(0)
 
     def stop_pool(self) -> None:
-        """End the slots after a warm shutdown: nothing runs any more."""
+        """End the slots: after a warm shutdown nothing runs any more; what runs after a failure of
+        the loop has nobody left to tell.
+        """
         if not self._is_pool_dead:
             self._is_pool_dead = True
-            self._rim.pool.stop(None)
+            self._rim.pool.stop(None if self.exit_code == 0 else 0)
 
     # --- telling ------------------------------------------------------------------------------
 

@@ -101,7 +101,6 @@ class Loop:
         self._pool_filenos: list[int] = []
         self._mail_fileno: int | None = None
         self._mail_chore: Chore | None = None
-        self._stop_count = 0
 
     def add_chore(
         self, name: str, period_s: float, work: Callable[[], None], first_s: float = 0.0
@@ -143,7 +142,8 @@ class Loop:
         for key, _ in self._selector.select(sleep_s):
             key.data()
         for signum, is_cold in signals.take():
-            self._stop(signum, is_cold=is_cold)
+            self._on_signal(signum, is_cold)
+            self.tell(Stop(is_cold))
         now = Now(self._clock.now(), self._clock.mono())
         self._look_at_the_clock(now)
         happenings, self._inbox = self._inbox or [Tick()], []
@@ -263,12 +263,6 @@ class Loop:
         if fileno is not None:
             self._selector.register(fileno, selectors.EVENT_READ, self._on_mail)
         self._mail_fileno = fileno
-
-    def _stop(self, signum: Any, *, is_cold: bool) -> None:
-        self._stop_count += 1
-        is_cold = is_cold or (self._stop_count > 1 and signum.name == "SIGINT")
-        self._on_signal(signum, is_cold)
-        self.tell(Stop(is_cold))
 
     # --- chores -------------------------------------------------------------------------------
 

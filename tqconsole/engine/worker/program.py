@@ -15,6 +15,7 @@ import os
 import select
 import socket
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,6 +29,7 @@ from tqconsole.engine.current import get_current_task
 from tqconsole.engine.exceptions import ImproperlyConfigured, OperationalError, SecurityError
 from tqconsole.engine.pools import find_pool
 from tqconsole.engine.pools.base import Pool, PoolOptions
+from tqconsole.engine.pools.process import set_process_title
 from tqconsole.engine.protocol.transfer import QueueSpec
 from tqconsole.engine.worker.assembly import Site, Worker
 from tqconsole.engine.worker.autoscale import Autoscaler
@@ -82,13 +84,10 @@ def run_worker(app: Any, options: WorkerOptions, clock: Clock = SYSTEM_CLOCK) ->
         _check(app, options)
         pool = _pool(app, options, hostname)
         pool.start()
-        try:
-            if not options.is_quiet:
-                _introduce(instance, queues, pool, clock, stdout)
-            return _work(instance, queues, pool, clock)
-        except BaseException:
-            pool.stop(0)
-            raise
+        with contextlib.closing(Waker()) as waker, SignalWatch(waker) as signal_watch:
+            site = _site(instance, queues, clock, waker)
+            worker = _assembled(site, pool, signal_watch, stdout)
+            return 0 if worker is None else worker.run(signal_watch)
 
 
 def _prepare(app: Any, options: WorkerOptions) -> list[QueueSpec]:
@@ -107,27 +106,31 @@ def _prepare(app: Any, options: WorkerOptions) -> list[QueueSpec]:
     return queues
 
 
-def _work(instance: WorkerInstance, queues: list[QueueSpec], pool: Pool, clock: Clock) -> int:
-    app, hostname = instance.app, instance.hostname
-    waker = Waker()
-    site = Site(
-        app,
-        instance.options,
-        hostname,
-        queues,
-        clock,
-        waker,
-        expand_path(app.conf.worker_state_db or "", hostname),
+def _site(instance: WorkerInstance, queues: list[QueueSpec], clock: Clock, waker: Waker) -> Site:
+    statedb_path = expand_path(instance.app.conf.worker_state_db or "", instance.hostname)
+    return Site(
+        instance.app, instance.options, instance.hostname, queues, clock, waker, statedb_path
     )
-    try:
-        with SignalWatch(waker) as signal_watch:
-            consumer = _connected(site, signal_watch)
-            if consumer is None:
-                pool.stop(0)
-                return 0
-            return Worker(site, pool, app.broker, consumer).run(signal_watch)
-    finally:
-        waker.close()
+
+
+def _assembled(site: Site, pool: Pool, signal_watch: SignalWatch, stdout: TextIO) -> Worker | None:
+    """Say who is there, connect, and put the worker together; None when told to stop meanwhile.
+
+    The pool is ended unless a worker takes it over.
+    """
+    with contextlib.ExitStack() as unless_taken_over:
+        unless_taken_over.callback(pool.stop, 0)
+        if threading.current_thread() is threading.main_thread():
+            title = f"[celeryd: {site.hostname}:MainProcess] -active- ({' '.join(sys.argv[1:])})"
+            set_process_title(title, f"tq-{site.hostname}")
+        if not site.options.is_quiet:
+            _introduce(site, pool, stdout)
+        consumer = _connected(site, signal_watch)
+        if consumer is None:
+            return None
+        worker = Worker(site, pool, site.app.broker, consumer)
+        unless_taken_over.pop_all()
+        return worker
 
 
 def _connected(site: Site, signal_watch: SignalWatch) -> Consumer | None:
@@ -264,11 +267,9 @@ def _check(app: Any, options: WorkerOptions) -> None:
             raise ImproperlyConfigured(str(error)) from error
 
 
-def _introduce(
-    instance: WorkerInstance, queues: list[QueueSpec], pool: Pool, clock: Clock, stdout: TextIO
-) -> None:
+def _introduce(site: Site, pool: Pool, stdout: TextIO) -> None:
     """Print the banner to stdout, as Celery does, and which broker it is and why to stderr."""
-    app, options, conf = instance.app, instance.options, instance.app.conf
+    app, options, conf = site.app, site.options, site.app.conf
     level = options.level()
     task_names = None
     if level <= logging.INFO:
@@ -279,17 +280,17 @@ def _introduce(
     if options.autoscale is not None:
         concurrency = f"{{min={options.autoscale[1]}, max={options.autoscale[0]}}}"
     identity = Identity(
-        hostname=instance.hostname,
+        hostname=site.hostname,
         app_text=f"{app.main or '__main__'}:{id(app):#x}",
         broker_url=app.broker.url,
         backend_url=app.backend.url,
         concurrency=concurrency,
         pool_name=str(conf.worker_pool),
         events_mode=events_mode(conf),
-        queues=queues,
+        queues=site.queues,
         task_names=task_names,
     )
-    stdout.write(banner(identity, datetime.fromtimestamp(clock.now(), UTC).astimezone()))
+    stdout.write(banner(identity, datetime.fromtimestamp(site.clock.now(), UTC).astimezone()))
     stdout.flush()
     if sys.__stderr__ is not None:
         sys.__stderr__.write(f"broker: {app.broker.url} ({app.broker_resolved.reason})\n")

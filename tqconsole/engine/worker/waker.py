@@ -65,7 +65,9 @@ class SignalWatch:
     def __init__(self, waker: Waker, environ: Mapping[str, str] = os.environ) -> None:
         self._waker = waker
         self._is_term_cold = environ.get("REMAP_SIGTERM") == "SIGQUIT"
-        self._caught: deque[int] = deque()
+        self._caught: deque[tuple[signal.Signals, bool]] = deque()
+        self._has_asked = False
+        self._has_asked_cold = False
         self._replaced: dict[int, Any] = {}
         self._old_fileno = -1
 
@@ -92,13 +94,29 @@ class SignalWatch:
         self._replaced.clear()
 
     def _note(self, signum: int, _frame: object) -> None:
-        self._caught.append(signum)
+        is_cold = self._is_cold(signum)
+        if is_cold and self._has_asked_cold:
+            # Asked twice for a cold shutdown: the loop is held by a task in its own thread, or
+            # worse. What this worker has comes back when its lease ends.
+            os._exit(1)
+        self._has_asked = True
+        self._has_asked_cold = is_cold
+        self._caught.append((signal.Signals(signum), is_cold))
+
+    def _is_cold(self, signum: int) -> bool:
+        match signum:
+            case signal.SIGQUIT:
+                return True
+            case signal.SIGTERM:
+                return self._is_term_cold
+            case _:
+                return self._has_asked
 
     def take(self) -> list[tuple[signal.Signals, bool]]:
-        """Return the signals caught since, each with "this one asks for a cold shutdown"."""
+        """Return the signals caught since, each with "this one asks for a cold shutdown": QUIT
+        does, and INT when something was asked for before.
+        """
         caught = []
         while self._caught:
-            signum = signal.Signals(self._caught.popleft())
-            is_cold = signum == signal.SIGQUIT or (signum == signal.SIGTERM and self._is_term_cold)
-            caught.append((signum, is_cold))
+            caught.append(self._caught.popleft())
         return caught

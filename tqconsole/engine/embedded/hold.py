@@ -87,8 +87,14 @@ class Hold:
         consumer_id, claimed = self._store.main.write(
             partial(self._cycle, plan, wanted), is_durable=plan.is_durable
         )
+        if claimed is None:
+            # The lease was lost, or the file is a new one. What is wanted still can be had.
+            self._registered()
+            consumer_id, claimed = self._store.main.write(
+                partial(self._cycle, cycle.Plan(), wanted)
+            )
         self._found_nothing = False
-        return [cycle.delivery_of(row, consumer_id) for row in claimed]
+        return [cycle.delivery_of(row, consumer_id) for row in claimed or ()]
 
     def wait(self, timeout_s: float) -> bool:
         """Sleep until there is something to fetch, at most `timeout_s`; True when there is."""
@@ -279,15 +285,15 @@ class Hold:
 
     def _cycle(
         self, plan: cycle.Plan, wanted: int, transaction: Transaction
-    ) -> tuple[int, list[Any]]:
-        """The unit of work of one exchange."""
+    ) -> tuple[int, list[Any] | None]:
+        """The unit of work of one exchange; None for the claim when our row is gone."""
         cycle.carry_out(transaction, plan, self._worker_name, self._bells)
         consumer_id = self._consumer_id
         if wanted <= 0:
             return consumer_id, []
         # Without a row nobody could tell that what we claim now is held by the dead.
         if transaction.first("SELECT 1 FROM consumer WHERE id=?", consumer_id) is None:
-            return consumer_id, []
+            return consumer_id, None
         queue_ids = list(self._queue_ids.values())
         return consumer_id, cycle.claim(transaction, consumer_id, queue_ids, wanted)
 

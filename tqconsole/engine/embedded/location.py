@@ -67,7 +67,10 @@ def locate(url: str, options: Mapping[str, Any] | None = None) -> Location:
 
     Raises: ImproperlyConfigured with a sentence that says what to write instead.
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{url} is not a URL: {error}") from error
     if parts.scheme != "sqlite":
         raise ImproperlyConfigured(f"{url} is not a sqlite: URL")
     if parts.netloc:
@@ -107,8 +110,12 @@ def _checked_path(url: str, path: str) -> str:
         raise ImproperlyConfigured("a file's path cannot hold a NUL character")
     if os.name == "nt" and path[0] == "/" and path[2:3] == ":":
         path = path[1:]
-    real = os.path.realpath(Path(path).expanduser())
-    if Path(real).is_dir():
+    try:
+        real = os.path.realpath(os.path.expanduser(path))  # noqa: PTH111 - Path raises for "~x"
+        is_folder = Path(real).is_dir()
+    except (OSError, ValueError) as error:
+        raise ImproperlyConfigured(f"{url} names no usable file: {error}") from error
+    if is_folder:
         raise ImproperlyConfigured(f"{real} is a folder; name a file in it, as {real}/queue.db")
     network_type = network_type_of(real)
     if network_type:

@@ -19,7 +19,9 @@ class SimulatedConsole(Console):
 
 def main() -> int:
     screen = sys.argv[1] if len(sys.argv) > 1 else None
-    return SimulatedConsole(SimulatedSession(), screen=screen).run() or 0
+    app = SimulatedConsole(SimulatedSession(), screen=screen)
+    code = app.run()
+    return app.return_code or 0 if code is None else code
 
 
 if __name__ == "__main__":

@@ -11,8 +11,11 @@ from pathlib import Path
 import pytest
 
 from tests.screens.driving import press, settle, type_text
+from tests.screens.fake import NOW_AT, FakeSession
 from tqconsole.console import Console
 from tqconsole.core.simulate import SimulatedSession
+from tqconsole.core.views import Snapshot
+from tqconsole.screens.start import StartChoice, StartFacts
 
 PICTURES = Path(__file__).parents[2] / "snapshots"
 WIDE, NARROW = (120, 36), (80, 24)
@@ -34,6 +37,32 @@ SCENES: dict[str, tuple[str, tuple[str, ...]]] = {
     "replies": ("workers", ("space", "space", "space", "b")),
     "help": ("tasks", ("question_mark",)),
 }
+START = StartFacts(
+    (
+        ("-A / --app", "not given"),
+        ("$CELERY_BROKER_URL", "not set"),
+        ("./celeryconfig.py", "not found"),
+        ("localhost", "redis 6379 answers, amqp 5672 refused"),
+    ),
+    (
+        StartChoice("demo", "Explore the demo cluster", "real workers here, sample tasks"),
+        StartChoice("redis://localhost:6379/0", "Connect to Redis", "redis://localhost:6379/0"),
+    ),
+)
+
+
+def unused_session() -> FakeSession:
+    session = FakeSession([])
+    session.view = Snapshot(
+        now_at=NOW_AT,
+        context="proj",
+        broker_url="sqlite:///home/me/proj/.tqconsole/queue.db",
+        broker_reason="the project's own queue",
+        link="live",
+    )
+    return session
+
+
 CASES = [
     *((name, size, "dark") for name in SCENES for size in (WIDE, NARROW)),
     *((name, size, "light") for name in ("dashboard", "tasks") for size in (WIDE, NARROW)),
@@ -66,7 +95,8 @@ async def test_screen_looks_as_its_picture(
     name: str, size: tuple[int, int], theme: str, request: pytest.FixtureRequest
 ) -> None:
     screen, keys = SCENES[name]
-    app = Console(SimulatedSession(), screen=screen, theme=f"tqconsole-{theme}")
+    session = unused_session() if name == "start" else SimulatedSession()
+    app = Console(session, screen=screen, theme=f"tqconsole-{theme}", start=START)
     async with app.run_test(size=size) as pilot:
         await settle(pilot)
         for key in keys:

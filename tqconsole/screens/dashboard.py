@@ -26,8 +26,10 @@ from tqconsole.widgets.sparks import spark
 from tqconsole.widgets.table_screen import TableScreen
 from tqconsole.widgets.vtable import VTable
 
-#: Seconds of history a chart shows.
-CHART_S = 600
+#: Seconds of history a chart shows, at least and at most: a young cluster fills its chart, too.
+CHART_S = (60, 120, 300, 600)
+#: States that belong among the failures.
+FAILED = frozenset({"FAILURE", "RETRY", "REJECTED"})
 
 
 class DashboardScreen(TableScreen):
@@ -79,25 +81,29 @@ class DashboardScreen(TableScreen):
             queues = sorted(snapshot.queues, key=lambda item: -(item.ready_count or 0))
             self.query_one("#queues", VTable).show(ListSource(queues, _queue_id), now_at)
         if changes.row_count or changes.stats:
-            self.query_one("#failures", VTable).show(
-                ListSource(snapshot.failures, _task_id), now_at
-            )
+            # Rows live on: one that failed and then succeeded is no failure any more.
+            failures = [row for row in snapshot.failures if row.is_lost or row.state in FAILED]
+            self.query_one("#failures", VTable).show(ListSource(failures, _task_id), now_at)
 
     def _draw_charts(self, snapshot: Snapshot) -> None:
         charts, totals = snapshot.charts, snapshot.totals
         if self.has_class("-short") or self.has_class("-narrow"):
             self.query_one("#trend", Lines).show(_trend_maker(snapshot))
             return
+        span_s = chart_span_s(charts.done_per_s)
         throughput = [
-            Series("ok", charts.done_per_s[-CHART_S:], "ok", figures.rate(totals.done_per_s)),
-            Series("fail", charts.failed_per_s[-CHART_S:], "error", _last(charts.failed_per_s)),
-            Series("retry", charts.retries_per_s[-CHART_S:], "RETRY", _last(charts.retries_per_s)),
+            Series("ok", charts.done_per_s[-span_s:], "ok", figures.rate(totals.done_per_s)),
+            Series("fail", charts.failed_per_s[-span_s:], "error", _last(charts.failed_per_s)),
+            Series("retry", charts.retries_per_s[-span_s:], "RETRY", _last(charts.retries_per_s)),
         ]
         runtime = [
-            Series("p50", charts.p50_s[-CHART_S:], "ok", _last_s(charts.p50_s)),
-            Series("p95", charts.p95_s[-CHART_S:], "warning", _last_s(charts.p95_s)),
-            Series("p99", charts.p99_s[-CHART_S:], "error", _last_s(charts.p99_s)),
+            Series("p50", charts.p50_s[-span_s:], "ok", _last_s(charts.p50_s)),
+            Series("p95", charts.p95_s[-span_s:], "warning", _last_s(charts.p95_s)),
+            Series("p99", charts.p99_s[-span_s:], "error", _last_s(charts.p99_s)),
         ]
+        span = f"last {span_s // 60} min"
+        self.query_one("#throughput").border_title = Content(f"Throughput, tasks/s, {span}")
+        self.query_one("#runtime").border_title = Content(f"Runtime, s, {span}")
         for name, series in (("throughput", throughput), ("runtime", runtime)):
             self.query_one(f"#{name}", Lines).show(_chart_maker(series))
 
@@ -150,6 +156,13 @@ class DashboardScreen(TableScreen):
         """Return a row as a record."""
         names = getattr(row, "__slots__", ())
         return {name: getattr(row, name) for name in names}
+
+
+def chart_span_s(values: Sequence[float]) -> int:
+    """Return how many seconds back the charts go: as far as something happened, in steps."""
+    first = next((index for index, value in enumerate(values) if value), len(values))
+    length = len(values) - first
+    return next((span for span in CHART_S if length <= span), CHART_S[-1])
 
 
 def quoted(text: str) -> str:
@@ -230,10 +243,11 @@ def _trend_maker(snapshot: Snapshot) -> Any:
 
     def maker(width: int, look: Look) -> list[list[Piece]]:
         each = max(8, (width - 24) // 3)
+        span_s = chart_span_s(charts.done_per_s)
         parts: list[list[Piece]] = [
-            [("ok/s ", "dim"), (spark(charts.done_per_s[-CHART_S:], each, look), "ok")],
-            [("fail ", "dim"), (spark(charts.failed_per_s[-CHART_S:], each, look), "error")],
-            [("p95 ", "dim"), (spark(charts.p95_s[-CHART_S:], each, look), "warning")],
+            [("ok/s ", "dim"), (spark(charts.done_per_s[-span_s:], each, look), "ok")],
+            [("fail ", "dim"), (spark(charts.failed_per_s[-span_s:], each, look), "error")],
+            [("p95 ", "dim"), (spark(charts.p95_s[-span_s:], each, look), "warning")],
         ]
         return [[("  ", ""), *joined(parts, "  ")]]
 

@@ -49,8 +49,17 @@ def _sign(row: Reply, look: Look, _now_at: float, _width: int) -> Cell:
     }[row.kind]
 
 
+def _is_task_id(text: str) -> bool:
+    """True for what answers of task actions are keyed by: ids, not nodes."""
+    return len(text) == 36 and text.count("-") == 4
+
+
+def _shown_name(name: str) -> str:
+    return name[:8] if _is_task_id(name) else name
+
+
 def _worker(row: Reply, _look: Look, _now_at: float, _width: int) -> Cell:
-    return row.worker
+    return _shown_name(row.worker)
 
 
 def _text(row: Reply, _look: Look, _now_at: float, _width: int) -> Cell:
@@ -88,7 +97,7 @@ class RepliesDialog(Dialog[None]):
         if self._done.error:
             yield text_block(self._done.error, "error")
         if self._rows:
-            width = min(30, max(len(row.worker) for row in self._rows))
+            width = min(30, max(len(_shown_name(row.worker)) for row in self._rows))
             columns: list[Column[Reply]] = [
                 Column("sign", "", 1, _sign),
                 Column("worker", "", width, _worker),
@@ -102,7 +111,7 @@ class RepliesDialog(Dialog[None]):
             yield text_block("Done." if not self._done.task_id else f"Sent: {self._done.task_id}")
         if self._done.equivalent:
             yield equivalent_line(self._done.equivalent)
-        hint = "enter opens the worker   " if self._rows else ""
+        hint = "enter opens it   " if self._rows else ""
         if self._done.task_id:
             hint = "enter opens the task   "
         yield Lines(lambda _w, _l: [[], [(f"{hint}c copies   esc closes", "dim")]])
@@ -140,7 +149,8 @@ class RepliesDialog(Dialog[None]):
             return
         for table in self.query(VTable):
             if table.cursor_id is not None:
-                self._leave(Goto("worker", table.cursor_id))
+                is_task = _is_task_id(table.cursor_id)
+                self._leave(Goto("task" if is_task else "worker", table.cursor_id))
 
     def _leave(self, wanted: Goto) -> None:
         self.app.post_message(wanted)

@@ -174,9 +174,9 @@ def _task_final(row: TaskRow, look: Look, _now_at: float, _width: int) -> Cell:
 
 FAILURES: list[Column[TaskRow]] = [
     Column("at", "", 8, _ended_clock),
-    Column("name", "", 12, _task_name, flex=1, limit=28),
+    Column("name", "", 12, _task_name, flex=1, limit=20),
     Column("id", "", 8, _task_short_id, priority=3),
-    Column("worker", "", 4, _task_worker, priority=4, flex=1, limit=10),
+    Column("worker", "", 6, _task_worker, priority=4),
     Column("exception", "", 20, _task_exception, flex=4),
     Column("final", "", 11, _task_final, priority=2),
 ]

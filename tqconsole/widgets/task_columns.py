@@ -94,14 +94,14 @@ def TASKS(times: TimeMode) -> list[Column[TaskRow]]:  # noqa: N802 - a table, ma
     """Return the columns of a normal or wide screen."""
     return [
         Column("state", "STATE", 10, state_cell),
-        Column("name", "NAME", 16, _name, flex=3, limit=40),
+        Column("name", "NAME", 16, _name, flex=2, limit=36),
         Column("id", "ID", 8, _id, priority=5),
-        Column("queue", "QUEUE", 8, _queue, priority=6, flex=1, limit=16),
-        Column("worker", "WORKER", 12, _worker, priority=4, flex=2, limit=26),
-        Column("args", "ARGS", 14, _args, priority=7, flex=4),
+        Column("queue", "QUEUE", 8, _queue, priority=6),
+        Column("worker", "WORKER", 12, _worker, priority=4, flex=1, limit=26),
+        Column("args", "ARGS", 16, _args, priority=7, flex=6),
         Column("runtime", "RUN s", 7, _runtime, is_right=True, priority=1),
         Column("wait", "WAIT", 6, _wait, is_right=True, priority=8),
-        Column("retries", "RTRY", 6, _retries, is_right=True, priority=9),
+        Column("retries", "RTRY", 4, _retries, is_right=True, priority=9),
         Column("age", "AGE", 8, _when(times), is_right=True),
     ]
 

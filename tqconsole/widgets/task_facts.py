@@ -191,8 +191,8 @@ def fact_lines(known: Known) -> Maker:
             [
                 ("root", short_id(row.root_id) or "-"),
                 ("parent", short_id(row.parent_id) or "-"),
-                ("known from", source),
             ],
+            [("known from", source)],
         ]
         note = known.facts.note if known.facts is not None else ""
         lines = [joined([[(f" {key} ", "dim"), (value, "")] for key, value in g]) for g in groups]

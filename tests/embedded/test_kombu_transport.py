@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from kombu.exceptions import OperationalError as KombuOperationalError
 from kombu.pidbox import Mailbox
 
 import tqconsole.kombu
+from tqconsole.engine.brokers.base import Subscription
 from tqconsole.engine.brokers.sqlite import SqliteBroker
 from tqconsole.engine.embedded import guest
 from tqconsole.engine.exceptions import ImproperlyConfigured, OperationalError
@@ -72,6 +73,19 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def broker(url: str) -> Iterator[SqliteBroker]:
     with SqliteBroker(url) as broker:
         yield broker
+
+
+@pytest.fixture
+def subscribe(broker: SqliteBroker) -> Iterator[Callable[..., Subscription]]:
+    made: list[Subscription] = []
+
+    def make(queue: QueueSpec, key: str) -> Subscription:
+        made.append(broker.subscribe(queue, [key]))
+        return made[-1]
+
+    yield make
+    for subscription in made:
+        subscription.close()
 
 
 @pytest.fixture
@@ -380,7 +394,7 @@ def test_unbound_queue_gets_no_more(connection: Connection, broker: SqliteBroker
     queue = Queue("news-1", Exchange("news", "fanout"))(connection.default_channel)
     queue.declare()
 
-    queue.unbind_from("news", "")
+    queue.unbind_from(Exchange("news", "fanout"), "")
     send(connection, 1, exchange="news", routing_key="", declare=[])
 
     assert broker.depth("news-1").ready_count == 0
@@ -439,13 +453,15 @@ def test_auto_delete_queue_goes_with_its_consumer(
     assert broker.queue_names() == []
 
 
-def test_our_command_reaches_kombus_mailbox(connection: Connection, broker: SqliteBroker) -> None:
+def test_our_command_reaches_kombus_mailbox(
+    connection: Connection, broker: SqliteBroker, subscribe: Callable[..., Subscription]
+) -> None:
     node = Mailbox("celery", type="fanout", connection=connection).Node(
         "c1@test", channel=connection.channel()
     )
     node.handlers["ping"] = lambda state: {"ok": "pong"}
     node.listen()
-    replies = broker.subscribe(reply_mailbox("r1"), ["r1"])
+    replies = subscribe(reply_mailbox("r1"), "r1")
     request = Request("ping", ticket="t1", reply_key="r1")
 
     assert broker.broadcast(PIDBOX, [Publication(encode_request(request), "", PIDBOX.name)]) == 1
@@ -457,9 +473,9 @@ def test_our_command_reaches_kombus_mailbox(connection: Connection, broker: Sqli
 
 
 def test_kombus_command_reaches_us_and_our_reply_reaches_it(
-    connection: Connection, broker: SqliteBroker
+    connection: Connection, broker: SqliteBroker, subscribe: Callable[..., Subscription]
 ) -> None:
-    commands = broker.subscribe(worker_mailbox("w1@test"), [""])
+    commands = subscribe(worker_mailbox("w1@test"), "")
     mailbox = Mailbox("celery", type="fanout", connection=connection)
     channel = connection.default_channel
     mailbox.reply_queue(channel).declare()
@@ -485,8 +501,10 @@ def test_consumer_bears_the_name_of_its_node(connection: Connection, broker: Sql
     assert [worker.worker_name for worker in broker.live_workers()] == ["c1@test"]
 
 
-def test_kombus_events_reach_our_subscription(connection: Connection, broker: SqliteBroker) -> None:
-    feed = broker.subscribe(event_mailbox("m1"), ["worker.#"])
+def test_kombus_events_reach_our_subscription(
+    connection: Connection, broker: SqliteBroker, subscribe: Callable[..., Subscription]
+) -> None:
+    feed = subscribe(event_mailbox("m1"), "worker.#")
 
     for kind in ("worker-online", "task-sent"):
         send(
@@ -517,14 +535,14 @@ def test_our_events_reach_kombus_queue(connection: Connection, broker: SqliteBro
     assert broker.listener_count(EVENTS, "task.multi") == 0
 
 
-def test_event_exchange_of_another_name_is_served_too(url: str) -> None:
-    options = {"event_exchange": "myev"}
-    with Connection(url, transport_options=options) as connection, SqliteBroker(url) as broker:
-        feed = broker.subscribe(event_mailbox("m1", exchange=ExchangeSpec("myev", "topic")), ["#"])
-
+def test_event_exchange_of_another_name_is_served_too(
+    url: str, subscribe: Callable[..., Subscription]
+) -> None:
+    feed = subscribe(event_mailbox("m1", exchange=ExchangeSpec("myev", "topic")), "#")
+    with Connection(url, transport_options={"event_exchange": "myev"}) as connection:
         send(connection, {"type": "x"}, exchange="myev", routing_key="x", declare=[])
 
-        assert len(feed.receive(PATIENCE_S)) == 1
+    assert len(feed.receive(PATIENCE_S)) == 1
 
 
 def test_parked_message_is_delivered_when_due(connection: Connection, broker: SqliteBroker) -> None:

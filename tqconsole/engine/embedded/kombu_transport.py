@@ -111,6 +111,7 @@ class Transport(virtual.Transport):
             for name in list(self.log_queues):
                 self.close_log_queue(name)
             self.transient.clear()
+            self._waker.close()
 
     def drain_events(self, connection: Any, *, timeout: float | None = None) -> None:  # type: ignore[override]
         """Deliver one message; wait at most `timeout` seconds for it, None: for ever.
@@ -286,7 +287,9 @@ class Transport(virtual.Transport):
         if self._pid == os.getpid():
             return
         self._pid = os.getpid()
-        self._waker, self._renewer, self._loop = _Waker(), None, None
+        # These are the parent's; a closed copy of a socket leaves the other one open.
+        self._waker.close()
+        self._renewer = self._loop = None
         for queue in self.log_queues.values():
             queue.reopen()
         for channel in self.channels:
@@ -294,25 +297,35 @@ class Transport(virtual.Transport):
 
 
 class _Waker:
-    """A descriptor that becomes readable when any thread rings."""
+    """A descriptor that becomes readable when any thread rings. Opened by the one who waits."""
 
     def __init__(self) -> None:
-        self._reader, self._writer = socket.socketpair()
-        self._reader.settimeout(0)
-        self._writer.settimeout(0)
+        self._ends: tuple[socket.socket, socket.socket] | None = None
 
     def fileno(self) -> int:
-        return self._reader.fileno()
+        if self._ends is None:
+            self._ends = socket.socketpair()
+            for end in self._ends:
+                end.settimeout(0)
+        return self._ends[0].fileno()
 
     def ring(self) -> None:
-        # Full: it rings already.
-        with contextlib.suppress(OSError):
-            self._writer.send(b"!")
+        # Full: it rings already. Closed meanwhile: nobody waits.
+        if self._ends is not None:
+            with contextlib.suppress(OSError):
+                self._ends[1].send(b"!")
 
     def drain(self) -> None:
-        with contextlib.suppress(OSError):
-            while self._reader.recv(4096):
-                pass
+        if self._ends is not None:
+            with contextlib.suppress(OSError):
+                while self._ends[0].recv(4096):
+                    pass
+
+    def close(self) -> None:
+        if self._ends is not None:
+            for end in self._ends:
+                end.close()
+            self._ends = None
 
 
 class _Renewer:

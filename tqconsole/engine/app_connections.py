@@ -27,6 +27,8 @@ class Connections:
         self._lock = threading.RLock()
         self._broker = broker
         self._backend = backend
+        self._is_broker_given = broker is not None
+        self._is_backend_given = backend is not None
         self._resolved: Resolved | None = None
         self._resolved_version = -1
 
@@ -60,6 +62,7 @@ class Connections:
     @broker.setter
     def broker(self, broker: Broker) -> None:
         self._broker, self._resolved = broker, None
+        self._is_broker_given = True
 
     @property
     def backend(self) -> Backend:
@@ -73,16 +76,22 @@ class Connections:
     @backend.setter
     def backend(self, backend: Backend) -> None:
         self._backend = backend
+        self._is_backend_given = True
 
     def open_store(self, url: str) -> Backend:
         """Open a result store of a task's own."""
         return open_backend(url, self._conf.result_backend_transport_options)
 
     def close(self) -> None:
-        """Give up what is open; a later use opens it again."""
-        for opened in (self._broker, self._backend):
-            if opened is not None:
-                opened.close()
+        """Give up what is open; a later use opens it again, as the settings then say."""
+        with self._lock:
+            for opened in (self._broker, self._backend):
+                if opened is not None:
+                    opened.close()
+            if not self._is_broker_given:
+                self._broker = self._resolved = None
+            if not self._is_backend_given:
+                self._backend = None
 
     def _opened(self) -> Backend:
         configured = self._conf.result_backend

@@ -25,7 +25,7 @@ class Gate:
         os.read(self._reader, 1)
 
     def wait_for_visitor(self) -> None:
-        ready, _, _ = select.select([self._entry_reader], [], [], 10)
+        ready, _, _ = select.select([self._entry_reader], [], [], 60)
         assert ready, "nobody came to the gate"
         os.read(self._entry_reader, 1)
 
@@ -86,7 +86,7 @@ class Driver:
         self.pool.submit(jobs)
         return [job.job_id for job in jobs]
 
-    def until(self, condition: Callable[[], object], longest_s: float = 20.0) -> None:
+    def until(self, condition: Callable[[], object], longest_s: float = 60.0) -> None:
         """Poll as the loop does until the condition holds."""
         end_mono = time.monotonic() + longest_s
         while not condition():

@@ -22,8 +22,9 @@ logger = logging.getLogger(__name__)
 
 #: How long a child may take to run its tear-down, seconds (Celery asks handlers to end within 4).
 LEAVE_S = 5.0
-#: How long to wait for the template to say how a child died, seconds.
-_STATUS_S = 1.0
+#: How long to wait for the template to say how a child died, seconds. Its jobs wait as long, and a
+#: loss is to be known within one second.
+_STATUS_S = 0.5
 #: The pause after a child that never became ready, seconds: the first, and the longest.
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 2.0

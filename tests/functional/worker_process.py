@@ -54,7 +54,12 @@ class WorkerProcess:
                 [sys.executable, "-c", PROGRAM, url, _json(options)],
                 stdout=out,
                 stderr=log,
-                env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
+                # Its notes of living workers must not come among the user's own.
+                env={
+                    **os.environ,
+                    "PYTHONPATH": str(Path(__file__).parent),
+                    "XDG_STATE_HOME": str(folder / "state"),
+                },
                 start_new_session=True,
             )
 

@@ -218,6 +218,18 @@ def test_a_failing_type_wants_attention(model):
     assert finding.target == "state:FAILURE name=img.resize"
 
 
+def test_a_failure_that_came_right_is_none_any_more(model):
+    model.say(
+        task_event("received", "t1", name="mail.send"),
+        task_event("retried", "t1", exception="ConnectionError('x')"),
+    )
+    assert [row.task_id for row in model.snapshot().failures] == ["t1"]
+
+    model.say(task_event("succeeded", "t1", NOW + 1, result="1", runtime=0.1))
+
+    assert model.snapshot().failures == ()
+
+
 def test_a_growing_queue_wants_attention_and_never_drains(model):
     for second in range(10):
         depth = QueueDepth(1000 + 50 * second, consumer_count=2)

@@ -87,7 +87,7 @@ class Cluster:
 
     def failures(self) -> tuple[TaskRow, ...]:
         """Return the rows that failed or were retried last, newest first."""
-        return tuple(reversed(self._failures))
+        return tuple(row for row in reversed(self._failures) if row.state != states.SUCCESS)
 
     def filter_context(self) -> FilterContext:
         """Return what filters ask of the model."""

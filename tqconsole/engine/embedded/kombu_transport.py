@@ -130,6 +130,8 @@ class Transport(virtual.Transport):
         """Let kombu's hub watch the bells; each of its turns delivers one message."""
         self._leave_loop()
         self._loop = loop
+        # Open before anybody may ring.
+        self._waker.fileno()
         loop.on_tick.add(self._on_tick)
         has_bells = self._location.bell_kind != "poll"
         # An empty turn: it only keeps the hub from sleeping longer than we may.
@@ -176,6 +178,8 @@ class Transport(virtual.Transport):
         """Take care of leases from now on, and of what dead consumers have left."""
         if self._renewer is None:
             self._renewer = _Renewer(self._holds)
+        # Open before anybody may ring.
+        self._waker.fileno()
         self._reaped_mono = self.store.clock.mono()
         self._reap()
 

@@ -424,3 +424,14 @@ def test_headers_that_json_cannot_hold_survive(broker: SqliteBroker, consume: Co
     broker.publish([Publication(Message(b"", headers=headers), "celery")])
 
     assert fetch(consume())[0].message.headers == headers
+
+
+def test_purge_of_a_deep_queue_drops_all_but_what_comes_later(
+    broker: SqliteBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tqconsole.engine.brokers.sqlite._PURGE_STEP", 10)
+    broker.publish([task(str(number)) for number in range(25)] + [task("x", "other")])
+
+    assert broker.purge("celery") == 25
+
+    assert broker.depth("other").ready_count == 1

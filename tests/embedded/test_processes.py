@@ -117,8 +117,9 @@ def test_nothing_confirmed_is_lost_when_processes_are_killed(
         for process in (*publishers, *workers):
             process.kill()
         for publisher in publishers:
+            assert publisher.stdout is not None
             # A line that was cut was not confirmed.
-            lines = publisher.communicate()[0].splitlines(keepends=True)
+            lines = publisher.stdout.read().splitlines(keepends=True)
             confirmed.update(it for line in lines if line.endswith("\n") for it in line.split())
 
     broker, backend = SqliteBroker(url), SqliteBackend(url)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
-from embedded_values import task, waiting
+from embedded_values import fetch, names, task, waiting
 
+from tqconsole.engine.brokers.base import Consumer
 from tqconsole.engine.brokers.sqlite import SqliteBroker
 from tqconsole.engine.clock import ManualClock
 from tqconsole.engine.embedded import writer as writing
@@ -15,6 +19,7 @@ from tqconsole.engine.embedded.lock import FileLock
 from tqconsole.engine.embedded.store import Store
 from tqconsole.engine.embedded.writer import Transaction
 from tqconsole.engine.exceptions import OperationalError
+from tqconsole.engine.protocol.transfer import Handover, ResultWrite, Riding, Settlement, Verdict
 
 
 def note(transaction: Transaction, key: str) -> int:
@@ -204,3 +209,62 @@ def test_long_reader_does_not_stop_writers(broker: SqliteBroker, store: Store) -
     reader.read(read_long)
     reader.close()
     assert waiting(broker) == ["a", "b"]
+
+
+class Saboteur:
+    """Lets the n-th statement of every transaction fail."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._left = 0
+        for name in ("run", "run_many", "rows", "first"):
+            monkeypatch.setattr(Transaction, name, self._wrapped(getattr(Transaction, name)))
+
+    def strike_at(self, number: int) -> None:
+        self._left = number
+
+    def _wrapped(self, method: Callable[..., Any]) -> Callable[..., Any]:
+        def call(transaction: Transaction, *arguments: Any) -> Any:
+            self._left -= 1
+            if self._left == 0:
+                raise sqlite3.OperationalError("disk I/O error")
+            return method(transaction, *arguments)
+
+        return call
+
+
+def test_exchange_that_fails_anywhere_took_no_effect(
+    broker: SqliteBroker, consume: Callable[..., Consumer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    consumer = consume()
+    broker.publish([task(it) for it in ("ack", "return", "died", "dead", "start", "fresh")])
+    held = fetch(consumer, 5)
+    verdicts = [
+        Settlement(it.tag, verdict, "x") for it, verdict in zip(held, Verdict, strict=False)
+    ]
+    riding = Riding((ResultWrite("ack", "SUCCESS", b"x"),), (task("rider"), task("b", "other")))
+    handovers = [Handover(held[4].tag, is_acked=True)]
+
+    def state() -> object:
+        return broker.store.main.read(
+            lambda it: [
+                it.execute(f"SELECT * FROM {table}").fetchall()
+                for table in ("message", "result", "letter", "queue")
+            ]
+        )
+
+    before = state()
+    saboteur = Saboteur(monkeypatch)
+    number = 1
+    while True:
+        saboteur.strike_at(number)
+        try:
+            taken = consumer.exchange(verdicts, handovers, 9, riding)
+        except OperationalError:
+            assert state() == before, number
+            number += 1
+            continue
+        break
+
+    assert number > 12
+    assert sorted(names(taken)) == ["died", "fresh", "return", "rider"]
+    assert len(broker.dead_letters()) == 1

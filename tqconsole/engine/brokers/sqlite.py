@@ -16,6 +16,7 @@ from tqconsole.engine.embedded import bindings, inspection, letters, log, publis
 from tqconsole.engine.embedded.hold import RENEW_INTERVAL_S, Hold
 from tqconsole.engine.embedded.location import locate
 from tqconsole.engine.embedded.log import Feed
+from tqconsole.engine.embedded.reader import first
 from tqconsole.engine.embedded.rows import prepare_all
 from tqconsole.engine.embedded.store import Store, open_store
 from tqconsole.engine.embedded.writer import Transaction
@@ -36,6 +37,9 @@ from tqconsole.engine.protocol.transfer import (
     Riding,
     Settlement,
 )
+
+#: Messages dropped in one transaction of a purge.
+_PURGE_STEP = 5000
 
 
 class SqliteSubscription(Subscription):
@@ -156,6 +160,7 @@ class SqliteBroker(Broker):
 
     def delete(self, queue_name: str) -> None:
         """See `Broker.delete`."""
+        self.purge(queue_name)
 
         def unit(transaction: Transaction) -> None:
             row = transaction.first("SELECT id FROM queue WHERE name=?", queue_name)
@@ -165,14 +170,20 @@ class SqliteBroker(Broker):
         self._store.main.write(unit)
 
     def purge(self, queue_name: str) -> int:
-        """See `Broker.purge`."""
-        return self._store.main.write(
-            lambda it: it.run(
-                "DELETE FROM message WHERE consumer IS NULL"
-                " AND queue_id=(SELECT id FROM queue WHERE name=?)",
-                queue_name,
-            )
+        """See `Broker.purge`: in steps, since workers wait while one is made. What is published
+        meanwhile stays.
+        """
+        last = self._store.main.read(lambda it: first(it, "SELECT max(id) FROM message"))
+        step = partial(
+            bindings.purge_some,
+            queue_name=queue_name,
+            last_id=last[0] or 0,
+            most_count=_PURGE_STEP,
         )
+        total_count = 0
+        while count := self._store.main.write(step):
+            total_count += count
+        return total_count
 
     def publish(self, publications: Sequence[Publication]) -> None:
         """See `Broker.publish`: all or nothing, on the disk when this returns."""

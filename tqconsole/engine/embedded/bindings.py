@@ -94,6 +94,25 @@ def remove(transaction: Transaction, queue_ids: Iterable[int]) -> None:
         transaction.run("DELETE FROM queue WHERE id=?", queue_id)
 
 
+def purge_some(transaction: Transaction, queue_name: str, last_id: int, most_count: int) -> int:
+    """Drop up to `most_count` of the ready and of the parked messages numbered up to `last_id`,
+    and return how many went.
+    """
+    row = transaction.first("SELECT id FROM queue WHERE name=?", queue_name)
+    if row is None:
+        return 0
+    return sum(
+        transaction.run(
+            f"DELETE FROM message WHERE id IN (SELECT id FROM message INDEXED BY {index}"  # noqa: S608 - constants
+            f" WHERE queue_id=? AND consumer IS NULL AND {condition} AND id<=? LIMIT ?)",
+            row[0],
+            last_id,
+            most_count,
+        )
+        for index, condition in (("message_ready", "due IS NULL"), ("message_due", "due>=0"))
+    )
+
+
 def ring_for(transaction: Transaction, queue_ids: Iterable[int]) -> None:
     """Note that the consumers of these queues are to be rung after the commit."""
     for queue_id in queue_ids:

@@ -7,6 +7,8 @@ take a store or a transaction.
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import sqlite3
 import threading
 import weakref
@@ -21,6 +23,7 @@ from tqconsole.engine.embedded.location import Location
 from tqconsole.engine.embedded.reader import Reader, Readers, first
 from tqconsole.engine.embedded.schema import LOG, MAIN, Schema
 from tqconsole.engine.embedded.writer import Transaction, Unit, Writer
+from tqconsole.engine.exceptions import EngineError
 
 Value = TypeVar("Value")
 
@@ -124,6 +127,16 @@ class _OpeningAcrossForks:
 
 _opening_across_forks = _OpeningAcrossForks()
 forks.guard(_opening_across_forks)
+
+
+def _close_all() -> None:
+    """The last one to close writes the journal back, which must happen under the writers' lock."""
+    for store in list(_stores.values()):
+        with contextlib.suppress(EngineError):
+            store.close()
+
+
+atexit.register(_close_all)
 
 
 def open_store(location: Location, clock: Clock = SYSTEM_CLOCK) -> Store:

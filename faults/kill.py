@@ -22,10 +22,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tqconsole.engine.protocol.result import decode_record
-
 from faults.ledger import VARIABLE, Account, Ledger, settle_account
 from faults.storm_app import app, work
+from tqconsole.engine.protocol.result import decode_record
 
 #: Tasks per publish, and children per worker.
 BATCH_COUNT, CHILD_COUNT = 500, 2

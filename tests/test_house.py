@@ -23,7 +23,7 @@ DOORS = {
         "engine/brokers/kombu.py",
         "engine/serialization.py",
         "engine/routing.py",
-        "engine/app.py",
+        "engine/app/connections.py",
         "engine/embedded/kombu_transport.py",
         "engine/embedded/kombu_channel.py",
         "kombu.py",

@@ -11,7 +11,7 @@ from client_rig import make_app
 
 from tqconsole.engine import current
 from tqconsole.engine.app import App
-from tqconsole.engine.app_config import configured_broker_url
+from tqconsole.engine.app.config import configured_broker_url
 from tqconsole.engine.exceptions import ImproperlyConfigured
 from tqconsole.engine.settings import Settings
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tqconsole.engine import current
-from tqconsole.engine.app_path import find_app
+from tqconsole.engine.app.path import find_app
 from tqconsole.engine.exceptions import ImproperlyConfigured
 
 APP = "from tqconsole.engine import Celery\n{name} = Celery({main!r}, set_as_current=False)\n"

@@ -27,7 +27,7 @@ class AppError(click.ClickException):
 
 def load_app(path: str) -> App:
     """Return the app that `-A` names. Raises: AppError with the reason and the nearest name."""
-    from tqconsole.engine.app_path import find_app  # noqa: PLC0415 - imports the engine
+    from tqconsole.engine.app.path import find_app  # noqa: PLC0415 - imports the engine
 
     with importing_app(path):
         try:

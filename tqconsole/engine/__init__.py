@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # editors and type checkers see what `__getattr__` finds
         current_task,
         shared_task,
     )
-    from tqconsole.engine.app_path import find_app
+    from tqconsole.engine.app.path import find_app
     from tqconsole.engine.canvas.signature import Signature, maybe_signature, signature, subtask
     from tqconsole.engine.result import AsyncResult, EagerResult, allow_join_result
     from tqconsole.engine.task import Task
@@ -34,7 +34,7 @@ _HOMES = {
     "app_or_default": "tqconsole.engine.app",
     "current_app": "tqconsole.engine.app",
     "current_task": "tqconsole.engine.app",
-    "find_app": "tqconsole.engine.app_path",
+    "find_app": "tqconsole.engine.app.path",
     "maybe_signature": "tqconsole.engine.canvas",
     "shared_task": "tqconsole.engine.app",
     "signature": "tqconsole.engine.canvas",

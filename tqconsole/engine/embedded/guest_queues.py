@@ -7,6 +7,7 @@ the binding tells, an auto-delete queue is made when it is bound or used.
 
 from __future__ import annotations
 
+import logging
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,12 @@ from tqconsole.engine.protocol.transfer import ExchangeSpec
 if TYPE_CHECKING:
     from tqconsole.engine.embedded.kombu_transport import Transport
     from tqconsole.engine.embedded.store import Store
+
+
+logger = logging.getLogger(__name__)
+
+#: Arguments of RabbitMQ's that would change what happens to messages, and have no meaning here.
+_WITHOUT_MEANING = ("x-max-length", "x-max-length-bytes", "x-overflow")
 
 
 class GuestQueues:
@@ -114,6 +121,9 @@ class GuestQueues:
 
     def _new_queue(self, queue: str, **options: Any) -> None:
         spec = spec_of(queue, options)
+        for name in _WITHOUT_MEANING:
+            if name in spec.arguments:
+                logger.warning("queue %s: sqlite has no %s; the queue is not bounded", queue, name)
         if spec.is_auto_delete:
             # It may be a mailbox or an event queue, which have no rows: its binding will tell.
             self._transport.transient[queue] = spec

@@ -8,6 +8,7 @@ that messages may be settled from any.
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -33,7 +34,7 @@ from tqconsole.engine.embedded.guest_queues import GuestQueues
 from tqconsole.engine.embedded.hold import Hold
 from tqconsole.engine.embedded.rows import prepared
 from tqconsole.engine.embedded.writer import Transaction
-from tqconsole.engine.exceptions import EncodeError
+from tqconsole.engine.exceptions import EncodeError, NotSupportedError
 from tqconsole.engine.protocol.limits import Reason
 from tqconsole.engine.protocol.transfer import (
     Delivery,
@@ -49,6 +50,8 @@ if TYPE_CHECKING:
 MOST_CLAIMED = 100
 #: The same where no prefetch count is set: whoever takes one and leaves, returns the rest.
 UNLIMITED_CLAIM = 16
+#: The types of exchanges.
+KINDS = ("direct", "topic", "fanout")
 _TRANSIENT = 1
 
 
@@ -80,6 +83,11 @@ class OpenMessages(virtual.QoS):
         self.channel.settle(tags, Verdict.RETURN)
         return []
 
+    def forget(self) -> None:
+        """Let go of all without settling any."""
+        self._delivered.clear()
+        self._dirty.clear()
+
     def _settle(self, delivery_tag: str, verdict: Verdict) -> None:
         # A tag of an earlier connection: its message was returned and is not ours to settle.
         if delivery_tag in self._delivered and delivery_tag not in self._dirty:
@@ -104,6 +112,7 @@ class StoreChannel(GuestQueues, virtual.Channel):
         self._turn: deque[str] = deque()
         self._no_ack: set[str] = set()
         self._claimed: deque[Delivery] = deque()
+        self._pid = os.getpid()
 
     # -- publishing
 
@@ -134,6 +143,24 @@ class StoreChannel(GuestQueues, virtual.Channel):
         self.basic_publish(message, exchange, routing_key)
 
     # -- declaring
+
+    def exchange_declare(
+        self,
+        exchange: str | None = None,
+        type: str = "direct",  # noqa: A002 - kombu's signature
+        **options: Any,
+    ) -> None:
+        """Note an exchange; only its bindings are stored, so one bound by others is known too.
+
+        Raises: NotSupportedError for a type that sqlite has not.
+        """
+        if type and type not in KINDS:
+            raise NotSupportedError(
+                f"exchange {exchange!r}: sqlite has no {type} exchanges; use {', '.join(KINDS)}"
+            )
+        if options.get("passive") and self._bindings(exchange or ""):
+            return
+        super().exchange_declare(exchange, type, **options)  # type: ignore[no-untyped-call]  # kombu has no types
 
     def prepare_queue_arguments(
         self, arguments: dict[str, Any] | None, **options: Any
@@ -183,6 +210,7 @@ class StoreChannel(GuestQueues, virtual.Channel):
 
     def basic_cancel(self, consumer_tag: str) -> None:
         """Deliver no more; what was claimed and not delivered goes back."""
+        self._mind_forks()
         queue = self._tag_to_queue.get(consumer_tag)
         super().basic_cancel(consumer_tag)  # type: ignore[no-untyped-call]  # kombu has no types
         if queue is None or queue in self._active_queues:
@@ -276,14 +304,14 @@ class StoreChannel(GuestQueues, virtual.Channel):
 
     def reopen(self) -> None:
         """Register anew: in a forked child, where the hold is the parent's."""
-        self._claimed.clear()
-        self._hold = None
+        self._mind_forks()
         for queue in self._turn:
             spec = self._store.main.read(partial(guest.described, queue_name=queue))
             self._own_hold().add_queue(spec)
 
     def close(self) -> None:
         """Return everything that is not acknowledged, and leave. May be called twice."""
+        self._mind_forks()
         hold, transport = self._hold, self.connection
         try:
             super().close()  # type: ignore[no-untyped-call]  # kombu has no types
@@ -296,6 +324,14 @@ class StoreChannel(GuestQueues, virtual.Channel):
                 hold.close()
 
     # -- beneath
+
+    def _mind_forks(self) -> None:
+        """In a forked child forget the hold and the messages: they are the parent's."""
+        if self._pid != os.getpid():
+            self._pid = os.getpid()
+            self._hold = None
+            self._claimed.clear()
+            self.qos.forget()
 
     @property
     def _worker_name(self) -> str:

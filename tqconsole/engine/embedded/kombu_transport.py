@@ -22,7 +22,7 @@ from kombu.transport import virtual
 from tqconsole.engine.embedded import guest
 from tqconsole.engine.embedded.guest_message import broadcast_payload
 from tqconsole.engine.embedded.hold import BACKSTOP_S, RENEW_INTERVAL_S, Hold
-from tqconsole.engine.embedded.kombu_channel import StoreChannel
+from tqconsole.engine.embedded.kombu_channel import KINDS, StoreChannel
 from tqconsole.engine.embedded.location import locate
 from tqconsole.engine.embedded.log_queue import LogQueue
 from tqconsole.engine.embedded.store import Store, open_store
@@ -59,7 +59,7 @@ class Transport(virtual.Transport):
     connection_errors = (*virtual.Transport.connection_errors, OperationalError)  # type: ignore[assignment]  # kombu's has one
     implements = virtual.Transport.implements.extend(
         asynchronous=True,
-        exchange_type=frozenset(("direct", "topic", "fanout")),
+        exchange_type=frozenset(KINDS),
         heartbeats=False,
     )
 
@@ -101,6 +101,7 @@ class Transport(virtual.Transport):
 
     def close_connection(self, connection: Any) -> None:
         """Return what is not acknowledged and leave."""
+        self._forget_parent()
         self._leave_loop()
         if self._renewer is not None:
             self._renewer.stop()
@@ -288,16 +289,22 @@ class Transport(virtual.Transport):
             logger.info("%d messages of dead consumers are back in their queues", returned_count)
 
     def _mind_forks(self) -> None:
+        """In a forked child: become a connection of its own, with the same consumers."""
+        if self._forget_parent():
+            for queue in self.log_queues.values():
+                queue.reopen()
+            for channel in self.channels:
+                channel.reopen()
+
+    def _forget_parent(self) -> bool:
+        """Let go of what a fork has copied and only the parent may touch; True when it did."""
         if self._pid == os.getpid():
-            return
+            return False
         self._pid = os.getpid()
-        # These are the parent's; a closed copy of a socket leaves the other one open.
+        # A closed copy of a socket leaves the parent's open. The hub's poller is shared with it.
         self._waker.close()
         self._renewer = self._loop = None
-        for queue in self.log_queues.values():
-            queue.reopen()
-        for channel in self.channels:
-            channel.reopen()
+        return True
 
 
 class _Waker:

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 
 from tqconsole.engine import current
-from tqconsole.engine.app_options import (
+from tqconsole.engine.app.options import (
     EMBEDDED,
     FIELDS,
     INSTANTS,
@@ -31,8 +31,8 @@ from tqconsole.engine.app_options import (
     instants,
     keywords,
 )
-from tqconsole.engine.app_publish import Publisher, PublishingApp
-from tqconsole.engine.app_queues import Address, QueueTable
+from tqconsole.engine.app.publish import Publisher, PublishingApp
+from tqconsole.engine.app.queues import Address, QueueTable
 from tqconsole.engine.exceptions import OperationalError
 from tqconsole.engine.protocol.message import Message
 from tqconsole.engine.protocol.task import Embed, TaskCall, encode_task

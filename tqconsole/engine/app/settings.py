@@ -7,7 +7,7 @@ from datetime import datetime, tzinfo
 from typing import Any
 
 from tqconsole.engine import signals
-from tqconsole.engine.app_config import (
+from tqconsole.engine.app.config import (
     Discovery,
     discover,
     import_all,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from tqconsole.engine.app_queues import Address, is_plain
+from tqconsole.engine.app.queues import Address, is_plain
 from tqconsole.engine.brokers.base import Broker
 from tqconsole.engine.clock import Clock
 from tqconsole.engine.exceptions import OperationalError

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import threading
 
-from tqconsole.engine.app_config import configured_broker_url
+from tqconsole.engine.app.config import configured_broker_url
 from tqconsole.engine.backends import open_backend
 from tqconsole.engine.backends.base import Backend
 from tqconsole.engine.brokers import open_broker

@@ -6,9 +6,10 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any, overload
 
-from tqconsole.engine import app_registry, current, signals
-from tqconsole.engine.app_builtin import add_builtin_tasks
-from tqconsole.engine.app_registry import TaskRegistry, load_object
+from tqconsole.engine import current, signals
+from tqconsole.engine.app import registry as app_registry
+from tqconsole.engine.app.builtin import add_builtin_tasks
+from tqconsole.engine.app.registry import TaskRegistry, load_object
 from tqconsole.engine.task import Task as TaskClass
 
 

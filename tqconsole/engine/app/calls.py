@@ -10,7 +10,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from tqconsole.engine.app_registry import TaskRegistry, load_object
+from tqconsole.engine.app.registry import TaskRegistry, load_object
 from tqconsole.engine.canvas.signature import Signature, maybe_signature, signature
 from tqconsole.engine.clock import Clock
 from tqconsole.engine.context import Context
@@ -19,7 +19,7 @@ from tqconsole.engine.settings import Settings
 from tqconsole.engine.task import Task
 
 if TYPE_CHECKING:
-    from tqconsole.engine.app_send import Sender, Sending
+    from tqconsole.engine.app.send import Sender, Sending
     from tqconsole.engine.backends.base import Backend
     from tqconsole.engine.events.facade import Events
     from tqconsole.engine.protocol.result import ResultRecord
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from tqconsole.engine.result import AsyncResult, EagerResult
 
 #: An app that has sent nothing yet does not need it: importing the engine stays quick.
-SENDER = "tqconsole.engine.app_send:Sender"
+SENDER = "tqconsole.engine.app.send:Sender"
 
 
 class Caller:
@@ -134,7 +134,7 @@ class Caller:
         self, task: Task, args: Any, kwargs: Any, options: dict[str, Any]
     ) -> EagerResult:
         """Run a call here and return its result."""
-        from tqconsole.engine import app_eager  # noqa: PLC0415 - only tests come here
+        from tqconsole.engine.app import eager as app_eager  # noqa: PLC0415 - only tests come here
 
         return app_eager.apply_eagerly(self, task, args, kwargs, options)
 
@@ -179,21 +179,21 @@ class Caller:
 
     def store_state(self, task_id: str, state: str, meta: Any, request: Context) -> None:
         """Store a record that is no end; a stored SUCCESS stays. Raises: OperationalError."""
-        from tqconsole.engine import app_store  # noqa: PLC0415 - needed where tasks run
+        from tqconsole.engine.app import store as app_store  # noqa: PLC0415 - needed where tasks run
 
         record = app_store.record_of(request, task_id, state, meta, self.wall_clock)
         self.backend.store([self.result_write(record, request.reply_to)])
 
     def store_outcome(self, task: Any, run: Context, state: str, value: Any, trace: str) -> None:
         """Store the record of a run that ended here. Raises: OperationalError."""
-        from tqconsole.engine import app_store  # noqa: PLC0415 - needed where tasks run
+        from tqconsole.engine.app import store as app_store  # noqa: PLC0415 - needed where tasks run
 
         record = app_store.record_of(run, str(run.id), state, value, self.wall_clock, trace)
         task.backend.store([self.result_write(record, run.reply_to)])
 
     def result_write(self, record: ResultRecord, reply_to: str | None) -> ResultWrite:
         """Return the write of a record as the settings want it. Raises: EncodeError."""
-        from tqconsole.engine import app_store  # noqa: PLC0415 - needed where tasks run
+        from tqconsole.engine.app import store as app_store  # noqa: PLC0415 - needed where tasks run
 
         return app_store.result_write(self.conf, record, reply_to, self.result_content_type)
 

@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from tqconsole.engine.app import App
-from tqconsole.engine.app_config import with_cwd_on_path
+from tqconsole.engine.app.config import with_cwd_on_path
 from tqconsole.engine.current import evaluate
 from tqconsole.engine.exceptions import ImproperlyConfigured
 

@@ -3,8 +3,8 @@ hands itself to what needs them.
 
 Making one costs nothing: the configuration is read at the first look at it, the broker and the
 result store are opened at the first use, tasks are made when one of them is used. The phases of its
-work stand beside it: `app_settings` (configuration), `app_tasks` (functions to tasks), `app_calls`
-and `app_send` (calls to messages), `app_store` (broker and results), `app_eager` (runs here).
+work stand beside it: `settings` (configuration), `tasks` (functions to tasks), `calls`
+and `send` (calls to messages), `store` (broker and results), `eager` (runs here).
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from tqconsole.engine import current, signals
-from tqconsole.engine.app_calls import Caller
-from tqconsole.engine.app_config import Discovery, default_module
-from tqconsole.engine.app_registry import TaskRegistry, load_object, shared_task
-from tqconsole.engine.app_settings import Configured
-from tqconsole.engine.app_tasks import TaskHolder
+from tqconsole.engine.app.calls import Caller
+from tqconsole.engine.app.config import Discovery, default_module
+from tqconsole.engine.app.registry import TaskRegistry, load_object, shared_task
+from tqconsole.engine.app.settings import Configured
+from tqconsole.engine.app.tasks import TaskHolder
 from tqconsole.engine.clock import SYSTEM_CLOCK, Clock, LamportClock
 from tqconsole.engine.current import app_or_default, current_app, current_task
 from tqconsole.engine.exceptions import ImproperlyConfigured
@@ -39,8 +39,8 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from tqconsole.engine.app_connections import Connections
-    from tqconsole.engine.app_send import Sender
+    from tqconsole.engine.app.connections import Connections
+    from tqconsole.engine.app.send import Sender
     from tqconsole.engine.backends.base import Backend
     from tqconsole.engine.brokers.base import Broker
     from tqconsole.engine.brokers.resolution import Resolved
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 #: What most processes never need is loaded when it is asked for: a client's start counts.
 CONTROL = "tqconsole.engine.control.client:Control"
 EVENTS = "tqconsole.engine.events.facade:Events"
-CONNECTIONS = "tqconsole.engine.app_connections:Connections"
+CONNECTIONS = "tqconsole.engine.app.connections:Connections"
 
 #: Celery's arguments that name parts of its inside.
 _PLUMBING = ("amqp", "fixups", "loader", "log")
@@ -191,7 +191,7 @@ class App(Configured, TaskHolder, Caller):
 
     def bugreport(self) -> str:
         """Return versions, addresses and changed settings as text."""
-        from tqconsole.engine.app_report import bug_report  # noqa: PLC0415 - importlib.metadata: 10 ms
+        from tqconsole.engine.app.report import bug_report  # noqa: PLC0415 - importlib.metadata: 10 ms
 
         return bug_report(self)
 

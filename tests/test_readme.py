@@ -92,11 +92,11 @@ def worker(folder: Path, environment: dict[str, str]) -> Iterator[None]:
         if "ready." in line:
             break
     else:
+        process.communicate()
         pytest.fail("".join(seen))
     yield
     os.killpg(process.pid, signal.SIGTERM)
-    process.stdout.read()
-    process.wait(20)
+    process.communicate(timeout=20)
 
 
 @pytest.mark.slow

@@ -21,7 +21,7 @@ import tqconsole.kombu
 from tqconsole.engine.brokers.base import Subscription
 from tqconsole.engine.brokers.sqlite import SqliteBroker
 from tqconsole.engine.embedded import guest
-from tqconsole.engine.exceptions import ImproperlyConfigured, OperationalError
+from tqconsole.engine.exceptions import ImproperlyConfigured, NotSupportedError, OperationalError
 from tqconsole.engine.protocol.control import (
     PIDBOX,
     REPLIES,
@@ -400,6 +400,29 @@ def test_unbound_queue_gets_no_more(connection: Connection, broker: SqliteBroker
     assert broker.depth("news-1").ready_count == 0
 
 
+def test_headers_exchange_is_refused(connection: Connection) -> None:
+    with pytest.raises(NotSupportedError, match="no headers exchanges"):
+        Exchange("h", "headers")(connection.default_channel).declare()
+
+
+def test_passive_look_finds_an_exchange_of_others(
+    connection: Connection, broker: SqliteBroker
+) -> None:
+    broker.declare(QueueSpec("big", ExchangeSpec("shop", "topic"), "order.#"))
+
+    Exchange("shop", "topic", passive=True)(connection.default_channel).declare()
+    with pytest.raises(ChannelError, match="no exchange 'nosuch'"):
+        Exchange("nosuch", passive=True)(connection.default_channel).declare()
+
+
+def test_queue_length_limit_is_said_to_have_no_meaning(
+    connection: Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    Queue("short", Exchange("short"), max_length=10)(connection.default_channel).declare()
+
+    assert "sqlite has no x-max-length" in caplog.text
+
+
 def test_passive_look_at_an_unknown_queue_fails(connection: Connection) -> None:
     channel = connection.default_channel
 
@@ -617,25 +640,87 @@ def test_lost_task_of_our_dead_worker_is_left_to_ours(tmp_path: Path) -> None:
     broker.close()
 
 
+def in_forked_child(action: Callable[[], Any]) -> None:
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            action()
+            code = 0
+        finally:
+            os._exit(code)
+    assert os.waitpid(child, 0)[1] == 0
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_forked_child_publishes_and_the_parent_goes_on(
-    connection: Connection, broker: SqliteBroker
-) -> None:
+def test_forked_child_publishes_and_the_parent_goes_on(connection: Connection) -> None:
     inbox = Inbox()
     send(connection, "parent")
     consume(connection, TASKS, inbox)
-    child = os.fork()
-    if child == 0:
-        try:
-            send(connection, "child")
-        finally:
-            os._exit(0)
-    os.waitpid(child, 0)
+
+    in_forked_child(lambda: send(connection, "child"))
 
     for _ in range(2):
         connection.drain_events(timeout=PATIENCE_S)
+    assert inbox.bodies == ["parent", "child"]
 
-    assert sorted(inbox.bodies) == ["child", "parent"]
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_forked_child_consumes_under_its_own_name(
+    connection: Connection, broker: SqliteBroker
+) -> None:
+    inbox = Inbox()
+    consume(connection, TASKS, inbox)
+    send(connection, 1)
+
+    def drain() -> None:
+        connection.drain_events(timeout=PATIENCE_S)
+        assert len(broker.live_workers()) == 2
+        inbox.messages[0].ack()
+        connection.close()
+
+    in_forked_child(drain)
+
+    assert broker.depth("celery").ready_count == 0
+    assert len(broker.live_workers()) == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_child_that_closes_takes_nothing_from_its_parent(
+    connection: Connection, broker: SqliteBroker
+) -> None:
+    hub = Hub()
+    connection.register_with_event_loop(hub)
+    inbox = Inbox()
+    consume(connection, TASKS, inbox)
+    send(connection, 1)
+    hub.run_once()
+
+    in_forked_child(connection.close)
+
+    depth = broker.depth("celery")
+    assert (depth.unacked_count, depth.consumer_count) == (1, 1)
+    inbox.messages[0].ack()
+    send(connection, 2)
+    hub.run_once()
+    assert inbox.bodies == [1, 2]
+    connection.close()
+    hub.close()
+
+
+def test_consumer_that_lost_its_lease_registers_again(
+    connection: Connection, broker: SqliteBroker
+) -> None:
+    inbox = Inbox()
+    consume(connection, TASKS, inbox)
+    broker.store.main.write(lambda it: it.run("DELETE FROM consumer"))
+
+    send(connection, 1)
+    connection.drain_events(timeout=PATIENCE_S)
+    inbox.messages[0].ack()
+
+    assert broker.depth("celery").unacked_count == 0
+    assert len(broker.live_workers()) == 1
 
 
 def test_hub_delivers_and_is_left_clean(connection: Connection, broker: SqliteBroker) -> None:

@@ -144,7 +144,7 @@ class StoreChannel(GuestQueues, virtual.Channel):
 
     # -- declaring
 
-    def exchange_declare(
+    def exchange_declare(  # type: ignore[override]  # kombu calls it by keywords
         self,
         exchange: str | None = None,
         type: str = "direct",  # noqa: A002 - kombu's signature

@@ -186,6 +186,7 @@ def test_oldest_letters_go_when_there_are_too_many(
 
     assert [it.message.headers["id"] for it in broker.dead_letters()] == ["4", "3", "2"]
     assert "dropped the 2 oldest" in caplog.text
+    assert broker.store.main.read(letters.dropped_count) == 2
 
 
 def test_oldest_letters_go_when_they_are_too_big(

@@ -104,6 +104,12 @@ def listed(connection: sqlite3.Connection, queue_name: str | None, limit: int) -
     return [DeadLetter(str(row[0]), message_of(row[1], row[2]), *row[3:]) for row in found]
 
 
+def dropped_count(connection: sqlite3.Connection) -> int:
+    """Return how many letters ever went because there were too many. A read."""
+    found = rows(connection, "SELECT value FROM meta WHERE key='letters_dropped'")
+    return int(found[0][0]) if found else 0
+
+
 def replay(transaction: Transaction, letter_ids: Sequence[str]) -> int:
     """Put letters back into their queues, deaths at 0; return how many were found."""
     queue_ids: set[int] = set()

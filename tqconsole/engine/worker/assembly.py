@@ -67,12 +67,16 @@ class Worker:
     """One worker from its connection to its end."""
 
     def __init__(self, site: Site, pool: Pool, broker: Broker, consumer: Consumer) -> None:
-        app, conf = site.app, site.app.conf
+        app = site.app
         self._site = site
         self._pool = pool
         self._broker = broker
         self._consumer = consumer
         self._dispatcher = Dispatcher(broker, site.hostname, site.clock, app.clock)
+        self._reader = Reader(app.accept_content, app.timezone)
+        bounds = site.options.autoscale
+        self._autoscaler = Autoscaler(*bounds) if bounds else None
+        self._state = StateFile(site.statedb_path) if site.statedb_path else None
         self._machine = Machine(
             _machine_options(site, pool, broker),
             policies_of(app),
@@ -88,28 +92,36 @@ class Worker:
             _heart_plan(site, broker),
             self._counts,
         )
-        reader = Reader(app.accept_content, app.timezone)
-        self._carrier = Carrier(
+        self._carrier = self._make_carrier()
+        self._panel = self._make_panel()
+        is_controlled = app.conf.worker_enable_remote_control
+        self._remote = Remote(broker, self._panel) if is_controlled else None
+        self._loop = self._make_loop()
+
+    def _make_carrier(self) -> Carrier:
+        site = self._site
+        return Carrier(
             Rim(
                 site.hostname,
-                consumer,
-                app.backend,
-                pool,
-                reader,
+                self._consumer,
+                site.app.backend,
+                self._pool,
+                self._reader,
                 self._dispatcher,
-                Notices(app, site.hostname),
+                Notices(site.app, site.hostname),
             )
         )
-        bounds = site.options.autoscale
-        self._autoscaler = Autoscaler(*bounds) if bounds else None
-        self._panel = WorkerPanel(
+
+    def _make_panel(self) -> WorkerPanel:
+        site = self._site
+        return WorkerPanel(
             PanelParts(
-                app,
+                site.app,
                 site.hostname,
                 self._machine.hand,
-                pool,
-                broker,
-                consumer,
+                self._pool,
+                self._broker,
+                self._consumer,
                 self._heart,
                 site.clock,
                 self._tell,
@@ -117,23 +129,21 @@ class Worker:
                 self._autoscaler,
             )
         )
-        self._remote = Remote(broker, self._panel) if conf.worker_enable_remote_control else None
-        self._loop = Loop(
-            LoopParts(
-                self._machine,
-                self._carrier,
-                broker,
-                consumer,
-                pool,
-                reader,
-                site.waker,
-                site.clock,
-                _on_signal,
-            ),
-            self._remote,
-            MAX_DEATHS,
+
+    def _make_loop(self) -> Loop:
+        site = self._site
+        parts = LoopParts(
+            self._machine,
+            self._carrier,
+            self._broker,
+            self._consumer,
+            self._pool,
+            self._reader,
+            site.waker,
+            site.clock,
+            _on_signal,
         )
-        self._state = StateFile(site.statedb_path) if site.statedb_path else None
+        return Loop(parts, self._remote, MAX_DEATHS)
 
     def run(self, signal_watch: SignalWatch) -> int:
         """Work until told to stop; return the exit code. Raises: ImproperlyConfigured."""

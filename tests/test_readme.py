@@ -44,7 +44,7 @@ def test_every_command_of_the_readme_is_run_by_a_test() -> None:
 
 def test_demo_targets_name_the_demo_verb() -> None:
     told = subprocess.run(
-        ["make", "-n", "demo", "HEADLESS=1", "SECONDS=20"],
+        ["make", "--no-print-directory", "-n", "demo", "HEADLESS=1", "SECONDS=20"],
         cwd=ROOT,
         capture_output=True,
         text=True,

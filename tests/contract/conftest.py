@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,6 +16,14 @@ from tqconsole.engine.brokers.base import Broker, Consumer
 from tqconsole.engine.protocol.transfer import ExchangeSpec, QueueSpec
 
 QUEUE = QueueSpec("celery", ExchangeSpec("celery"), "celery")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def short_runtime_folder() -> Iterator[None]:
+    """Bells of stores with long paths hang in a folder that goes with the tests."""
+    with tempfile.TemporaryDirectory(prefix="tq") as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_RUNTIME_DIR", folder)
+        yield
 
 
 @pytest.fixture(params=contract_adapters.parameters(contract_adapters.BROKER_PLACES))

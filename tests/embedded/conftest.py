@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,6 +10,14 @@ from tqconsole.engine.brokers.base import Consumer
 from tqconsole.engine.brokers.sqlite import SqliteBroker
 from tqconsole.engine.clock import ManualClock, SystemClock
 from tqconsole.engine.embedded.store import Store
+
+
+@pytest.fixture(scope="session", autouse=True)
+def short_runtime_folder() -> Iterator[None]:
+    """Bells of stores with long paths hang in a folder that goes with the tests."""
+    with tempfile.TemporaryDirectory(prefix="tq") as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_RUNTIME_DIR", folder)
+        yield
 
 
 @pytest.fixture

@@ -4,6 +4,8 @@ import os
 import stat
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,10 +23,10 @@ from tqconsole.engine.exceptions import ImproperlyConfigured
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a path short enough for a socket, whatever the system's temporary one is."""
-    monkeypatch.setenv("XDG_RUNTIME_DIR", "")
-    return bells_folder(str(tmp_path / "queue.db"))
+def folder() -> Iterator[Path]:
+    """A folder with a path short enough for a socket."""
+    with tempfile.TemporaryDirectory(prefix="tq") as made:
+        yield Path(made)
 
 
 @pytest.mark.parametrize("kind", ["auto", "udp"])

@@ -565,6 +565,14 @@ def test_live_workers_are_known_by_name(broker: Broker, consume: Consume) -> Non
     assert broker.live_workers() == []
 
 
+def test_consumer_without_a_name_is_no_worker(broker: Broker, consume: Consume) -> None:
+    if not broker.capabilities.knows_workers:
+        pytest.skip("knows no workers")
+    consume(worker_name="")
+
+    assert broker.live_workers() == []
+
+
 def test_closed_broker_opens_again(broker: Broker) -> None:
     broker.connect()
     broker.close()

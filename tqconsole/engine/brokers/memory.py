@@ -189,7 +189,8 @@ class MemoryBroker(Broker):
     def live_workers(self) -> list[LiveWorker]:
         """Return who holds a consumer."""
         with self._server.changed:
-            return [LiveWorker(one.worker_name, 0, "") for one in self._server.consumers]
+            names = [one.worker_name for one in self._server.consumers if one.worker_name]
+        return [LiveWorker(name, 0, "") for name in names]
 
     def close(self) -> None:
         """Nothing is open; the queues stay for the process's other brokers."""

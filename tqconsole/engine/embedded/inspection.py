@@ -92,12 +92,15 @@ def parked(
 
 
 def live_workers(store: Store) -> list[LiveWorker]:
-    """Return the workers that hold a consumer here and whose bell or lease says they live."""
+    """Return the workers that hold a consumer here and whose bell or lease says they live.
+
+    A consumer without a name is no worker: a kombu client that waits for its replies has one.
+    """
     host, now_at = this_host(), store.clock.now()
     return [
         LiveWorker(row.worker_name, row.pid, row.host)
         for row in store.main.read(reap.consumers)
-        if row.lease_until > 0 and not reap.is_dead(row, host, now_at)
+        if row.worker_name and row.lease_until > 0 and not reap.is_dead(row, host, now_at)
     ]
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from driving import press, settle, shown_text, type_text
+from fake import FakeSession
 from textual.widgets import Button, Input
 
-from tests.screens.driving import press, settle, shown_text, type_text
-from tests.screens.fake import FakeSession
 from tqconsole.console import Console
 from tqconsole.core.views import ActionDone
 from tqconsole.screens.call import CallDialog

@@ -6,9 +6,9 @@ from dataclasses import fields, replace
 from typing import Any
 
 import pytest
+from driving import press, settle, shown_text
+from fake import FakeSession, make_rows
 
-from tests.screens.driving import press, settle, shown_text
-from tests.screens.fake import FakeSession, make_rows
 from tqconsole.console import Console
 from tqconsole.core.views import ActionDone, NodeAnswer, TaskRow
 

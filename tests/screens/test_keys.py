@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from driving import press, settle, shown_text, type_text
+from fake import FakeSession
 from textual.widgets import Input
 
-from tests.screens.driving import press, settle, shown_text, type_text
-from tests.screens.fake import FakeSession
 from tqconsole.console import Console
 from tqconsole.core.keymap import KEYMAP, case_violations
 from tqconsole.screens.command_line import CommandLine

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from driving import press, settle, type_text
+from fake import NOW_AT, FakeSession
 
-from tests.screens.driving import press, settle, type_text
-from tests.screens.fake import NOW_AT, FakeSession
 from tqconsole.console import Console
 from tqconsole.core.simulate import SimulatedSession
 from tqconsole.core.views import Snapshot

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from fake import Rows, make_row
 from textual.app import ComposeResult
 
-from tests.screens.fake import Rows, make_row
 from tqconsole.core.views import TaskRow
 from tqconsole.widgets.columns import GAP, Column, place
 from tqconsole.widgets.look import LookApp

@@ -65,6 +65,50 @@ def test_revoked_task_does_not_start(site: Site) -> None:
     assert site.ask("revoked") == [waiting.id]
 
 
+def test_revoke_of_a_parked_task_is_known_at_once(site: Site) -> None:
+    site.worker(pool="solo")
+    parked = site.call("add", 1, 1, countdown=60)
+    assert eventually(lambda: site.ask("scheduled"))
+
+    site.ask("revoke", task_id=parked.id)
+
+    with pytest.raises(TaskRevokedError, match="revoked"):
+        parked.get(timeout=5)
+
+
+def test_revoked_task_does_not_run_when_it_is_due(site: Site) -> None:
+    worker = site.worker(pool="solo")
+    parked = site.call("add", 1, 1, countdown=3)
+    assert eventually(lambda: site.ask("scheduled"))
+
+    site.ask("revoke", task_id=parked.id)
+
+    assert worker.says(f"Discarding revoked task: add[{parked.id}]")
+    assert parked.state == "REVOKED"
+    assert "succeeded" not in worker.log
+
+
+def test_revoke_does_not_overwrite_an_end(site: Site) -> None:
+    site.worker(pool="solo")
+    done, failed = site.call("add", 1, 1), site.call("fail", "x")
+    assert done.get(timeout=20) == 2
+    assert failed.get(timeout=20, propagate=False)
+
+    site.ask("revoke", task_id=[done.id, failed.id, "nosuch"])
+
+    assert eventually(lambda: site.app.AsyncResult("nosuch").state == "REVOKED")
+    assert (done.state, failed.state) == ("SUCCESS", "FAILURE")
+
+
+def test_thousands_of_revokes_are_all_recorded(site: Site) -> None:
+    site.worker(pool="solo")
+    task_ids = [f"id-{number}" for number in range(2000)]
+
+    site.ask("revoke", task_id=task_ids)
+
+    assert eventually(lambda: len(site.app.backend.fetch(task_ids)) == len(task_ids))
+
+
 def test_revokes_reach_a_worker_that_starts_later(site: Site) -> None:
     site.worker(pool="solo")
     site.ask("revoke", task_id="some-id")

@@ -7,12 +7,16 @@ from worker_rig import Rig, policies
 
 from tqconsole.engine.protocol.message import Message
 from tqconsole.engine.protocol.transfer import Publication, ResultWrite
+from tqconsole.engine.worker.outcome import Outcome
 from tqconsole.engine.worker.values import (
     EventsSwitched,
     Exchange,
     LossReported,
     RateSet,
+    RecordRevoked,
+    RecordsLeft,
     RevokeAsked,
+    RunEnded,
     StampsRevoked,
     Store,
     Submit,
@@ -351,6 +355,48 @@ def test_revoke_ends_what_is_reserved_at_once() -> None:
 
     assert rig.verdict(second) == "ack"
     assert rig.running() == [first]
+
+
+def test_commanded_revoke_has_what_waits_elsewhere_recorded() -> None:
+    rig = Rig(slots=1)
+    running, reserved = rig.put("late", "late")
+    rig.advance(1)
+
+    actions = rig.step(RevokeAsked([running, "parked", reserved], is_recorded=True))
+
+    assert RecordRevoked(["parked"]) in actions
+
+
+def test_revoke_leaves_alone_what_has_just_ended() -> None:
+    rig = Rig()
+    (task_id,) = rig.put("add")
+    rig.advance(1)
+    write = ResultWrite(task_id, "SUCCESS", b"{}")
+    outcome = RunEnded(rig.job_id(task_id), Outcome("SUCCESS", 0.1, results=(write,)))
+
+    actions = rig.step(outcome, RevokeAsked([task_id, "parked"], is_recorded=True))
+
+    assert RecordRevoked(["parked"]) in actions
+
+
+def test_remembered_revoke_is_not_recorded() -> None:
+    rig = Rig()
+
+    actions = rig.step(RevokeAsked(["x"]))
+
+    assert not any(isinstance(action, RecordRevoked) for action in actions)
+
+
+def test_revoke_is_not_recorded_without_a_store() -> None:
+    rig = Rig(stores_results=False)
+
+    actions = rig.step(RevokeAsked(["x"], is_recorded=True))
+
+    assert not any(isinstance(action, RecordRevoked) for action in actions)
+
+
+def test_what_was_left_of_a_large_revoke_is_recorded_next() -> None:
+    assert Rig().step(RecordsLeft(["x"])) == [RecordRevoked(["x"])]
 
 
 def test_stamped_task_does_not_start() -> None:

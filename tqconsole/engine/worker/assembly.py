@@ -35,6 +35,7 @@ from tqconsole.engine.worker.panel import PanelParts, WorkerPanel
 from tqconsole.engine.worker.policies import policies_of
 from tqconsole.engine.worker.reading import Reader
 from tqconsole.engine.worker.remote import Remote
+from tqconsole.engine.worker.revoked_records import RevokedRecords
 from tqconsole.engine.worker.run import make_failure_links
 from tqconsole.engine.worker.statedb import StateFile
 from tqconsole.engine.worker.values import Happening, MachineOptions, RevokeAsked
@@ -109,6 +110,7 @@ class Worker:
                 self._reader,
                 self._dispatcher,
                 Notices(site.app, site.hostname),
+                RevokedRecords(site.app, site.clock),
             )
         )
 

@@ -21,6 +21,7 @@ from tqconsole.engine.protocol.transfer import Riding
 from tqconsole.engine.worker.outcome import decode_outcome
 from tqconsole.engine.worker.payload import RunPayload, encode_payload
 from tqconsole.engine.worker.reading import Reader
+from tqconsole.engine.worker.revoked_records import RevokedRecords
 from tqconsole.engine.worker.values import (
     Action,
     Emit,
@@ -33,6 +34,8 @@ from tqconsole.engine.worker.values import (
     Log,
     Notify,
     Order,
+    RecordRevoked,
+    RecordsLeft,
     RunEnded,
     SlotsChanged,
     Store,
@@ -50,6 +53,8 @@ task_logger = logging.getLogger("tqconsole.worker")
 
 #: Events kept until the loop is about to sleep; past this they leave at once.
 _EVENT_BATCH = 200
+#: Revoked ids that are looked up and recorded in one turn of the loop.
+_REVOKED_BATCH = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +68,7 @@ class Rim:
     reader: Reader
     dispatcher: Dispatcher
     notify: Callable[[Notify], None]
+    revoked_records: RevokedRecords
 
 
 class Carrier:
@@ -82,6 +88,7 @@ class Carrier:
         self._handlers: dict[type, Callable[[Any], None]] = {
             Exchange: self._exchange,
             Store: self._store,
+            RecordRevoked: self._record_revoked,
             Submit: self._submit,
             Withdraw: self._withdraw,
             Terminate: self._terminate,
@@ -135,6 +142,19 @@ class Carrier:
             self._answers.append(StoreFailed(repr(error)))
         else:
             self._answers.append(StoreDone())
+
+    def _record_revoked(self, action: RecordRevoked) -> None:
+        """Write the first of them; a store that fails costs the records, not the revoking."""
+        task_ids = action.task_ids
+        try:
+            self._rim.revoked_records.write(task_ids[:_REVOKED_BATCH])
+        except ImproperlyConfigured:
+            raise
+        except Exception as error:  # noqa: BLE001 - as above
+            logger.warning("%s revoked tasks are flagged, not recorded: %s", len(task_ids), error)
+        else:
+            if len(task_ids) > _REVOKED_BATCH:
+                self._answers.append(RecordsLeft(task_ids[_REVOKED_BATCH:]))
 
     def _show(self, text: str, error: Exception) -> None:
         """Log an adapter's mistake with its traceback, once while it stays the same."""

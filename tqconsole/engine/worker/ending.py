@@ -330,7 +330,7 @@ class Endings:
             state=state,
             result=error,
             traceback=None,
-            children=[],
+            children=None if state == states.REVOKED else [],
             date_done_at=self._hand.now.at,
             group_id=header.group_id,
             parent_id=header.parent_id,

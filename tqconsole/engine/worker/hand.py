@@ -148,6 +148,12 @@ class Hand:
             or self.parked
         )
 
+    def owed_ids(self) -> set[str]:
+        """Return the ids of the records that are not in the store yet."""
+        owed_ids = {write.task_id for write in self.results}
+        owed_ids.update(write.task_id for debt in self.unsaved for write in debt.results)
+        return owed_ids
+
     def stores(self, header: TaskHeader, policy: TaskPolicy | None, *, is_error: bool) -> bool:
         """True when the worker's own record of this task is to be stored."""
         if not self.options.stores_results:

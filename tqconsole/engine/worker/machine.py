@@ -39,6 +39,8 @@ from tqconsole.engine.worker.values import (
     Now,
     Rang,
     RateSet,
+    RecordRevoked,
+    RecordsLeft,
     RevokeAsked,
     RunEnded,
     SlotsChanged,
@@ -87,6 +89,7 @@ class Machine:
             JobLost: self._on_lost,
             Withdrawn: lambda withdrawn: self._handing.take_back(withdrawn.job_ids),
             RevokeAsked: self._on_revoke,
+            RecordsLeft: lambda left: self._record_revoked(left.task_ids),
             StampsRevoked: self._on_stamps,
             RateSet: self._on_rate,
             TimeLimitSet: self._on_time_limit,
@@ -190,24 +193,37 @@ class Machine:
         hand = self._hand
         hand.revokes.add(asked.task_ids, hand.now.mono)
         task_ids = set(asked.task_ids)
-        self._revoke_in_hand(lambda entry: entry.header.task_id in task_ids)
+        entries = self._revoke_in_hand(lambda entry: entry.header.task_id in task_ids)
         for entry in hand.running.values():
             if entry.header.task_id in task_ids:
+                entries.append(entry)
                 self._handing.withdraw_revoked(entry)
                 if asked.signum is not None:
                     entry.signum = asked.signum
                     hand.actions.append(Terminate(entry.job_id, asked.signum))
+        if asked.is_recorded:
+            seen_ids = {entry.header.task_id for entry in entries} | hand.owed_ids()
+            self._record_revoked([each for each in asked.task_ids if each not in seen_ids])
+
+    def _record_revoked(self, task_ids: Sequence[str]) -> None:
+        if task_ids and self._hand.options.stores_results:
+            self._hand.actions.append(RecordRevoked(task_ids))
 
     def _on_stamps(self, asked: StampsRevoked) -> None:
         self._hand.revokes.add_stamps(asked.stamps)
         self._revoke_in_hand(lambda entry: carries_stamp(entry.header, asked.stamps))
 
-    def _revoke_in_hand(self, is_meant: Callable[[Entry], bool]) -> None:
-        """End what has not started; what is being handed over ends when that is written."""
-        for entry in self._hand.remove(is_meant):
+    def _revoke_in_hand(self, is_meant: Callable[[Entry], bool]) -> list[Entry]:
+        """End what has not started; what is being handed over ends when that is written. Return
+        both.
+        """
+        removed = self._hand.remove(is_meant)
+        for entry in removed:
             self._endings.revoke(entry)
-        for entry in self._exchanging.in_flight():
-            entry.is_revoked = entry.is_revoked or is_meant(entry)
+        leaving = [entry for entry in self._exchanging.in_flight() if is_meant(entry)]
+        for entry in leaving:
+            entry.is_revoked = True
+        return removed + leaving
 
     def _on_rate(self, asked: RateSet) -> None:
         policies = self._hand.policies

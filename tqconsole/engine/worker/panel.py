@@ -148,12 +148,14 @@ class WorkerPanel:
         return self._hand.revokes.task_ids()
 
     def revoke(self, task_ids: Sequence[str]) -> None:
-        """Flag ids; what is in hand and has not started ends at once."""
-        self._parts.tell(RevokeAsked(list(task_ids)))
+        """Flag ids; what is in hand and has not started ends at once, what waits elsewhere is on
+        record as revoked.
+        """
+        self._parts.tell(RevokeAsked(list(dict.fromkeys(task_ids)), is_recorded=True))
 
     def merge_revoked(self, task_ids: Sequence[str]) -> None:
         """Take over another node's flagged ids."""
-        self.revoke(task_ids)
+        self._parts.tell(RevokeAsked(list(task_ids)))
 
     def revoke_stamped(self, headers: Mapping[str, Any]) -> list[str]:
         """Flag stamps; return the ids of running tasks that carry one."""
@@ -171,7 +173,7 @@ class WorkerPanel:
                 f"{self._parts.pool.implementation} cannot terminate tasks: use -P prefork"
             )
         signum = signal_number(signal_name)
-        self._parts.tell(RevokeAsked(list(task_ids), signum))
+        self._parts.tell(RevokeAsked(list(dict.fromkeys(task_ids)), signum, is_recorded=True))
         wanted = set(task_ids)
         return [
             entry.header.task_id

@@ -159,10 +159,22 @@ class Withdrawn:
 
 @dataclass(frozen=True, slots=True)
 class RevokeAsked:
-    """These ids must not start any more; those in `terminated` die with `signum` if they run."""
+    """These ids must not start any more; those that run die with `signum`, if one is given.
+
+    `is_recorded`: those that are not in hand get their record now (a command; not what another
+    node or the state file remembers).
+    """
 
     task_ids: Sequence[str]
     signum: int | None = None
+    is_recorded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RecordsLeft:
+    """So many revoked ids still need their record: the last `RecordRevoked` did its share."""
+
+    task_ids: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +240,7 @@ Happening = (
     | JobLost
     | Withdrawn
     | RevokeAsked
+    | RecordsLeft
     | StampsRevoked
     | RateSet
     | TimeLimitSet
@@ -261,6 +274,15 @@ class Store:
     """Write these records before what they belong to is settled."""
 
     writes: Sequence[ResultWrite]
+
+
+@dataclass(frozen=True, slots=True)
+class RecordRevoked:
+    """Write REVOKED for those of these that wait out of sight; answered by `RecordsLeft` when there
+    are too many for one turn.
+    """
+
+    task_ids: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,4 +352,16 @@ class Exit:
     code: int
 
 
-Action = Exchange | Store | Submit | Withdraw | Terminate | KillAll | Emit | Log | Notify | Exit
+Action = (
+    Exchange
+    | Store
+    | RecordRevoked
+    | Submit
+    | Withdraw
+    | Terminate
+    | KillAll
+    | Emit
+    | Log
+    | Notify
+    | Exit
+)

@@ -122,7 +122,7 @@ class Consumer(abc.ABC):
     def give_back(self, max_deaths: int) -> GivenBack:
         """Find consumers that died and give back what they held; also ours of an earlier life.
 
-        A started, not acked delivery counts one death more; past `max_deaths` it is a dead letter.
+        A started, not acked delivery counts one death more; at `max_deaths` it is a dead letter.
         """
 
     @abc.abstractmethod

@@ -164,7 +164,7 @@ def _give_back_one(
             reaped.lost.append(delivery)
             continue
         death_count = 0 if started_at is None else 1
-        if death_count and deaths + 1 > max_deaths:
+        if death_count and deaths + 1 >= max_deaths:
             delivery[5] = deaths + 1
             letters.bury(transaction, message_id, row.consumer_id, _counted(cause, deaths + 1))
             reaped.dead_lettered.append(delivery)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from worker_rig import Rig, policies
 
+from tqconsole.engine.pools.base import JobStarted
 from tqconsole.engine.protocol.message import Message
 from tqconsole.engine.protocol.transfer import Publication, ResultWrite
 from tqconsole.engine.worker.outcome import Outcome
@@ -12,6 +13,7 @@ from tqconsole.engine.worker.values import (
     EventsSwitched,
     Exchange,
     LossReported,
+    Now,
     RateSet,
     RecordRevoked,
     RecordsLeft,
@@ -614,6 +616,20 @@ def test_events_are_made_only_for_listeners() -> None:
     rig.end(task_id, text="4", runtime_s=0.5)
 
     assert [kind for kind, _ in rig.events()] == ["task-received", "task-started", "task-succeeded"]
+
+
+def test_events_bear_the_time_when_it_happened() -> None:
+    rig = Rig()
+    rig.step(EventsSwitched(is_on=True))
+    (task_id,) = rig.put("add")
+    rig.advance(1)
+    rig.now = Now(rig.now.at + 9, rig.now.mono + 9)
+
+    # As solo tells it: all at once, when the run is over.
+    rig.step(JobStarted(rig.job_id(task_id), 7, rig.now.mono - 6))
+    rig.end(task_id, runtime_s=2.0)
+
+    assert rig.event_times() == {"task-received": 1, "task-started": 4, "task-succeeded": 6}
 
 
 def test_silent_task_sends_no_events() -> None:

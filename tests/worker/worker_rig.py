@@ -168,6 +168,20 @@ class Rig:
         return decode_record(found.record, found.content_type, JSON)
 
     def events(self) -> list[tuple[str, dict[str, Any]]]:
+        """The events without their times."""
+        return [
+            (kind, {name: value for name, value in fields.items() if name != "timestamp"})
+            for kind, fields in self._emitted()
+        ]
+
+    def event_times(self) -> dict[str, float]:
+        """When what was told happened, in seconds since the rig's beginning."""
+        return {
+            kind: round(fields["timestamp"] - 1_800_000_000.0, 3)
+            for kind, fields in self._emitted()
+        }
+
+    def _emitted(self) -> list[tuple[str, dict[str, Any]]]:
         return [event for each in self.actions if isinstance(each, Emit) for event in each.events]
 
     def lines(self) -> list[str]:

@@ -69,7 +69,7 @@ class Admission:
         if hand.options.tells_received:
             hand.actions.append(Notify("received", entry, entry.delivery))
         if hand.has_listeners and entry.policy.sends_events:
-            hand.events.append(("task-received", received_fields(entry)))
+            hand.emit("task-received", received_fields(entry))
         if header.eta_at is not None and header.eta_at > hand.now.at:
             self._await_time(entry, header.eta_at)
         elif entry.policy.task_name in self._buckets:

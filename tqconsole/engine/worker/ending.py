@@ -118,18 +118,19 @@ class Endings:
         return Verdict.ACK, ""
 
     def _emit_outcome(self, entry: Entry, outcome: Outcome) -> None:
-        uuid = entry.header.task_id
-        events = self._hand.events
+        uuid, emit, now_at = entry.header.task_id, self._hand.emit, self._hand.now.at
+        # Its word may have come late, with those of a whole batch.
+        at = min(now_at, (entry.started_at or now_at) + outcome.runtime_s)
         match outcome.state:
             case states.SUCCESS:
                 fields = {"uuid": uuid, "result": outcome.text, "runtime": outcome.runtime_s}
-                events.append(("task-succeeded", fields))
+                emit("task-succeeded", fields, at)
             case states.FAILURE | states.RETRY:
                 kind = "task-failed" if outcome.state == states.FAILURE else "task-retried"
                 fields = {"uuid": uuid, "exception": outcome.text, "traceback": outcome.traceback}
-                events.append((kind, fields))
+                emit(kind, fields, at)
             case states.REJECTED:
-                events.append(("task-rejected", {"uuid": uuid, "requeue": outcome.is_requeued}))
+                emit("task-rejected", {"uuid": uuid, "requeue": outcome.is_requeued}, at)
             case _:
                 return
 
@@ -253,7 +254,7 @@ class Endings:
         )
         if hand.has_listeners:
             fields = {"uuid": header.task_id, "exception": repr(error)}
-            hand.events.append(("task-failed", fields))
+            hand.emit("task-failed", fields)
         hand.actions.append(Notify("unknown", None, delivery, {"header": header, "exc": error}))
         hand.log(
             logging.ERROR,
@@ -304,7 +305,7 @@ class Endings:
         self, policy: TaskPolicy | None, kind: str, header: TaskHeader, **fields: object
     ) -> None:
         if self._hand.has_listeners and (policy is None or policy.sends_events):
-            self._hand.events.append((kind, {"uuid": header.task_id, **fields}))
+            self._hand.emit(kind, {"uuid": header.task_id, **fields})
 
     def _failure_record(
         self, delivery: Delivery, header: TaskHeader, policy: TaskPolicy | None, error: Exception

@@ -71,6 +71,11 @@ class Hand:
         """Add one line for the log."""
         self.actions.append(Log(level, text, traceback))
 
+    def emit(self, kind: str, fields: dict[str, Any], at: float | None = None) -> None:
+        """Add one task event that happened at `at` (now when None): a flush may come much later."""
+        fields["timestamp"] = self.now.at if at is None else at
+        self.events.append((kind, fields))
+
     def settle(
         self,
         tag: str,

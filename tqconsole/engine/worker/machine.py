@@ -168,13 +168,14 @@ class Machine:
 
     def _tell_started(self, entry: Entry) -> None:
         if self._hand.has_listeners and entry.policy.sends_events:
-            self._hand.events.append(("task-started", {"uuid": entry.header.task_id}))
+            self._hand.emit("task-started", {"uuid": entry.header.task_id}, entry.started_at)
 
     def _on_ended(self, ended: RunEnded) -> None:
         entry = self._handing.leave(ended.job_id)
         if entry is None:
             return
         if entry.started_at is None:
+            entry.started_at = self._hand.now.at - ended.outcome.runtime_s
             self._tell_started(entry)
         self._hand.window.note_ended(1, self._hand.now.mono)
         self._endings.end(entry, ended.outcome)

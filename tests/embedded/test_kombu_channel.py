@@ -713,7 +713,8 @@ def test_consumer_that_lost_its_lease_registers_again(
 ) -> None:
     inbox = Inbox()
     consume(connection, TASKS, inbox)
-    broker.store.main.write(lambda it: it.run("DELETE FROM consumer"))
+    for table in ("consumer", "subscription"):
+        broker.store.main.write(lambda it, table=table: it.run(f"DELETE FROM {table}"))
 
     send(connection, 1)
     connection.drain_events(timeout=PATIENCE_S)

@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from tqconsole.engine import signals
 from tqconsole.engine.app import App
 from tqconsole.engine.exceptions import Ignore, Reject
 
@@ -27,6 +28,14 @@ def wait_for(path: str) -> None:
 
 def make_app(url: str) -> App:  # noqa: C901 - one flat list of tasks
     app = App("functional", broker=url)
+
+    @signals.worker_before_create_process.connect(weak=False)
+    def tell_child(**_: Any) -> None:
+        os.environ["FORK_WAS_TOLD"] = "yes"
+
+    @app.task(name="fork_was_told")
+    def fork_was_told() -> str | None:
+        return os.environ.get("FORK_WAS_TOLD")
 
     @app.task(name="add")
     def add(x: int, y: int) -> int:

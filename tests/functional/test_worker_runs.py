@@ -127,6 +127,13 @@ def test_countdown_delays_the_start(site: Site) -> None:
     assert result.get(timeout=20) == 2
 
 
+@pytest.mark.parametrize(("pool", "answer"), [("prefork", "yes"), ("solo", None)])
+def test_before_each_fork_a_signal_is_sent(site: Site, pool: str, answer: str | None) -> None:
+    site.worker(pool=pool)
+
+    assert site.call("fork_was_told").get(timeout=20) == answer
+
+
 def test_expired_task_is_revoked(site: Site) -> None:
     gate = site.folder / "gate"
     site.worker(pool="threads")

@@ -188,6 +188,7 @@ def _pool(app: Any, options: WorkerOptions, hostname: str) -> Pool:
         start_timeout_s=max(_START_S, conf.worker_proc_alive_timeout or 0),
         on_child_start=lambda: _begin_child(app, runner, options, hostname),
         on_child_stop=runner.stop_child,
+        before_fork=runner.before_fork,
     )
     return pool_class(runner, slot_count, pool_options)  # type: ignore[call-arg]  # Pool is the port: how adapters are made is PoolFactory
 

@@ -600,3 +600,15 @@ def test_many_threads_publish_and_nothing_is_lost(broker: Broker, consumer: Cons
 
     taken = names(take(consumer, 50))
     assert sorted(taken) == sorted(f"{thread}.{it}" for thread in range(5) for it in range(10))
+
+
+def test_full_queue_does_not_starve_another(broker: Broker, consume: Consume) -> None:
+    full, other = QueueSpec("full"), QueueSpec("other")
+    consumer = consume(full, other)
+    broker.publish([Publication(Message(b"full"), "full") for _ in range(20)])
+    broker.publish([Publication(Message(b"other"), "other")])
+
+    taken = [it.message.body for _ in range(2) for it in consumer.exchange(wanted=2)]
+
+    assert b"other" in taken
+    assert b"full" in taken

@@ -314,14 +314,6 @@ def test_idle_exchange_never_takes_the_write_lock(
     reader.close()
 
 
-def test_queues_come_in_the_order_given(broker: SqliteBroker) -> None:
-    consumer = broker.consumer([QueueSpec("first"), QueueSpec("second")], "w1@here")
-    broker.publish([task("a", "second"), task("b", "first"), task("c", "second")])
-
-    assert names(fetch(consumer)) == ["b", "a", "c"]
-    consumer.close()
-
-
 def test_high_numbers_are_urgent(broker: SqliteBroker, consume: Consume) -> None:
     broker.publish([task("none"), task("low", priority=1), task("top", priority=99)])
 

@@ -91,8 +91,9 @@ class Consumer(abc.ABC):
         """Do in one trip: write what rides, settle, note what starts, fetch up to `wanted`.
 
         Order of effect: riding, settled, started, fetch. A settlement of a delivery that is no
-        longer ours changes nothing. Deliveries come by queue priority, then message priority,
-        then age; what is due of the parked ones is among them. Returns at once, also empty.
+        longer ours changes nothing. The queues take turns to be first, so that a full one starves
+        no other; within a queue by priority, then age; what is due of the parked ones is among
+        them. Returns at once, also empty.
         Raises: OperationalError; nothing took effect then, call again with the same arguments.
         """
 

@@ -219,6 +219,7 @@ class MemoryConsumer(Consumer):
         self._names = queue_names
         self._held: dict[str, Held] = {}
         self._seen = -1
+        self._turn = -1
         with server.changed:
             server.consumers.append(self)
 
@@ -354,7 +355,9 @@ class MemoryConsumer(Consumer):
     def _fetch(self, wanted: int) -> list[Delivery]:
         deliveries: list[Delivery] = []
         now_at = self._broker.now()
-        for name in self._names:
+        # A full queue must not starve the others: each is first in its turn.
+        self._turn = (self._turn + 1) % max(1, len(self._names))
+        for name in self._names[self._turn :] + self._names[: self._turn]:
             queue = self._server.queue(name)
             queue.wake_due(now_at)
             while len(deliveries) < wanted:

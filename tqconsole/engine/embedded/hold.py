@@ -50,6 +50,7 @@ class Hold:
         self._queue_ids: dict[str, int] = {}
         self._registering = threading.Lock()
         self._reader = store.main.reader()
+        self._turn = -1
         self._seen_version = -1
         self._found_nothing = False
         self._next_due_at: float | None = None
@@ -294,8 +295,14 @@ class Hold:
         # Without a row nobody could tell that what we claim now is held by the dead.
         if transaction.first("SELECT 1 FROM consumer WHERE id=?", consumer_id) is None:
             return consumer_id, None
+        return consumer_id, cycle.claim(transaction, consumer_id, self._next_turn(), wanted)
+
+    def _next_turn(self) -> list[int]:
+        """Return the queues in this cycle's order: a full one must not starve the others."""
         queue_ids = list(self._queue_ids.values())
-        return consumer_id, cycle.claim(transaction, consumer_id, queue_ids, wanted)
+        self._turn += 1
+        first = self._turn % max(1, len(queue_ids))
+        return queue_ids[first:] + queue_ids[:first]
 
     def _give_back(
         self, dead: list[reap.ConsumerRow], max_deaths: int, transaction: Transaction

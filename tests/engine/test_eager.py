@@ -30,6 +30,16 @@ def test_apply_runs_here(app: App) -> None:
     assert sent(app) == []
 
 
+def test_own_call_of_a_task_class_surrounds_an_eager_run(app: App) -> None:
+    class Surrounded(app.Task):  # type: ignore[misc, name-defined]
+        def __call__(self, *args: Any, **kwargs: Any) -> Any:
+            return ["in the context", super().__call__(*args, **kwargs)]
+
+    look = app.task(bind=True, base=Surrounded, lazy=False)(lambda self: self.request.id)
+
+    assert look.apply(task_id="mine").get() == ["in the context", "mine"]
+
+
 def test_a_failure_is_raised_when_asked_for(app: App) -> None:
     @app.task
     def fail() -> None:

@@ -357,6 +357,24 @@ def test_own_call_of_a_task_class_surrounds_the_run(rig: RunRig) -> None:
     assert seen == ["before"]
 
 
+def test_own_call_that_calls_super_shows_the_function_its_run(rig: RunRig) -> None:
+    class Surrounded(rig.app.Task):  # type: ignore[misc, name-defined]
+        abstract = True
+
+        def __call__(self, *args: Any, **kwargs: Any) -> Any:
+            return super().__call__(*args, **kwargs)
+
+    @rig.app.task(base=Surrounded, bind=True)
+    def work(self: Any, depth: int) -> list[Any]:
+        here = [self.request.called_directly, self.request.id is not None]
+        return here + (self(depth - 1) if depth else [])
+
+    outcome = rig.run(work, 1)
+
+    # The run itself, then a plain call of the function within it.
+    assert outcome.text == "[False, True, True, False]"
+
+
 def test_header_of_a_foreign_type_survives_a_retry(rig: RunRig) -> None:
     @rig.app.task(bind=True)
     def again(self: Any) -> None:

@@ -34,6 +34,8 @@ class Context:
     is not known here but came as a custom header reads as that header's value.
     """
 
+    #: The user's own `__call__` of the task runs, and has not come to ours yet.
+    awaits_call: bool = False
     args: Any = None
     argsrepr: str | None = None
     callbacks: list[Any] | None = None

@@ -153,7 +153,13 @@ class Task(RunningTask):
         self._backend = backend
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the function here and now, as a function."""
+        """Run the function here and now, as a function.
+
+        Within a run that came through a `__call__` of the user's it is the end of that way: the
+        function then sees the run's own request.
+        """
+        if self.request.__dict__.pop("awaits_call", False):
+            return self.run(*args, **kwargs)
         current.push_task(self)
         self.push_request(args=args, kwargs=kwargs)
         try:
@@ -161,6 +167,18 @@ class Task(RunningTask):
         finally:
             self.pop_request()
             current.pop_task()
+
+    @property
+    def has_own_call(self) -> bool:
+        """True when a class of the user's puts something around each run by its own `__call__`."""
+        return type(self).__call__ is not Task.__call__
+
+    def enter(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the function as a run does: by way of the user's `__call__` where there is one."""
+        if not self.has_own_call:
+            return self.run(*args, **kwargs)
+        self.request.awaits_call = True
+        return self(*args, **kwargs)
 
     # -- calling
 

@@ -137,7 +137,7 @@ def _run_once(task: Task, run: Context) -> tuple[str, Any, str]:
 def _call(task: Task, run: Context) -> tuple[str, Any, str]:
     try:
         task.before_start(str(run.id), run.args, run.kwargs)
-        return states.SUCCESS, task.run(*run.args, **run.kwargs), ""
+        return states.SUCCESS, task.enter(*run.args, **run.kwargs), ""
     except Ignore as ignored:
         return states.IGNORED, ignored, ""
     except Reject as rejected:

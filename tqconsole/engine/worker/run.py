@@ -163,9 +163,7 @@ class TaskRunner:
     def _function_of(self, task: Task) -> Callable[..., Any]:
         function = self._functions.get(task.name)
         if function is None:
-            # A class may put something around each run by its own __call__.
-            is_custom = type(task).__call__ is not Task.__call__
-            function = self._chain.wrapped(task, task if is_custom else task.run)
+            function = self._chain.wrapped(task, task.enter if task.has_own_call else task.run)
             self._functions[task.name] = function
         return function
 

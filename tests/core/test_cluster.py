@@ -205,6 +205,18 @@ def test_rates_are_means_over_seconds(model):
     assert model.snapshot().charts.done_per_s[-5:] == (1.0,) * 5
 
 
+def test_slots_are_not_known_while_one_worker_has_not_told_its_own(model):
+    model.say(heartbeat("w1@h", model.clock.now()), heartbeat("w2@h", model.clock.now()))
+    stats = {"pool": {"implementation": "x:TaskPool", "max-concurrency": 3}}
+    model.cluster.nodes.note_stats(model.cluster.nodes.get("w1@h"), stats)
+    model.wait(1, "w1@h", "w2@h")
+    assert model.snapshot().totals.slot_count is None
+
+    model.cluster.nodes.note_stats(model.cluster.nodes.get("w2@h"), stats)
+    model.wait(1, "w1@h", "w2@h")
+    assert model.snapshot().totals.slot_count == 6
+
+
 def test_a_failing_type_wants_attention(model):
     for number in range(10):
         model.say(

@@ -351,6 +351,26 @@ def test_every_action_can_be_carried_out(make, action):
     assert done.equivalent or action.action_id == "task.rerun"
 
 
+def test_a_rerun_has_its_command_before_it_is_sent_and_after(make):
+    bench = make()
+    subscription = bench.start()
+    subscription.put(*life("t1", time.time(), queue="img"))
+    bench.until(lambda: bench.session.task("t1") is not None)
+
+    as_it_was = bench.session.equivalent(ActionRequest("task.rerun", ("t1",)))
+    edited = ActionRequest("task.rerun", ("t1",), {"args": "[5]", "kwargs": "{}", "queue": "b"})
+
+    assert as_it_was.startswith("tqconsole call proj.add -a '[2, 2]' -k '{}'")
+    command = "tqconsole call proj.add -a '[5]' -k '{}' --queue b"
+    assert bench.session.equivalent(edited) == command
+    done = bench.perform("task.rerun", "t1", args="[5]", kwargs="{}", queue="b")
+    assert done.equivalent == command
+
+
+def test_a_rerun_of_what_is_not_known_has_no_command_yet(make):
+    assert make().session.equivalent(ActionRequest("task.rerun", ("t1",))) == ""
+
+
 def test_the_audit_tells_how_it_ended(make):
     bench = make(replies={"ping": {"w1@h": {"ok": "pong"}}})
     bench.perform("worker.ping", "w1@h")

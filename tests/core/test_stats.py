@@ -59,6 +59,7 @@ def test_a_clock_that_steps_back_breaks_no_ring():
 
 def test_charts_have_one_value_a_second():
     stats = Stats(NOW)
+    stats.begin(NOW)
     for second in range(30):
         stats.note_end(NOW + second, "n", 0.5, is_failure=second % 2 == 0)
         stats.tick(NOW + second + 1)
@@ -69,3 +70,34 @@ def test_charts_have_one_value_a_second():
     assert charts.failed_per_s[-2:] == (1.0, 0.0)
     assert charts.p95_s[-1] == pytest.approx(0.5, rel=0.05)
     assert len(charts.p95_s) == len(charts.done_per_s)
+
+
+def test_charts_begin_where_knowledge_begins():
+    stats = Stats(NOW)
+    stats.begin(NOW + 100)
+    stats.tick(NOW + 103)
+
+    charts = stats.charts(NOW + 103)
+
+    assert charts.done_per_s == (0.0, 0.0, 0.0)
+    assert charts.p50_s == (None, None, None)
+
+
+def test_a_console_that_has_heard_nothing_yet_has_no_charts():
+    stats = Stats(NOW)
+
+    assert stats.charts(NOW + 60).done_per_s == ()
+    assert stats.columns(NOW + 60) == 0
+
+
+def test_run_times_are_not_known_where_nothing_ran():
+    stats = Stats(NOW)
+    stats.begin(NOW)
+    stats.note_end(NOW, "n", 0.5, is_failure=False)
+    for second in range(1, 41):
+        stats.tick(NOW + second)
+
+    p50 = stats.charts(NOW + 40).p50_s
+
+    assert p50[0] == pytest.approx(0.5, rel=0.05)
+    assert p50[-1] is None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from driving import press, settle, shown_text, type_text
 from fake import FakeSession
@@ -75,6 +77,18 @@ async def test_every_uppercase_key_opens_a_dialog_and_sends_nothing(name: str) -
             assert app.screen is shown
 
     assert session.requests == []
+
+
+@pytest.mark.parametrize("name", ["dashboard", "tasks", "workers"])
+async def test_e_offers_to_switch_task_events_on(name: str) -> None:
+    session = FakeSession()
+    app = Console(session, screen=name)
+    async with app.run_test(size=SIZE) as pilot:
+        await settle(pilot)
+        await press(pilot, "E", "right", "enter")
+
+    assert [request.action_id for request in session.requests] == ["events.enable"]
+    assert bool(session.requests[0].targets) == (name == "workers")
 
 
 def test_the_keymap_keeps_the_rule_of_upper_case() -> None:
@@ -259,6 +273,16 @@ async def test_the_action_menu_opens_the_dialog_of_what_is_picked() -> None:
         await type_text(pilot, "E")
 
         assert isinstance(app.screen, GroupDialog)
+
+
+async def test_slots_that_are_not_known_are_no_total() -> None:
+    session = FakeSession()
+    session.view = replace(session.view, totals=replace(session.view.totals, slot_count=None))
+    app = Console(session, screen="dashboard")
+    async with app.run_test(size=SIZE) as pilot:
+        await settle(pilot)
+
+        assert "Active 142/?" in shown_text(app)
 
 
 async def test_a_tiny_window_shows_a_message_and_the_numbers() -> None:

@@ -29,6 +29,7 @@ _SENT = (
     "exchange",
     "routing_key",
     "priority",
+    "task_id",
 )
 
 
@@ -51,6 +52,8 @@ _SENT = (
     click.Option(["--exchange"], help="Exchange to send to."),
     click.Option(["--routing-key"], help="Routing key."),
     click.Option(["--priority"], type=click.IntRange(0, 255), help="Priority of the message."),
+    click.Option(["--task-id"], help="Id of the call; a new one by default."),
+    click.Option(["--ignore-result"], is_flag=True, help="Do not store the result."),
     click.Option(["--force"], is_flag=True, help="Send also what no worker knows."),
     click.Option(["--wait"], is_flag=True, help="Wait for the result and print it too."),
     click.Option(
@@ -66,9 +69,13 @@ def verb(invocation: Invocation, name: str, **options: Any) -> int:
     app = invocation.app_of(name.partition(".")[0])
     invocation.cluster()
     invocation.import_modules()
+    if options["wait"] and options["ignore_result"]:
+        raise click.UsageError("--wait waits for the result that --ignore-result gives up.")
     if options["wait"]:
         require_readable_store(app.backend)
     given = {key: options[key] for key in _SENT if options[key] is not None}
+    if options["ignore_result"]:
+        given["ignore_result"] = True
     _check_times(given)
     task = app.tasks.get(name)
     if task is not None:

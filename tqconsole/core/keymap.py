@@ -39,7 +39,9 @@ def _key(
     return KeyBinding(binding_id, tuple(keys.split()), label, screen, is_in_footer=footer)
 
 
-def _change(binding_id: str, key: str, label: str, screen: str, group: str) -> KeyBinding:
+def _change(
+    binding_id: str, key: str, label: str, screen: str, group: str, *, footer: bool = True
+) -> KeyBinding:
     return KeyBinding(
         binding_id,
         (key,),
@@ -47,7 +49,7 @@ def _change(binding_id: str, key: str, label: str, screen: str, group: str) -> K
         screen,
         does_change=True,
         action_group=group,
-        is_in_footer=True,
+        is_in_footer=footer,
     )
 
 
@@ -109,6 +111,8 @@ KEYMAP: tuple[KeyBinding, ...] = (
     _change("tasks.revoke", "X", "revoke", "tasks", "revoke"),
     _change("tasks.limits", "L", "limits", "tasks", "limits"),
     _key("tasks.parent", "o", "parent", "tasks"),
+    _change("tasks.events", "E", "events", "tasks", "events", footer=False),
+    _change("dashboard.events", "E", "events", "dashboard", "events", footer=False),
     _key("task.previous", "[", "previous row", "task"),
     _key("task.next", "]", "next row", "task"),
     _key("task.copy", "c", "copy ...", "task"),

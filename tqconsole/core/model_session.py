@@ -8,10 +8,13 @@ from __future__ import annotations
 import weakref
 from collections.abc import Mapping
 
+from tqconsole.core.actions import ActionRequest
 from tqconsole.core.cluster import Cluster
+from tqconsole.core.equivalent import call_command, equivalent_command
 from tqconsole.core.event_log import EventLog
 from tqconsole.core.filter import compile_filter
 from tqconsole.core.ingest import Arrived
+from tqconsole.core.lookup import KnownTask, text_facts
 from tqconsole.core.picture import Picture, Surroundings
 from tqconsole.core.row_view import RowView
 from tqconsole.core.suggest import suggest
@@ -54,6 +57,8 @@ class SessionModel:
     ) -> Changes:
         """Bring views and snapshot up to date after a drain; says what changed."""
         now_at = self.clock.now()
+        if link[0] == "live":
+            self.cluster.stats.begin(now_at)
         has_second = self.cluster.tick()
         if self.is_paused:
             link = ("paused", link[1] if link[0] != "live" else "")
@@ -120,6 +125,24 @@ class SessionModel:
             "@": tuple(self.saved_filters),
         }
         return suggest(text, cursor, values)
+
+    def equivalent(self, request: ActionRequest) -> str:
+        """Return the command line that does the same, "" when there is none or not yet.
+
+        A re-run is a call with the task's name, and its arguments where they were left as they are.
+        """
+        if request.action_id != "task.rerun":
+            return equivalent_command(request)
+        if len(request.targets) != 1:
+            return ""
+        task_id = request.targets[0]
+        facts = text_facts(KnownTask.of(task_id, self.cluster.store.get(task_id)))
+        given = {name: str(value).strip() for name, value in request.arguments.items()}
+        args, kwargs = given.get("args") or facts.args_json, given.get("kwargs")
+        kwargs = kwargs or facts.kwargs_json
+        if not (facts.name and args and kwargs):
+            return ""
+        return call_command(facts.name, args, kwargs, given.get("queue") or facts.queue)
 
     def _name_of(self, task_id: str) -> str:
         row = self.cluster.store.get(task_id)

@@ -85,7 +85,8 @@ class Picture:
 
     def _types(self, now_at: float) -> tuple[TypeView, ...]:
         types = list(self._cluster.stats.types.values())
-        views = [stats.view(now_at) for stats in types[-TYPE_LIMIT:]]
+        column_count = self._cluster.stats.columns(now_at)
+        views = [stats.view(now_at, column_count) for stats in types[-TYPE_LIMIT:]]
         return tuple(sorted(views, key=lambda view: (-view.rate_per_s, -view.count, view.name)))
 
     def _totals(
@@ -95,16 +96,23 @@ class Picture:
         known = [worker for worker in workers if worker.status != "gone"]
         done, failed, retried = self._cluster.stats.rates(now_at)
         ended = done + failed
-        slots = [worker.slot_count for worker in online if worker.slot_count is not None]
+        active_count = sum(worker.active_count or 0 for worker in online)
         ready = [queue.ready_count for queue in queues if queue.ready_count is not None]
         return Totals(
             workers_online=len(online),
             workers_known=len(known),
-            active_count=sum(worker.active_count or 0 for worker in online),
-            slot_count=sum(slots) if slots else None,
+            active_count=active_count,
+            slot_count=_slot_count(online, active_count),
             queued_count=sum(ready) if ready else None,
             done_per_s=done,
             failed_ratio=failed / ended if ended else 0.0,
             retries_per_s=retried,
             p95_s=self._cluster.stats.p95_s(),
         )
+
+
+def _slot_count(online: list[WorkerView], active_count: int) -> int | None:
+    """Return what the pools bear together, None when one is not known or the sum is stale."""
+    slots = [worker.slot_count for worker in online]
+    total = sum(slot for slot in slots if slot is not None)
+    return total if None not in slots and total >= active_count else None

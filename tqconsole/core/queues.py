@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Iterator
+from math import isnan, nan
 
 from tqconsole.core.sanitize import clean_name
-from tqconsole.core.stats import COLUMN_COUNT, COLUMN_S, RATE_S, Ring, named
+from tqconsole.core.stats import RATE_S, Ring, named
 from tqconsole.core.views import QueueView
 from tqconsole.engine.protocol.transfer import QueueDepth
 
+#: Seconds of one column in the history of depths, and how many there are.
+COLUMN_S, COLUMN_COUNT = 10, 60
 #: Seconds of depth samples that a trend stands on.
 TREND_S = 60.0
 #: Messages a second below which a queue counts as standing still.
@@ -49,7 +52,7 @@ class Queue:
         self.has_outgoing = False
         self._incoming = Ring(RATE_S + 1)
         self._outgoing = Ring(RATE_S + 1)
-        self._ready = Ring(COLUMN_COUNT, COLUMN_S)
+        self._ready = Ring(COLUMN_COUNT, COLUMN_S, empty=nan)
         self._samples: deque[tuple[float, int]] = deque(maxlen=64)
 
     def note_depth(self, depth: QueueDepth, now_at: float) -> None:
@@ -122,8 +125,19 @@ class Queue:
             out_per_s=out_per_s,
             oldest_s=max(0.0, now_at - depth.oldest_at) if depth.oldest_at is not None else None,
             drains_in_s=self.drains_in_s(now_at),
-            history=self._ready.values(now_at),
+            history=_held(self._ready.values(now_at)),
         )
+
+
+def _held(values: tuple[float, ...]) -> tuple[float, ...]:
+    """Return a depth's history from its first sample; between two the earlier one holds."""
+    held: list[float] = []
+    for value in values:
+        if not isnan(value):
+            held.append(value)
+        elif held:
+            held.append(held[-1])
+    return tuple(held)
 
 
 class Queues:

@@ -16,7 +16,6 @@ from typing import TypeVar
 
 from tqconsole.core.actions import ActionRequest
 from tqconsole.core.cluster import Cluster
-from tqconsole.core.equivalent import equivalent_command
 from tqconsole.core.errors import ConsoleError
 from tqconsole.core.ingest import Ingest
 from tqconsole.core.inspection import inspected
@@ -57,6 +56,8 @@ ACTION_THREADS = 4
 FREEZE_FIRST_S, FREEZE_EVERY_S = 5.0, 300.0
 #: Thresholds of the garbage collector while the console runs.
 GC_THRESHOLDS = (50_000, 50, 1000)
+#: Characters of an equivalent command: a thousand ids, or long arguments.
+EQUIVALENT_CHARS = 100_000
 #: Letters read at once.
 LETTER_LIMIT = 1000
 
@@ -217,7 +218,7 @@ class Session:
 
     def equivalent(self, request: ActionRequest) -> str:
         """Return the command line that does the same."""
-        return clean(equivalent_command(request), 4000)
+        return clean(self._model.equivalent(request), EQUIVALENT_CHARS)
 
     def inspect(self, worker: str, what: str) -> Future[Inspected]:
         """Ask one worker."""

@@ -14,7 +14,6 @@ from typing import Any, TypeVar
 from tqconsole.core.action_input import read_fields
 from tqconsole.core.actions import ACTIONS, ActionRequest
 from tqconsole.core.cluster import Cluster
-from tqconsole.core.equivalent import equivalent_command
 from tqconsole.core.errors import ActionError
 from tqconsole.core.ingest import Arrived
 from tqconsole.core.inspection import inspected
@@ -132,7 +131,7 @@ class SimulatedSession:
     def perform(self, request: ActionRequest) -> Future[ActionDone]:
         """Answer as workers would: all but the silent one agree."""
         action = ACTIONS[request.action_id]
-        title, same_as = title_of(action, request), equivalent_command(request)
+        title, same_as = title_of(action, request), self.equivalent(request)
         now_at = self._clock.now()
         done = self._agreed(request, title, same_as)
         if action.does_change and self._is_read_only:
@@ -151,7 +150,7 @@ class SimulatedSession:
 
     def equivalent(self, request: ActionRequest) -> str:
         """Return the command line that does the same."""
-        return equivalent_command(request)
+        return self._model.equivalent(request)
 
     def inspect(self, worker: str, what: str) -> Future[Inspected]:
         """Answer out of the rows."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
+from math import ceil, isnan, nan
 from typing import TypeVar
 
 from tqconsole.core.sketch import Sketch, merged
@@ -19,8 +20,8 @@ CHART_S = 600
 RATE_S = 10
 #: Seconds whose run times make one point of the quantile charts.
 QUANTILE_S = 10
-#: Seconds of one column in the small histories of types and queues, and how many there are.
-COLUMN_S, COLUMN_COUNT = 10, 60
+#: Seconds of one column in the small histories of types, and how many there are.
+COLUMN_S, COLUMN_COUNT = 2, 300
 #: Task types and queues kept; names are a stranger's to make up.
 NAME_LIMIT = 2000
 #: Seconds over which a type's failure ratio and quantiles reach at least.
@@ -30,14 +31,18 @@ _RATIOS = (0.5, 0.95, 0.99)
 
 
 class Ring:
-    """Sums of `width_s` seconds each, the last `count` of them."""
+    """Sums of `width_s` seconds each, the last `count` of them.
 
-    __slots__ = ("_at", "_cells", "_count", "_width_s")
+    `empty` is what a cell holds before anything came: 0 for counts, `nan` for what is measured.
+    """
 
-    def __init__(self, count: int, width_s: int = 1) -> None:
+    __slots__ = ("_at", "_cells", "_count", "_empty", "_width_s")
+
+    def __init__(self, count: int, width_s: int = 1, *, empty: float = 0.0) -> None:
         self._count = count
         self._width_s = width_s
-        self._cells = [0.0] * count
+        self._empty = empty
+        self._cells = [empty] * count
         self._at = 0
 
     def add(self, now_at: float, value: float = 1.0) -> None:
@@ -66,7 +71,7 @@ class Ring:
         cell = int(now_at // self._width_s)
         if cell > self._at:
             for number in range(max(self._at + 1, cell - self._count + 1), cell + 1):
-                self._cells[number % self._count] = 0.0
+                self._cells[number % self._count] = self._empty
             self._at = cell
         return self._at % self._count
 
@@ -109,19 +114,19 @@ class TypeStats:
         """Return how many run times the quantiles stand on."""
         return self._older.count + self._times.count
 
-    def view(self, now_at: float) -> TypeView:
-        """Return what the screens show."""
+    def view(self, now_at: float, column_count: int) -> TypeView:
+        """Return what the screens show; `column_count` columns of the history are known whole."""
         done, failed = self.recent(now_at)
         p50_s, p95_s, p99_s = self.quantiles()
         return TypeView(
             name=self.name,
-            rate_per_s=self._done.rate(now_at, 1),
+            rate_per_s=self._done.rate(now_at, max(1, min(RATE_S // COLUMN_S, column_count))),
             count=self.count,
             failed_ratio=failed / done if done else 0.0,
             p50_s=p50_s,
             p95_s=p95_s,
             p99_s=p99_s,
-            history=self._done.values(now_at),
+            history=newest(self._done.values(now_at)[:-1], column_count),
         )
 
 
@@ -134,14 +139,21 @@ class Stats:
         self._failed = Ring(CHART_S)
         self._retried = Ring(CHART_S)
         self._events = Ring(RATE_S + 1)
-        self._quantiles = tuple(Ring(CHART_S) for _ in _RATIOS)
+        self._quantiles = tuple(Ring(CHART_S, empty=nan) for _ in _RATIOS)
         self._seconds = [Sketch() for _ in range(QUANTILE_S)]
         self._second_at = int(now_at)
-        self._started_at = now_at
+        #: Since when this console hears of everything; None: it has not begun to listen.
+        self._known_since_at: float | None = None
         self._p99: dict[str, float | None] = {}
+
+    def begin(self, now_at: float) -> None:
+        """Say that from now on everything is heard: what was before is not known, and not 0."""
+        if self._known_since_at is None:
+            self._known_since_at = now_at
 
     def note_events(self, now_at: float, count: int) -> None:
         """Count raw events."""
+        self.begin(now_at)
         self._events.add(now_at, count)
 
     def note_end(
@@ -169,7 +181,7 @@ class Stats:
         for ring, value in zip(
             self._quantiles, merged(self._seconds).quantiles(_RATIOS), strict=True
         ):
-            ring.put(self._second_at, value or 0.0)
+            ring.put(self._second_at, nan if value is None else value)
         for number in range(max(self._second_at + 1, second - QUANTILE_S + 1), second + 1):
             self._seconds[number % QUANTILE_S] = Sketch()
         self._second_at = second
@@ -200,22 +212,39 @@ class Stats:
             self._p99[name] = found.quantiles()[2] if found is not None and is_known else None
         return self._p99[name]
 
+    def columns(self, now_at: float) -> int:
+        """Return how many columns of the small histories are known whole."""
+        if self._known_since_at is None:
+            return 0
+        return max(0, int(now_at) // COLUMN_S - ceil(self._known_since_at / COLUMN_S))
+
     def charts(self, now_at: float) -> Charts:
-        """Return the series up to the last whole second."""
-        last_at = now_at - 1
-        p50, p95, p99 = (ring.values(last_at) for ring in self._quantiles)
+        """Return the series up to the last whole second, from where knowledge begins."""
+        since_at = self._known_since_at
+        count = 0 if since_at is None else max(0, int(now_at) - ceil(since_at))
+        p50, p95, p99 = (_measured(ring.values(now_at - 1), count) for ring in self._quantiles)
         return Charts(
-            done_per_s=self._done.values(now_at)[:-1],
-            failed_per_s=self._failed.values(now_at)[:-1],
-            retries_per_s=self._retried.values(now_at)[:-1],
-            p50_s=p50[1:],
-            p95_s=p95[1:],
-            p99_s=p99[1:],
+            done_per_s=newest(self._done.values(now_at)[:-1], count),
+            failed_per_s=newest(self._failed.values(now_at)[:-1], count),
+            retries_per_s=newest(self._retried.values(now_at)[:-1], count),
+            p50_s=p50,
+            p95_s=p95,
+            p99_s=p99,
         )
 
     def _mean(self, ring: Ring, now_at: float) -> float:
-        seconds = int(min(RATE_S, max(1.0, now_at - self._started_at)))
-        return ring.rate(now_at, seconds)
+        since_at = now_at if self._known_since_at is None else self._known_since_at
+        return ring.rate(now_at, int(min(RATE_S, max(1.0, now_at - since_at))))
+
+
+def newest(values: tuple[float, ...], count: int) -> tuple[float, ...]:
+    """Return the last `count` values."""
+    return values[max(0, len(values) - count) :]
+
+
+def _measured(values: tuple[float, ...], count: int) -> tuple[float | None, ...]:
+    """Return the last values of the charts' length, None where nothing was measured."""
+    return tuple(None if isnan(value) else value for value in newest(values[1:], count))
 
 
 Kept = TypeVar("Kept")

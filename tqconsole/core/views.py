@@ -163,7 +163,7 @@ class Attention:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """The numbers line. None where not known."""
+    """The numbers line. None where not known: `slot_count` when one worker's pool is not."""
 
     workers_online: int = 0
     workers_known: int = 0
@@ -178,14 +178,17 @@ class Totals:
 
 @dataclass(frozen=True, slots=True)
 class Charts:
-    """Series for the plots, oldest first, one value a second (as many as the store keeps)."""
+    """Series for the plots, oldest first, one value a second, from where knowledge begins.
+
+    All are equally long. A run time is None in a second of which none was measured.
+    """
 
     done_per_s: tuple[float, ...] = ()
     failed_per_s: tuple[float, ...] = ()
     retries_per_s: tuple[float, ...] = ()
-    p50_s: tuple[float, ...] = ()
-    p95_s: tuple[float, ...] = ()
-    p99_s: tuple[float, ...] = ()
+    p50_s: tuple[float | None, ...] = ()
+    p95_s: tuple[float | None, ...] = ()
+    p99_s: tuple[float | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,14 +20,14 @@ from tqconsole.widgets.keys import screen_bindings
 from tqconsole.widgets.lines import Lines
 from tqconsole.widgets.look import Look
 from tqconsole.widgets.pieces import Piece, between, joined
-from tqconsole.widgets.requests import Goto
+from tqconsole.widgets.requests import Goto, ask_for_events
 from tqconsole.widgets.rows import ListSource
 from tqconsole.widgets.sparks import spark
 from tqconsole.widgets.table_screen import TableScreen
 from tqconsole.widgets.vtable import VTable
 
-#: Seconds of history a chart shows, at least and at most: a young cluster fills its chart, too.
-CHART_S = (60, 120, 300, 600)
+#: Seconds a chart may be wide. It takes the least that holds what is known: a young one is alive.
+CHART_S = (15, 30, 60, 120, 300, 600)
 #: States that belong among the failures.
 FAILED = frozenset({"FAILURE", "RETRY", "REJECTED"})
 
@@ -90,7 +90,7 @@ class DashboardScreen(TableScreen):
         if self.has_class("-short") or self.has_class("-narrow"):
             self.query_one("#trend", Lines).show(_trend_maker(snapshot))
             return
-        span_s = chart_span_s(charts.done_per_s)
+        span_s = chart_span_s(len(charts.done_per_s))
         throughput = [
             Series("ok", charts.done_per_s[-span_s:], "ok", figures.rate(totals.done_per_s)),
             Series("fail", charts.failed_per_s[-span_s:], "error", _last(charts.failed_per_s)),
@@ -101,11 +101,11 @@ class DashboardScreen(TableScreen):
             Series("p95", charts.p95_s[-span_s:], "warning", _last_s(charts.p95_s)),
             Series("p99", charts.p99_s[-span_s:], "error", _last_s(charts.p99_s)),
         ]
-        span = f"last {span_s // 60} min"
+        span = f"last {span_s} s" if span_s < 60 else f"last {span_s // 60} min"
         self.query_one("#throughput").border_title = Content(f"Throughput, tasks/s, {span}")
         self.query_one("#runtime").border_title = Content(f"Runtime, s, {span}")
         for name, series in (("throughput", throughput), ("runtime", runtime)):
-            self.query_one(f"#{name}", Lines).show(_chart_maker(series))
+            self.query_one(f"#{name}", Lines).show(_chart_maker(series, span_s))
 
     def _draw_status(self, snapshot: Snapshot) -> None:
         self.query_one("#status", Lines).show(
@@ -129,7 +129,11 @@ class DashboardScreen(TableScreen):
             "list.actions",
         ):
             kept.pop(binding_id)
-        return {**kept, "list.filter": lambda: self.post_message(Goto("tasks", expression="/"))}
+        return {
+            **kept,
+            "list.filter": lambda: self.post_message(Goto("tasks", expression="/")),
+            "dashboard.events": lambda: self.post_message(ask_for_events()),
+        }
 
     def open_row(self, row_id: str) -> None:
         """Go to the cause of what stands in a panel."""
@@ -158,11 +162,9 @@ class DashboardScreen(TableScreen):
         return {name: getattr(row, name) for name in names}
 
 
-def chart_span_s(values: Sequence[float]) -> int:
-    """Return how many seconds back the charts go: as far as something happened, in steps."""
-    first = next((index for index, value in enumerate(values) if value), len(values))
-    length = len(values) - first
-    return next((span for span in CHART_S if length <= span), CHART_S[-1])
+def chart_span_s(known_s: int) -> int:
+    """Return how many seconds wide a chart is that has `known_s` of them to show."""
+    return next((span for span in CHART_S if known_s <= span), CHART_S[-1])
 
 
 def quoted(text: str) -> str:
@@ -189,7 +191,7 @@ def status_line(snapshot: Snapshot, width: int, look: Look) -> list[Piece]:
         ]
     ]
     if snapshot.has_task_events is False:
-        parts.append([("workers send no task events: press E on 3 Workers", "warning")])
+        parts.append([("workers send no task events: press E", "warning")])
     elif snapshot.has_task_events and not snapshot.has_sent_events:
         text = "task-sent events are off: WAIT counts from received"
         parts.append([(text if width >= 100 else "task-sent off", "dim")])
@@ -230,12 +232,13 @@ def _last(values: Sequence[float]) -> str:
     return figures.rate(values[-1]) if values else figures.UNKNOWN
 
 
-def _last_s(values: Sequence[float]) -> str:
-    return f"{values[-1]:.2f}" if values else figures.UNKNOWN
+def _last_s(values: Sequence[float | None]) -> str:
+    last = values[-1] if values else None
+    return figures.UNKNOWN if last is None else f"{last:.2f}"
 
 
-def _chart_maker(series: list[Series]) -> Any:
-    return lambda width, look: chart_lines(series, width, 5, look)
+def _chart_maker(series: list[Series], span_s: int) -> Any:
+    return lambda width, look: chart_lines(series, width, 5, look, span=span_s)
 
 
 def _trend_maker(snapshot: Snapshot) -> Any:
@@ -243,7 +246,7 @@ def _trend_maker(snapshot: Snapshot) -> Any:
 
     def maker(width: int, look: Look) -> list[list[Piece]]:
         each = max(8, (width - 24) // 3)
-        span_s = chart_span_s(charts.done_per_s)
+        span_s = chart_span_s(len(charts.done_per_s))
         parts: list[list[Piece]] = [
             [("ok/s ", "dim"), (spark(charts.done_per_s[-span_s:], each, look), "ok")],
             [("fail ", "dim"), (spark(charts.failed_per_s[-span_s:], each, look), "error")],

@@ -20,7 +20,7 @@ from tqconsole.widgets.keys import screen_bindings
 from tqconsole.widgets.lines import Lines
 from tqconsole.widgets.look import look_of
 from tqconsole.widgets.pieces import printable
-from tqconsole.widgets.requests import Goto, GroupAsked
+from tqconsole.widgets.requests import Goto, GroupAsked, ask_for_events
 from tqconsole.widgets.rows import RowMoved
 from tqconsole.widgets.table_screen import TableScreen
 from tqconsole.widgets.task_columns import NARROW_TASKS, TASKS, TimeMode, task_record
@@ -195,6 +195,7 @@ class TasksScreen(TableScreen):
             **self.group_handlers("tasks", ("rerun", "revoke")),
             "tasks.limits": self._limits,
             "tasks.parent": self._go_to_parent,
+            "tasks.events": lambda: self.post_message(ask_for_events()),
             "list.filter": self._bar.start,
             "list.problems": self._problems,
             "list.follow": self._follow,

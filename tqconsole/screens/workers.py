@@ -110,8 +110,13 @@ class WorkersScreen(TableScreen):
         if counts["gone"] and not self._shows_gone:
             parts[-1].append((" (h shows)", "dim"))
         totals = snapshot.totals
-        slots = f"/{figures.count(totals.slot_count)}" if totals.slot_count is not None else ""
-        parts.append([("busy ", "dim"), (f"{figures.count(totals.active_count)}{slots}", "bold")])
+        busy = figures.busy(
+            totals.active_count,
+            totals.slot_count,
+            figures.count,
+            has_workers=bool(totals.workers_online),
+        )
+        parts.append([("busy ", "dim"), (busy, "bold")])
         parts.append([("done/s ", "dim"), (figures.rate(totals.done_per_s), "bold")])
         parts.append([("fail ", "dim"), (f"{figures.percent(totals.failed_ratio)} %", "bold")])
         if snapshot.has_task_events is False:

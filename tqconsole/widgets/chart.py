@@ -23,10 +23,10 @@ _ASCII_MARKS = "_.-'"
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One line of a chart; `value` is the text shown beside its name."""
+    """One line of a chart, None where nothing was measured; `value` stands beside its name."""
 
     name: str
-    values: Sequence[float]
+    values: Sequence[float | None]
     style: str
     value: str
 
@@ -50,14 +50,21 @@ def axis_text(value: float) -> str:
     return f"{value:g}"
 
 
-def chart_lines(series: Sequence[Series], width: int, height: int, look: Look) -> list[list[Piece]]:
-    """Return `height` lines of `width` cells: axis, plot, legend."""
+def chart_lines(
+    series: Sequence[Series], width: int, height: int, look: Look, *, span: int = 0
+) -> list[list[Piece]]:
+    """Return `height` lines of `width` cells: axis, plot, legend.
+
+    The plot is `span` values wide (0: as many as there are) with the newest at the right: what is
+    not known yet stays empty.
+    """
     legend_width = max((cell_len(_legend(item)) for item in series), default=0) + 2
-    highest = max((max(item.values, default=0.0) for item in series), default=0.0)
+    highest = max((value or 0.0 for item in series for value in item.values), default=0.0)
     top = round_up(highest)
     label_width = max(3, cell_len(axis_text(top)))
     plot_width = max(4, width - label_width - 2 - legend_width)
-    cells = _plot(series, plot_width, height, top, look)
+    span = span or max((len(item.values) for item in series), default=0)
+    cells = _plot(series, (plot_width, height), top, span, look)
     lines: list[list[Piece]] = []
     for y in range(height):
         label = axis_text(top) if y == 0 else "0" if y == height - 1 else ""
@@ -77,8 +84,9 @@ def _legend(item: Series) -> str:
 
 
 def _plot(
-    series: Sequence[Series], width: int, height: int, top: float, look: Look
+    series: Sequence[Series], size: tuple[int, int], top: float, span: int, look: Look
 ) -> list[list[Piece]]:
+    width, height = size
     per_cell = 1 if look.is_ascii else 2
     steps = height * (len(_ASCII_MARKS) if look.is_ascii else 4)
     bits = [[0] * width for _ in range(height)]
@@ -86,16 +94,39 @@ def _plot(
     marks = [[" "] * width for _ in range(height)]
     # The first series is the one that matters most: it is drawn last, over the others.
     for item in reversed(series):
-        values = squeezed(item.values, width * per_cell)
+        values = _fitted(item.values, width * per_cell, span)
         offset = width * per_cell - len(values)
         previous: int | None = None
         for position, value in enumerate(values):
+            if value is None:
+                previous = None
+                continue
             level = min(steps - 1, max(0, round(value / top * (steps - 1))))
             x = offset + position
             for step in _stroke(previous, level):
                 _put(bits, marks, styles, x, step, item.style, look)
             previous = level
     return [_cells(bits[y], marks[y], styles[y], look) for y in range(height)]
+
+
+def _fitted(values: Sequence[float | None], dots: int, span: int) -> Sequence[float | None]:
+    """Return a value for each dot when `span` values are as wide as `dots`: means, or between."""
+    if not values or span <= 0:
+        return values
+    count = max(1, min(dots, round(len(values) * dots / span)))
+    if count <= len(values):
+        return squeezed(values, count)
+    step = (len(values) - 1) / max(1, count - 1)
+    return [_between(values, index * step) for index in range(count)]
+
+
+def _between(values: Sequence[float | None], at: float) -> float | None:
+    """Return the value at a place between two, one of them where the other is not known."""
+    left = int(at)
+    first, second = values[left], values[min(left + 1, len(values) - 1)]
+    if first is None or second is None:
+        return first if at - left < 0.5 else second
+    return first + (second - first) * (at - left)
 
 
 def _stroke(previous: int | None, level: int) -> range:

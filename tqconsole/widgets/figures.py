@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 #: What stands where a figure is not known.
@@ -22,6 +23,15 @@ def short_count(value: float | None) -> str:
             scaled = value / (1e3 if unit == "k" else limit)
             return f"{scaled:.1f}{unit}" if abs(scaled) < 100 else f"{scaled:.0f}{unit}"
     return f"{value:,.0f}"
+
+
+def busy(
+    active: int, slots: int | None, amount: Callable[[float | None], str], *, has_workers: bool
+) -> str:
+    """Return 142/288, 142/? where what the workers bear together is not known."""
+    if slots is None:
+        return f"{amount(active)}/?" if has_workers else amount(active)
+    return f"{amount(active)}/{amount(slots)}"
 
 
 def rate(value: float | None) -> str:

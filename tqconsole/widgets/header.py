@@ -135,14 +135,19 @@ def numbers(totals: Totals, width: int, look: Look, wide_from: int = 100) -> lis
     is_wide = width >= wide_from
     amount = figures.count if is_wide else figures.short_count
     is_short = totals.workers_online < totals.workers_known
-    slots = f"/{amount(totals.slot_count)}" if totals.slot_count is not None else ""
+    active = figures.busy(
+        totals.active_count,
+        totals.slot_count,
+        amount,
+        has_workers=bool(totals.workers_online),
+    )
     workers = f"{totals.workers_online}/{totals.workers_known}"
     if is_short:
         workers += f" {look.glyphs.warning}"
     failed = "error" if totals.failed_ratio >= 0.05 else ""
     pairs = [
         ("Workers", "W", workers, "warning" if is_short or not totals.workers_online else ""),
-        ("Active", "Act", f"{amount(totals.active_count)}{slots}", ""),
+        ("Active", "Act", active, ""),
         ("Queued", "Q", amount(totals.queued_count), ""),
         ("Done/s", "Done/s", figures.rate(totals.done_per_s), ""),
         ("Fail", "Fail", f"{figures.percent(totals.failed_ratio)} %", failed),

@@ -69,6 +69,11 @@ class GroupAsked(Message):
         self.preset = preset or {}
 
 
+def ask_for_events() -> GroupAsked:
+    """Return the wish to switch task events on, at every worker."""
+    return GroupAsked("worker", "events", (), action_id="events.enable")
+
+
 class ActionAsked(Message):
     """An action is wanted and, where it needs that, has been confirmed."""
 

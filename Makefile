@@ -12,10 +12,7 @@ help: ## show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 $(VENV)/.run: pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo "Python 3.11 or newer is needed; $(PYTHON) is older. Try: make PYTHON=python3.11" >&2; exit 2; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
-	  { echo "python3-venv is missing. Install it: apt-get install python3-venv" >&2; exit 2; }
+	@sh .ci/venv.sh $(PYTHON) $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
 	@touch $@
 
@@ -27,7 +24,7 @@ demo: $(VENV)/.run ## a real local cluster and the console on it (HEADLESS=1 SEC
 	@$(BIN)/tqconsole demo $(if $(HEADLESS),--headless) $(if $(filter-out 0,$(SECONDS)),--seconds $(SECONDS))
 
 servers: ## put redis-server and rabbitmq-server in place (apt when root, else it says what to install)
-	@sh tests/servers/install.sh
+	@sh .ci/servers.sh
 
 test: $(VENV)/.dev servers ## everything: style, floors, types, all tests with real servers
 	@$(BIN)/ruff format --check .

@@ -51,6 +51,11 @@ _SENT_OPTIONS = (
 )
 
 
+#: Attributes by which Celery's tasks choose classes of its worker, and what its own are called.
+_FIXED_PARTS = ("Strategy", "Request")
+_FIXED_PREFIX = "celery.worker."
+
+
 class Task(RunningTask):
     """A function that can be called elsewhere. Attributes that are None follow the settings."""
 
@@ -92,6 +97,8 @@ class Task(RunningTask):
     track_started: bool | None = None
 
     _backend: Any = None
+    #: What knows the pydantic models of the function; None: they are not asked for.
+    _models: Any = None
     _parameters: inspect.Signature | None = None
     #: Numbers of positional arguments that fit without keywords: the usual call is checked by one
     #: comparison, which costs a hundredth of binding it.
@@ -102,6 +109,12 @@ class Task(RunningTask):
     def bind(self, app: Any) -> Task:
         """Join `app`: take from its settings what the task leaves open. Called once by the hub."""
         self.app = app
+        for part in _FIXED_PARTS:
+            if not str(getattr(self, part, None) or _FIXED_PREFIX).startswith(_FIXED_PREFIX):
+                raise ImproperlyConfigured(
+                    f"task {self.name}: {part} replaces a part of Celery's worker that this one"
+                    " does not have"
+                )
         for attribute, setting in _FROM_SETTINGS.items():
             if getattr(self, attribute) is None:
                 setattr(self, attribute, app.conf[setting])
@@ -208,6 +221,8 @@ class Task(RunningTask):
         """
         if self.typing:
             self.check_arguments(args or (), kwargs or {})
+        if self._models is not None:
+            args, kwargs = self.plain_arguments(args, kwargs, options)
         if self.app.conf.task_always_eager:
             given = {"task_id": task_id, "link": link, "link_error": link_error, **options}
             return self.app.apply_eagerly(self, args, kwargs, given)
@@ -248,6 +263,13 @@ class Task(RunningTask):
             self._parameters.bind(*args, **kwargs)
         except TypeError as error:
             raise TypeError(f"{self.name}() {error}") from None
+
+    def plain_arguments(self, args: Any, kwargs: Any, options: dict[str, Any]) -> tuple[Any, Any]:
+        """Return the arguments as they are sent: models dumped, unless pickle carries them."""
+        if self._models is None or (options.get("serializer") or self.serializer) == "pickle":
+            return args, kwargs
+        dumped: tuple[Any, Any] = self._models.dumped(args, kwargs)
+        return dumped
 
     def sent_options(self) -> dict[str, Any]:
         """Return the task's own defaults of `apply_async` options."""

@@ -224,6 +224,7 @@ class Caller:
             return self._sender.build(str(target), args, kwargs, options)
         if task.typing:
             task.check_arguments(args or (), kwargs or {})
+        args, kwargs = task.plain_arguments(args, kwargs, options)
         options.setdefault("shadow", task.shadow_name(args, kwargs, options))
         given = {**task.sent_options(), "task_type": task, **options}
         return self._sender.build(task.name, args, kwargs, given)

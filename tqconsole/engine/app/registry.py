@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from tqconsole.engine import current
+from tqconsole.engine.app.models import OPTIONS as MODEL_OPTIONS
+from tqconsole.engine.app.models import Models
 from tqconsole.engine.exceptions import DuplicateTaskNameWarning, NotRegistered
 from tqconsole.engine.task import Task
 
@@ -76,11 +78,17 @@ def make_task(
                 stacklevel=4,
             )
         return known
+    asked = {option: given.pop(option) for option in MODEL_OPTIONS if option in given}
+    run = function
+    if asked.get("pydantic"):
+        models = Models(app, name, function, asked, is_bound=is_bound)
+        run = models.wrapped()
+        given["_models"] = models
     fields = {
         "app": app,
         "name": name,
         "abstract": False,
-        "run": function if is_bound else staticmethod(function),
+        "run": run if is_bound else staticmethod(run),
         "__doc__": function.__doc__,
         "__module__": _module_of(function),
         "__wrapped__": function,

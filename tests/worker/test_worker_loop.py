@@ -14,8 +14,12 @@ from tqconsole.engine.backends.memory import MemoryBackend
 from tqconsole.engine.brokers.base import Consumer
 from tqconsole.engine.brokers.memory import MemoryBroker
 from tqconsole.engine.exceptions import ImproperlyConfigured, OperationalError
-from tqconsole.engine.protocol.transfer import QueueSpec, ResultWrite
+from tqconsole.engine.protocol.message import Message
+from tqconsole.engine.protocol.transfer import Publication, QueueSpec, ResultWrite
+from tqconsole.engine.worker.carrier import Carrier, Rim
 from tqconsole.engine.worker.program import WorkerOptions, run_worker
+from tqconsole.engine.worker.reading import Reader
+from tqconsole.engine.worker.values import Exchange, ExchangeFailed
 
 
 class FlakyBroker(MemoryBroker):
@@ -223,6 +227,44 @@ def test_signals_of_a_worker_come_in_order(url: str) -> None:
     assert told == [
         "celeryd_init", "worker_init", "celeryd_after_setup", "worker_ready", "worker_shutdown",
     ]  # fmt: skip
+
+
+def test_what_runs_send_leaves_for_the_broker_for_writing(url: str) -> None:
+    app = make_app(url, broker_read_url=f"{url}-read", broker_write_url=f"{url}-write")
+    publication, result = app.build_call("add", (1, 1), link=app.signature("add", (1,)))
+    app.broker.publish([publication])
+
+    with worker(app, pool="solo") as stop:
+        assert result.get(timeout=20) == 2
+        stop()
+        left = app.write_broker.peek("celery", 9)
+
+    assert [message.headers["task"] for message in left] == ["add"]
+
+
+def test_what_left_for_the_broker_for_writing_leaves_once(url: str) -> None:
+    class Refusing:
+        is_down = True
+
+        def exchange(self, *_: Any) -> list[Any]:
+            if self.is_down:
+                raise OperationalError("gone")
+            return []
+
+    consumer, writer = Refusing(), MemoryBroker(url)
+    stranger: Any = None
+    rim = Rim(
+        "w@t", consumer, stranger, stranger, Reader(frozenset(), None), *[stranger] * 3, writer
+    )
+    carrier = Carrier(rim)
+    first, second = (Publication(Message(name), "celery") for name in (b"1", b"2"))
+
+    assert carrier.carry_out([Exchange(publications=[first])]) == [ExchangeFailed("gone")]
+    consumer.is_down = False
+    carrier.carry_out([Exchange(publications=[first, second])])
+    carrier.carry_out([Exchange(publications=[first])])
+
+    assert [message.body for message in writer.peek("celery", 9)] == [b"1", b"2", b"1"]
 
 
 def test_received_and_revoked_are_signalled(url: str) -> None:

@@ -1,6 +1,8 @@
 """Which broker and which result store an app has.
 
-Both are opened at the first use and belong to the process; adapters reconnect after a fork.
+Where reading and writing have URLs of their own, workers, commands and events use the one for
+reading, and all messages of tasks are published to the other. All are opened at the first use and
+belong to the process; adapters reconnect after a fork.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ class Connections:
         self._conf = conf
         self._lock = threading.RLock()
         self._broker = broker
+        self._write_broker: Broker | None = None
         self._backend = backend
         self._is_broker_given = broker is not None
         self._is_backend_given = backend is not None
@@ -42,12 +45,21 @@ class Connections:
             self._resolved = Resolved(self._broker.url, "given to the app")
         elif self._resolved is None or self._resolved_version != conf.version:
             # As long as nothing is open, later settings count.
-            configured = configured_broker_url(conf)
             self._resolved_version = conf.version
-            self._resolved = resolve_broker(
-                conf.overridden("broker_url"), os.environ, None, configured
-            )
+            self._resolved = self._resolve("broker_read_url", "broker_write_url")
         return self._resolved
+
+    def _resolve(self, setting: str, other: str) -> Resolved:
+        """Return which broker is meant where `setting` may name another one than `broker_url`."""
+        conf = self._conf
+        url = _url_of(conf, setting)
+        if url is None and not conf.value_set_for("broker_url"):
+            # One half alone is better than some other broker for the other half.
+            setting, url = other, _url_of(conf, other)
+        if url is not None:
+            return Resolved(url, setting)
+        explicit = conf.overridden("broker_url")
+        return resolve_broker(explicit, os.environ, None, configured_broker_url(conf))
 
     @property
     def broker(self) -> Broker:
@@ -61,8 +73,26 @@ class Connections:
 
     @broker.setter
     def broker(self, broker: Broker) -> None:
-        self._broker, self._resolved = broker, None
+        self._broker, self._write_broker, self._resolved = broker, None, None
         self._is_broker_given = True
+
+    @property
+    def write_broker(self) -> Broker:
+        """Where messages are published: `broker`, unless `broker_write_url` or `broker_read_url`
+        tells them apart. Raises: ImproperlyConfigured.
+        """
+        if self._write_broker is None:
+            with self._lock:
+                if self._write_broker is None:
+                    self._write_broker = self._opened_for_writing()
+        return self._write_broker
+
+    def _opened_for_writing(self) -> Broker:
+        if not self._is_broker_given:
+            url = self._resolve("broker_write_url", "broker_read_url").url
+            if url != self.resolved.url:
+                return open_broker(url, self._conf.broker_transport_options)
+        return self.broker
 
     @property
     def backend(self) -> Backend:
@@ -85,9 +115,10 @@ class Connections:
     def close(self) -> None:
         """Give up what is open; a later use opens it again, as the settings then say."""
         with self._lock:
-            for opened in (self._broker, self._backend):
+            for opened in (self._broker, self._write_broker, self._backend):
                 if opened is not None:
                     opened.close()
+            self._write_broker = None
             if not self._is_broker_given:
                 self._broker = self._resolved = None
             if not self._is_backend_given:
@@ -101,3 +132,10 @@ class Connections:
             # One file holds both: results cost nothing to set up where the broker costs nothing.
             return open_backend(self.resolved.url, self._conf.broker_transport_options)
         return open_backend(configured, self._conf.result_backend_transport_options)
+
+
+def _url_of(conf: Settings, setting: str) -> str | None:
+    url = conf[setting] if conf.value_set_for(setting) else None
+    if isinstance(url, list | tuple):
+        url = ";".join(url)
+    return str(url) if url else None

@@ -132,6 +132,11 @@ class App(Configured, TaskHolder, Caller):
         self._connections.broker = broker
 
     @property
+    def write_broker(self) -> Broker:
+        """Where messages of tasks are published: `broker`, unless the settings tell them apart."""
+        return self._connections.write_broker
+
+    @property
     def broker_resolved(self) -> Resolved:
         """Which broker is meant, and why."""
         return self._connections.resolved

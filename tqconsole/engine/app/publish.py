@@ -20,7 +20,7 @@ class PublishingApp(Protocol):
     """What publishing needs of the App."""
 
     @property
-    def broker(self) -> Broker:
+    def write_broker(self) -> Broker:
         """Where messages go."""
         ...
 
@@ -42,7 +42,7 @@ class Publisher:
 
     def publish(self, publications: Sequence[Publication], policy: dict[str, Any]) -> None:
         """Publish messages in one trip. Raises: OperationalError; nothing was sent then."""
-        broker = self._app.broker
+        broker = self._app.write_broker
         self._trying(lambda: broker.publish(publications), policy)
 
     def declare(self, address: Address, policy: dict[str, Any]) -> None:
@@ -50,7 +50,7 @@ class Publisher:
         queue = address.queue
         if queue is None or (address.exchange == "" and is_plain(queue)):
             return
-        broker = self._app.broker
+        broker = self._app.write_broker
         key = (broker.place, queue.name)
         if key not in self._declared:
             self._trying(lambda: broker.declare(queue), policy)

@@ -100,17 +100,18 @@ class Worker:
         self._loop = self._make_loop()
 
     def _make_carrier(self) -> Carrier:
-        site = self._site
+        site, app = self._site, self._site.app
         return Carrier(
             Rim(
                 site.hostname,
                 self._consumer,
-                site.app.backend,
+                app.backend,
                 self._pool,
                 self._reader,
                 self._dispatcher,
-                Notices(site.app, site.hostname),
-                RevokedRecords(site.app, site.clock),
+                Notices(app, site.hostname),
+                RevokedRecords(app, site.clock),
+                None if app.write_broker is app.broker else app.write_broker,
             )
         )
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tqconsole.engine.backends.base import Backend
-from tqconsole.engine.brokers.base import Consumer
+from tqconsole.engine.brokers.base import Broker, Consumer
 from tqconsole.engine.events.dispatcher import Dispatcher
 from tqconsole.engine.exceptions import EngineError, ImproperlyConfigured, NotSupportedError
 from tqconsole.engine.log import one_line
@@ -69,6 +69,8 @@ class Rim:
     dispatcher: Dispatcher
     notify: Callable[[Notify], None]
     revoked_records: RevokedRecords
+    #: Where messages are published when that is another broker than the consumer's.
+    write_broker: Broker | None = None
 
 
 class Carrier:
@@ -79,6 +81,8 @@ class Carrier:
         self._events: list[tuple[str, dict[str, Any]]] = []
         self._answers: list[Happening] = []
         self._is_pool_dead = False
+        #: How many publications of an exchange that failed have left for `write_broker`.
+        self._published_count = 0
         #: Something was submitted that the pool may have begun: it is worth a look.
         self.has_submitted = False
         self._shown = ""
@@ -111,10 +115,8 @@ class Carrier:
 
     def _exchange(self, exchange: Exchange) -> None:
         rim = self._rim
-        riding = None
-        if exchange.results or exchange.publications:
-            riding = Riding(tuple(exchange.results), tuple(exchange.publications))
         try:
+            riding = self._riding(exchange)
             if exchange.parked:
                 rim.consumer.park(exchange.parked)
             deliveries = rim.consumer.exchange(
@@ -128,7 +130,24 @@ class Carrier:
             self._show("The broker's adapter failed", error)
             self._answers.append(ExchangeFailed(repr(error)))
         else:
+            self._published_count = 0
             self._answers.append(ExchangeDone(rim.reader.read(deliveries)))
+
+    def _riding(self, exchange: Exchange) -> Riding | None:
+        """Return what goes in the consumer's own trip; what goes elsewhere is there after this.
+
+        Raises: OperationalError.
+        """
+        publications = tuple(exchange.publications)
+        if publications and self._rim.write_broker is not None:
+            # An exchange that failed comes again with the same ones in front.
+            if len(publications) > self._published_count:
+                self._rim.write_broker.publish(publications[self._published_count :])
+                self._published_count = len(publications)
+            publications = ()
+        if exchange.results or publications:
+            return Riding(tuple(exchange.results), publications)
+        return None
 
     def _store(self, store: Store) -> None:
         try:

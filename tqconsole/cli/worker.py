@@ -53,7 +53,7 @@ from tqconsole.engine.log import LEVEL_NAMES
     click.Option(["-X", "--exclude-queues"], type=COMMA_LIST, help="Not from these queues."),
     click.Option(["-I", "--include"], type=COMMA_LIST, help="Import these modules too."),
     click.Option(["--purge", "--discard", "purge"], is_flag=True, help="Empty the queues first."),
-    click.Option(["--without-gossip"], is_flag=True, help="Do not follow other workers' events."),
+    click.Option(["--without-gossip"], is_flag=True, help="No effect: workers here do not gossip."),
     click.Option(["--without-mingle"], is_flag=True, help="Do not ask other workers at start."),
     click.Option(["--without-heartbeat"], is_flag=True, help="Send no heartbeats."),
     click.Option(["--heartbeat-interval"], type=float, help="Seconds between two heartbeats."),

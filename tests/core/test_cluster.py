@@ -205,6 +205,15 @@ def test_rates_are_means_over_seconds(model):
     assert model.snapshot().charts.done_per_s[-5:] == (1.0,) * 5
 
 
+def test_a_second_with_events_in_it_is_told_too(model):
+    model.say(*life("t1", model.clock.now()))
+    model.clock.advance(1)
+    model.say(*life("t2", model.clock.now()))
+
+    assert model.cluster.tick()
+    assert not model.cluster.tick()
+
+
 def test_slots_are_not_known_while_one_worker_has_not_told_its_own(model):
     model.say(heartbeat("w1@h", model.clock.now()), heartbeat("w2@h", model.clock.now()))
     stats = {"pool": {"implementation": "x:TaskPool", "max-concurrency": 3}}

@@ -56,6 +56,7 @@ class Cluster:
         self._sent_event_at: float | None = None
         self._doubts = Doubts()
         self._gone_since: dict[str, float] = {}
+        self._second_at = int(clock.now())
 
     def apply(self, events: Iterable[dict[str, Any]], now_at: float) -> None:
         """Fold a batch of events in, which arrived at `now_at`."""
@@ -75,8 +76,11 @@ class Cluster:
     def tick(self) -> bool:
         """Do what a new second wants: charts, lost tasks, forgetting. True when one began."""
         now_at = self._clock.now()
-        if not self.stats.tick(now_at):
+        # The stats begin their seconds with the first event of each, so they cannot tell.
+        self.stats.tick(now_at)
+        if int(now_at) <= self._second_at:
             return False
+        self._second_at = int(now_at)
         self._mark_lost(now_at)
         self.nodes.forget_old(now_at)
         if not any(node.status(now_at) == "online" for node in self.nodes):
@@ -114,6 +118,14 @@ class Cluster:
             if row.name == task_name and row.queue:
                 return row.queue
         return ""
+
+    def unknown_pools(self, now_at: float) -> frozenset[str]:
+        """Return the workers that live and whose pool is not known: they came after the asking."""
+        return frozenset(
+            node.name
+            for node in self.nodes
+            if node.slot_count is None and node.status(now_at) == "online"
+        )
 
     def consumer_counts(self, now_at: float) -> dict[str, int]:
         """Return queue -> how many living workers said that they consume from it."""

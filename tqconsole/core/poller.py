@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,13 +73,17 @@ class Poller:
         #: Tasks whose end may have gone unheard: set likewise.
         self.doubted_ids: tuple[str, ...] = ()
         now_mono = clock.mono()
+        of_workers = [
+            _Job(self._ask_stats, STATS_S, now_mono),
+            _Job(self._ask_queues, QUEUES_S, now_mono),
+            _Job(self._ask_registered, REGISTERED_S, now_mono),
+        ]
+        self._of_workers = tuple(of_workers)
         self._jobs = [
             _Job(self._ask_depths, DEPTH_S, now_mono),
             _Job(self._ask_live, LIVE_S, now_mono),
-            _Job(self._ask_stats, STATS_S, now_mono),
-            _Job(self._ask_queues, QUEUES_S, now_mono),
+            *of_workers,
             _Job(self._ask_in_hand, HAND_S, now_mono),
-            _Job(self._ask_registered, REGISTERED_S, now_mono),
             _Job(self._ask_records, RECORDS_S, now_mono),
         ]
 
@@ -105,8 +109,15 @@ class Poller:
 
     def ask_now(self) -> None:
         """Make every job due."""
+        self._hurry(self._jobs)
+
+    def ask_workers_now(self) -> None:
+        """Make due what tells who a worker is."""
+        self._hurry(self._of_workers)
+
+    def _hurry(self, jobs: Iterable[_Job]) -> None:
         with self._wake:
-            for job in self._jobs:
+            for job in jobs:
                 job.due_mono = 0.0
             self._wake.notify_all()
 

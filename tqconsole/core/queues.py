@@ -35,6 +35,7 @@ class Queue:
         "_outgoing",
         "_ready",
         "_samples",
+        "_told_since_at",
         "dead_count",
         "depth",
         "depth_at",
@@ -52,6 +53,8 @@ class Queue:
         self.has_outgoing = False
         self._incoming = Ring(RATE_S + 1)
         self._outgoing = Ring(RATE_S + 1)
+        #: When the first event told of this queue: rates reach back no further.
+        self._told_since_at: float | None = None
         self._ready = Ring(COLUMN_COUNT, COLUMN_S, empty=nan)
         self._samples: deque[tuple[float, int]] = deque(maxlen=64)
 
@@ -70,11 +73,13 @@ class Queue:
     def note_sent(self, now_at: float) -> None:
         """Count a call sent into it."""
         self.has_incoming = True
+        self._note_told(now_at)
         self._incoming.add(now_at)
 
     def note_taken(self, now_at: float) -> None:
         """Count a message that a worker received from it."""
         self.has_outgoing = True
+        self._note_told(now_at)
         self._outgoing.add(now_at)
 
     def trend_per_s(self) -> float | None:
@@ -97,7 +102,7 @@ class Queue:
             return 0.0
         if ready is None or trend is None:
             return None
-        out_per_s = self._outgoing.rate(now_at, RATE_S) if self.has_outgoing else 0.0
+        out_per_s = self._rate(self._outgoing, now_at) if self.has_outgoing else 0.0
         if ready < out_per_s * BRIEF_S:
             return ready / out_per_s
         return ready / -trend if trend < -STILL_PER_S else float("inf")
@@ -106,8 +111,8 @@ class Queue:
         """Return what the screens show; `consumer_count` counts those the workers told of."""
         depth = self.depth or QueueDepth(None)
         trend = self.trend_per_s()
-        out_per_s = self._outgoing.rate(now_at, RATE_S) if self.has_outgoing else None
-        in_per_s = self._incoming.rate(now_at, RATE_S) if self.has_incoming else None
+        out_per_s = self._rate(self._outgoing, now_at) if self.has_outgoing else None
+        in_per_s = self._rate(self._incoming, now_at) if self.has_incoming else None
         if in_per_s is None and out_per_s is not None and trend is not None:
             in_per_s = max(0.0, out_per_s + trend)
         if out_per_s is None and in_per_s is not None and trend is not None:
@@ -127,6 +132,14 @@ class Queue:
             drains_in_s=self.drains_in_s(now_at),
             history=_held(self._ready.values(now_at)),
         )
+
+    def _note_told(self, now_at: float) -> None:
+        if self._told_since_at is None:
+            self._told_since_at = now_at
+
+    def _rate(self, ring: Ring, now_at: float) -> float:
+        since_at = now_at if self._told_since_at is None else self._told_since_at
+        return ring.rate(now_at, int(min(RATE_S, max(1.0, now_at - since_at))))
 
 
 def _held(values: tuple[float, ...]) -> tuple[float, ...]:

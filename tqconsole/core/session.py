@@ -117,6 +117,7 @@ class Session:
         self._pool = ThreadPoolExecutor(ACTION_THREADS, thread_name_prefix="tqconsole-action")
         self._audit: deque[AuditLine] = deque(maxlen=AUDIT_LIMIT)
         self._ended: deque[tuple[AuditLine, Performed]] = deque()
+        self._asked_names: frozenset[str] = frozenset()
         self._freeze_mono = float("inf")
         self._old_thresholds: tuple[int, int, int] | None = None
 
@@ -167,6 +168,7 @@ class Session:
         if changes.stats:
             self._poller.queue_names = cluster.queues.names()
             self._poller.doubted_ids = cluster.doubted_ids()
+            self._ask_newcomers()
             self._freeze()
         return changes
 
@@ -320,6 +322,13 @@ class Session:
                 outcome=outcome,
                 is_error=bool(done.error or refusals),
             )
+
+    def _ask_newcomers(self) -> None:
+        """Ask workers that came just now for their pool and queues, each once out of turn."""
+        unknown = self._model.cluster.unknown_pools(self._clock.now())
+        if unknown - self._asked_names:
+            self._poller.ask_workers_now()
+        self._asked_names = unknown
 
     def _freeze(self) -> None:
         now_mono = self._clock.mono()

@@ -173,11 +173,11 @@ class Stats:
         """Count a retry."""
         self._retried.add(now_at)
 
-    def tick(self, now_at: float) -> bool:
-        """Begin a new second when one is due; returns whether it did."""
+    def tick(self, now_at: float) -> None:
+        """Begin a new second when one is due."""
         second = int(now_at)
         if second <= self._second_at:
-            return False
+            return
         for ring, value in zip(
             self._quantiles, merged(self._seconds).quantiles(_RATIOS), strict=True
         ):
@@ -186,7 +186,6 @@ class Stats:
             self._seconds[number % QUANTILE_S] = Sketch()
         self._second_at = second
         self._p99.clear()
-        return True
 
     def events_per_s(self, now_at: float) -> float:
         """Return the rate of raw events."""

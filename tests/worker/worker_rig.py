@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from random import Random
 from typing import Any
+
+import msgspec
 
 from tqconsole.engine.exceptions import RefusedError
 from tqconsole.engine.pools.base import JobLost, JobStarted
@@ -85,7 +86,7 @@ class Rig:
             fields = {"task_name": name, "root_id": task_id, **header, "task_id": task_id}
             self.queue.append(
                 (
-                    replace(
+                    msgspec.structs.replace(
                         Delivery(f"tag-{task_id}", Message(b"[]"), "celery"), **(delivery or {})
                     ),
                     TaskHeader(**fields),

@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import msgspec
+
 from tqconsole.engine.brokers.base import Broker
 from tqconsole.engine.exceptions import EngineError, RefusedError
 from tqconsole.engine.protocol.limits import DEFAULT_LIMITS
@@ -103,7 +105,7 @@ def edited(
     )
     headers = {name: value for name, value in message.headers.items() if name != "compression"}
     headers |= {"argsrepr": saferepr(tuple(new_args)), "kwargsrepr": saferepr(new_kwargs)}
-    changed = replace(
+    changed = msgspec.structs.replace(
         message, body=payload, content_type=content_type, content_encoding=encoding, headers=headers
     )
     return Publication(changed, letter.queue)

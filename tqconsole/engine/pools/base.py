@@ -12,12 +12,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 #: What a slot runs: payload -> outcome. It must not raise; a pool reports it as a death if it does.
 Runner = Callable[[bytes], bytes]
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(msgspec.Struct, frozen=True):
     """One run. Limits in seconds, None for none; `job_id` is the worker's (a small int)."""
 
     job_id: int
@@ -26,8 +27,7 @@ class Job:
     hard_limit_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class JobStarted:
+class JobStarted(msgspec.Struct, frozen=True):
     """A slot began with the job. `pid` is the process that runs it."""
 
     job_id: int
@@ -35,16 +35,14 @@ class JobStarted:
     started_mono: float
 
 
-@dataclass(frozen=True, slots=True)
-class JobEnded:
+class JobEnded(msgspec.Struct, frozen=True):
     """The runner returned."""
 
     job_id: int
     outcome: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class JobLost:
+class JobLost(msgspec.Struct, frozen=True):
     """The process died while it ran the job (`was_started`) or before it came to it.
 
     `signal` and `exit_code` as the system told, None where unknown; `is_time_limit` when the pool

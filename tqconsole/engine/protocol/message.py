@@ -6,12 +6,12 @@ stands in `protocol/task.py`; kombu's JSON envelope around it in `protocol/envel
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class Message:
+
+class Message(msgspec.Struct, frozen=True):
     """One message.
 
     `headers` is the AMQP header table, `properties` the AMQP basic properties that Celery sets
@@ -23,5 +23,5 @@ class Message:
     body: bytes
     content_type: str = "application/json"
     content_encoding: str = "utf-8"
-    headers: dict[str, Any] = field(default_factory=dict)
-    properties: dict[str, Any] = field(default_factory=dict)
+    headers: dict[str, Any] = msgspec.field(default_factory=dict)
+    properties: dict[str, Any] = msgspec.field(default_factory=dict)

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+import msgspec
+
 from tqconsole.engine.protocol.message import Message
 
 
@@ -38,8 +40,7 @@ class QueueSpec:
     arguments: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Publication:
+class Publication(msgspec.Struct, frozen=True):
     """A message and where it goes. With exchange "" the routing key is the queue's name."""
 
     message: Message
@@ -47,8 +48,7 @@ class Publication:
     exchange: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ResultWrite:
+class ResultWrite(msgspec.Struct, frozen=True):
     """One result record on its way to the store.
 
     `record` is the encoded meta record (wire.md §4.1), `reply_to` the message's own (stores use it
@@ -63,8 +63,7 @@ class ResultWrite:
     expires_s: float | None = 86400.0
 
 
-@dataclass(frozen=True, slots=True)
-class Riding:
+class Riding(msgspec.Struct, frozen=True):
     """What must be written in the same trip, before the settlements take effect.
 
     `publications` are retries and links of runs that ended; `results` only when the store said
@@ -75,8 +74,7 @@ class Riding:
     publications: tuple[Publication, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(msgspec.Struct, frozen=True):
     """A message in a consumer's hands.
 
     `tag` means something to its adapter only. `deaths` is how many earlier starts ended in the
@@ -106,8 +104,7 @@ class Verdict(Enum):
     DEAD = "dead"
 
 
-@dataclass(frozen=True, slots=True)
-class Settlement:
+class Settlement(msgspec.Struct, frozen=True):
     """What becomes of one delivery. `reason` and `detail` are for DEAD."""
 
     tag: str
@@ -116,8 +113,7 @@ class Settlement:
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Handover:
+class Handover(msgspec.Struct, frozen=True):
     """A delivery is about to start. `is_acked`: early ack, it must not come back, but a record of
     it stays until it is settled, so that a death of this worker can be reported.
     """

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import tzinfo
+
+import msgspec
 
 from tqconsole.engine.exceptions import RefusedError
 from tqconsole.engine.protocol.header import TaskHeader, read_header
@@ -38,7 +39,7 @@ class Reader:
     def _read_one(self, delivery: Delivery) -> Arrival:
         try:
             if delivery.message.headers.get("task") is None:
-                delivery = replace(
+                delivery = msgspec.structs.replace(
                     delivery, message=upgrade(delivery.message, self._accept, self._limits)
                 )
             return delivery, self._header(delivery)

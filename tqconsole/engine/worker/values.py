@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import msgspec
+
 from tqconsole.engine.exceptions import RefusedError
 from tqconsole.engine.pools.base import JobLost, JobStarted
 from tqconsole.engine.protocol.header import TaskHeader
@@ -103,8 +105,7 @@ Arrival = tuple[Delivery, TaskHeader | RefusedError]
 # --- happenings -------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class ExchangeDone:
+class ExchangeDone(msgspec.Struct, frozen=True):
     """The last exchange took effect; these came in (oldest first)."""
 
     arrivals: Sequence[Arrival] = ()
@@ -134,16 +135,14 @@ class Rang:
     """Something may be there to fetch: the bell, a due time, or the safety poll."""
 
 
-@dataclass(frozen=True, slots=True)
-class SlotsChanged:
+class SlotsChanged(msgspec.Struct, frozen=True):
     """The pool's own count, read after its last news."""
 
     slot_count: int
     free_count: int
 
 
-@dataclass(frozen=True, slots=True)
-class RunEnded:
+class RunEnded(msgspec.Struct, frozen=True):
     """A run came back from the pool, decoded."""
 
     job_id: int
@@ -254,8 +253,7 @@ Happening = (
 # --- actions ----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Exchange:
+class Exchange(msgspec.Struct, frozen=True):
     """The one trip of a cycle: park, write what rides, settle, note what starts, fetch.
 
     Answered by `ExchangeDone` or `ExchangeFailed`; there is never a second one under way.
@@ -285,8 +283,7 @@ class RecordRevoked:
     task_ids: Sequence[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
+class Order(msgspec.Struct, frozen=True):
     """One run for the pool, with the limits that hold for it."""
 
     entry: Entry
@@ -294,8 +291,7 @@ class Order:
     hard_limit_s: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Submit:
+class Submit(msgspec.Struct, frozen=True):
     """Hand these to one free slot, in order."""
 
     orders: Sequence[Order]
@@ -319,8 +315,7 @@ class KillAll:
     """End all slots at once: what ran is settled after this."""
 
 
-@dataclass(frozen=True, slots=True)
-class Emit:
+class Emit(msgspec.Struct, frozen=True):
     """Events of one step, as (type, fields)."""
 
     events: Sequence[tuple[str, dict[str, Any]]]

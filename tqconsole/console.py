@@ -29,7 +29,8 @@ from tqconsole.screens.palette import ConsoleCommands
 from tqconsole.screens.queue import QueueScreen
 from tqconsole.screens.queues import QueuesScreen
 from tqconsole.screens.replies import RepliesDialog
-from tqconsole.screens.start import STAY, StartFacts, StartScreen
+from tqconsole.screens.start import CONNECT, STAY, StartFacts, StartScreen
+from tqconsole.screens.switch import Switch
 from tqconsole.screens.task import TaskScreen
 from tqconsole.screens.tasks import TasksScreen
 from tqconsole.screens.worker import WorkerScreen
@@ -74,6 +75,8 @@ class Console(BaseApp):
     ) -> None:
         super().__init__(session, is_ascii=is_ascii)
         self.choice = ""
+        start = start or StartFacts()
+        self.switch = Switch(self, start.contexts)
         self._times = TimeMode()
         self._first = Goto(screen or "dashboard", expression=expression)
         self._may_start = screen is None
@@ -86,7 +89,7 @@ class Console(BaseApp):
             "workers": lambda: WorkersScreen(session),
             "queues": lambda: QueuesScreen(session),
             "events": lambda: EventsScreen(session),
-            "start": lambda: StartScreen(session, start or StartFacts()),
+            "start": lambda: StartScreen(session, start),
         }
         for name, make in self._mains.items():
             self.add_mode(name, make)
@@ -245,6 +248,7 @@ class Console(BaseApp):
                 *(f"queue {row.name}" for row in snapshot.queues),
                 *(f"call {name}" for name in snapshot.task_names),
                 *(f"theme {name}" for name in self.available_themes),
+                *self.switch.candidates(),
             ]
 
         self.push_screen(CommandLine(self._command_history, candidates), self._run_command)
@@ -265,14 +269,12 @@ class Console(BaseApp):
                 self.post_message(Goto(command.name, argument))
             case "call":
                 self._open_call({"task_name": argument} if argument else {})
+            case "ctx" | "connect":
+                self.switch.run(command.name, argument)
             case "theme":
                 self._set_theme(argument)
-            case "pause":
-                self._toggle_pause()
-            case "help":
-                self._open_help()
-            case "quit":
-                self.exit(0)
+            case "pause" | "help" | "quit":
+                self._handlers()[f"app.{command.name}"]()
             case _:
                 self.post_message(Goto(command.name))
 
@@ -333,13 +335,24 @@ class Console(BaseApp):
         self.push_screen(RepliesDialog(done))
 
     def on_start_screen_picked(self, message: StartScreen.Picked) -> None:
-        """Stay, or leave with what was chosen."""
-        if message.choice.value == STAY.value:
-            self._may_start = False
-            self.post_message(Goto("dashboard"))
-        else:
-            self.choice = message.choice.value
-            self.exit(0)
+        """Stay, ask for a URL, or leave with what was chosen."""
+        match message.choice.value:
+            case STAY.value:
+                self._may_start = False
+                self.post_message(Goto("dashboard"))
+            case CONNECT.value:
+                self.switch.open_connect("")
+            case value:
+                self.leave_for(value)
+
+    def open_dialog(self, dialog: Screen[str | None]) -> None:
+        """Open a dialog whose result is a choice to leave for."""
+        self.push_screen(dialog, lambda choice: self.leave_for(choice) if choice else None)
+
+    def leave_for(self, choice: str) -> None:
+        """End, so that whoever ran the console can go on with another cluster."""
+        self.choice = choice
+        self.exit(0)
 
     def on_tab_line_picked(self, message: object) -> None:
         """Nothing: the screen has asked already."""
@@ -373,10 +386,11 @@ def run_console(
             theme=theme,
             start=start,
         )
+        app.switch.can_connect = connect is not None
         try:
             code = app.run()
         finally:
             session.stop()
         if not app.choice or connect is None:
             return code if code is not None else app.return_code or 0
-        session, screen = connect(app.choice), None
+        session, screen, expression = connect(app.choice), "dashboard", None

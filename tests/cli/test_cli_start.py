@@ -26,13 +26,13 @@ def _app(*, is_default: bool) -> SimpleNamespace:
 
 
 def test_a_named_broker_needs_no_start() -> None:
-    facts = start_facts(_app(is_default=False), "demo")
+    facts = start_facts(_app(is_default=False), "demo", "context:")
 
     assert (facts.looked_for, facts.choices) == ((), ())
 
 
 def test_it_tells_where_it_looked() -> None:
-    facts = start_facts(_app(is_default=True), "demo")
+    facts = start_facts(_app(is_default=True), "demo", "context:")
 
     assert facts.looked_for[-1] == (
         "embedded queue, outside any project",
@@ -45,7 +45,25 @@ def test_queues_with_living_workers_are_offered() -> None:
     note_worker("sqlite:////there/queue.db", "w1@lab", os.getpid(), os.environ)
     note_worker("sqlite:////here/queue.db", "w2@lab", os.getpid(), os.environ)
 
-    facts = start_facts(_app(is_default=True), "demo")
+    facts = start_facts(_app(is_default=True), "demo", "context:")
 
-    assert [choice.value for choice in facts.choices] == ["sqlite:////there/queue.db", "demo"]
-    assert facts.choices[0].note == "w1@lab alive"
+    assert [choice.value for choice in facts.choices] == ["demo", "sqlite:////there/queue.db"]
+    assert facts.choices[1].note == "w1@lab alive"
+
+
+def test_saved_contexts_are_offered_without_their_passwords(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "tqconsole"
+    folder.mkdir()
+    (folder / "contexts.toml").write_text(
+        '[contexts.prod]\nbroker = "redis://:secret@prod/0"\n[contexts.lab]\napp = "proj"\n'
+    )
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+
+    facts = start_facts(_app(is_default=False), "demo", "context:")
+
+    assert [(c.value, c.label, c.note) for c in facts.contexts] == [
+        ("context:prod", "prod", "redis://:**@prod/0"),
+        ("context:lab", "lab", "-A proj"),
+    ]

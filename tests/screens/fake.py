@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any
@@ -368,6 +368,12 @@ class FakeSession:
     def perform(self, request: ActionRequest) -> Future[ActionDone]:
         self.requests.append(request)
         return done(replace(self.answer, title=request.action_id))
+
+    def signature(self, task_name: str) -> str:
+        return "(image_id: int, kind: str = 'thumb')" if task_name == "img.resize" else ""
+
+    def call_complaint(self, task_name: str, args: list[Any], kwargs: Mapping[str, Any]) -> str:
+        return "missing a required argument: 'image_id'" if not args and not kwargs else ""
 
     def equivalent(self, request: ActionRequest) -> str:
         return f"tqconsole control {request.action_id} " + " ".join(request.targets)

@@ -66,6 +66,7 @@ def verb(invocation: Invocation, name: str, **options: Any) -> int:
     Arguments are checked against the task's signature where the app is at hand, the name against
     the tasks of the workers that are online.
     """
+    invocation.require_writable()
     app = invocation.app_of(name.partition(".")[0])
     invocation.cluster()
     invocation.import_modules()

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
+import os
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import click
 
 from tqconsole.cli.invocation import Invocation
 from tqconsole.cli.status_page import print_page
@@ -11,11 +17,12 @@ from tqconsole.cli.terminal import has_terminal
 from tqconsole.core.filter import compile_filter
 
 if TYPE_CHECKING:
+    from tqconsole.core.contexts import Context
     from tqconsole.core.session import Session
     from tqconsole.engine.app import App
 
-#: Value of the start screen's choice that starts the demo.
-DEMO = "demo"
+#: Value of the start screen's choice that starts the demo, and what a context's begins with.
+DEMO, CONTEXT = "demo", "context:"
 
 
 class DemoChosenError(Exception):
@@ -29,6 +36,8 @@ class ConsoleOptions:
     read_only: bool = False
     screen: str | None = None
     expression: str | None = None
+    theme: str | None = None
+    is_ascii: bool = False
     plain: bool = False
     once: bool = False
 
@@ -40,45 +49,108 @@ def open_console(invocation: Invocation, options: ConsoleOptions) -> int:
     if options.expression:
         # A mistake in it is told on the shell's line, not on a screen that hides that line.
         compile_filter(options.expression)
+    if invocation.options.no_color:
+        os.environ["NO_COLOR"] = "1"
     app = invocation.app()
     app.broker.connect()
     # Textual and the console's mind: a quarter of a second that no other verb should wait for.
     from tqconsole.cli.start import start_facts  # noqa: PLC0415 - see above
     from tqconsole.console import run_console  # noqa: PLC0415 - see above
 
-    try:
-        return run_console(
-            _session(app, app.broker_resolved.reason, options),
-            screen=options.screen or ("tasks" if options.expression else None),
-            expression=options.expression,
-            start=start_facts(app, DEMO),
-            connect=lambda choice: _picked(choice, options),
+    theme = theme_named(options.theme)
+    with ExitStack() as opened:
+        opened.callback(app.close)
+        opener = _Opener(options, opened)
+        try:
+            return run_console(
+                opener.own(invocation, app),
+                screen=options.screen or ("tasks" if options.expression else None),
+                expression=options.expression,
+                is_ascii=options.is_ascii or None,
+                theme=theme,
+                start=start_facts(app, DEMO, CONTEXT),
+                connect=opener.picked,
+            )
+        except DemoChosenError:
+            from tqconsole.cli.demo_run import show_demo  # noqa: PLC0415 - see above
+
+            return show_demo(theme=theme, is_ascii=options.is_ascii or None)
+
+
+def theme_named(name: str | None) -> str | None:
+    """Return a theme's full name. Raises: UsageError naming the nearest."""
+    if name is None:
+        return None
+    from tqconsole.widgets.look import theme_names  # noqa: PLC0415 - Textual, the console only
+
+    names = theme_names()
+    if f"tqconsole-{name}" in names:
+        return f"tqconsole-{name}"
+    if name in names:
+        return name
+    nearest = difflib.get_close_matches(name, names, n=1)
+    hint = f"Did you mean {nearest[0]}?" if nearest else f"There are: {', '.join(names)}"
+    raise click.UsageError(f"No theme is called {name}. {hint}")
+
+
+class _Opener:
+    """Makes the sessions, and keeps the apps that are to be closed after them."""
+
+    def __init__(self, options: ConsoleOptions, opened: ExitStack) -> None:
+        self._options = options
+        self._opened = opened
+
+    def own(self, invocation: Invocation, app: App) -> Session:
+        """Return a session on what the command line means."""
+        tasks_app = app if invocation.has_app else None
+        return self._session(app, invocation.reason, invocation.context, tasks_app)
+
+    def picked(self, choice: str) -> Session:
+        """Return a session on what was picked in the console: a URL or a context's name.
+
+        Raises: DemoChosenError for the demo.
+        """
+        from tqconsole.core.contexts import load_contexts  # noqa: PLC0415 - only if picked
+        from tqconsole.engine.app import App  # noqa: PLC0415 - only when something was picked
+
+        if choice == DEMO:
+            raise DemoChosenError
+        if not choice.startswith(CONTEXT):
+            app = App("default", broker=choice)
+            self._opened.callback(app.close)
+            return self._session(app, "picked in the console", None, None)
+        invocation = Invocation()
+        context = load_contexts().get(choice.removeprefix(CONTEXT))
+        invocation.take({"context": context.name})
+        app = invocation.app()
+        self._opened.callback(app.close)
+        return self.own(invocation, app)
+
+    def _session(
+        self, app: App, reason: str, context: Context | None, tasks_app: App | None
+    ) -> Session:
+        from tqconsole.core.session import Session, SessionOptions  # noqa: PLC0415 - console only
+
+        return Session(
+            app.broker,
+            app.backend if app.backend.is_enabled else None,
+            app.control,
+            context=context.name if context is not None else "",
+            reason=reason,
+            is_read_only=self._options.read_only or (context is not None and context.is_read_only),
+            options=SessionOptions(
+                default_queue=app.conf.task_default_queue,
+                saved_filters=dict(context.filters) if context is not None else None,
+                read_tasks=_reader(tasks_app) if tasks_app is not None else None,
+            ),
         )
-    except DemoChosenError:
-        from tqconsole.cli.demo_run import show_demo  # noqa: PLC0415 - see above
-
-        return show_demo()
-    finally:
-        app.close()
 
 
-def _picked(choice: str, options: ConsoleOptions) -> Session:
-    """Open the broker that was picked on the start screen."""
-    from tqconsole.engine.app import App  # noqa: PLC0415 - only when something was picked
+def _reader(app: App) -> Callable[[], Mapping[str, Any]]:
+    """Return what imports the app's tasks: done in a thread, since users' modules may take long."""
 
-    if choice == DEMO:
-        raise DemoChosenError
-    return _session(App("default", broker=choice), "picked on the start screen", options)
+    def read() -> Mapping[str, Any]:
+        app.import_modules()
+        return dict(app.tasks)
 
-
-def _session(app: App, reason: str, options: ConsoleOptions) -> Session:
-    from tqconsole.core.session import Session, SessionOptions  # noqa: PLC0415 - the console only
-
-    return Session(
-        app.broker,
-        app.backend if app.backend.is_enabled else None,
-        app.control,
-        reason=reason,
-        is_read_only=options.read_only,
-        options=SessionOptions(default_queue=app.conf.task_default_queue),
-    )
+    return read

@@ -77,6 +77,7 @@ def replay(
     kwargs: dict[str, Any] | None,
 ) -> int:
     """Put dead letters back into their queues, also with other arguments."""
+    invocation.require_writable()
     broker = invocation.cluster().broker
     if (args is not None or kwargs is not None) and len(letter_ids) != 1:
         raise click.UsageError("-a and -k change the arguments of one letter: name it.")
@@ -102,6 +103,7 @@ def drop(
     force: bool,  # noqa: FBT001 - click passes options by name
 ) -> int:
     """Delete dead letters for good."""
+    invocation.require_writable()
     broker = invocation.cluster().broker
     letters = _chosen(broker, letter_ids, queue, is_all=is_all)
     if letters and not force:

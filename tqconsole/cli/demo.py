@@ -22,15 +22,20 @@ from tqconsole.cli.verb import verb as make_verb
         type=click.Path(file_okay=False),
         help="Keep the cluster's files there; else they are temporary.",
     ),
+    click.Option(["--theme"], help="The console's colours, as dark or light."),
+    click.Option(["--ascii", "is_ascii"], is_flag=True, help="Draw with plain signs only."),
 )
 def verb(
     invocation: Invocation,
     is_headless: bool,  # noqa: FBT001 - click passes options by name
     duration_s: float | None,
     directory: str | None,
+    theme: str | None,
+    is_ascii: bool,  # noqa: FBT001 - as above
 ) -> int:
     """Run a small real cluster (embedded broker, workers, tasks) and watch it."""
     # The demo brings the engine's worker side: the other verbs do without.
+    from tqconsole.cli.console import theme_named  # noqa: PLC0415 - see above
     from tqconsole.cli.demo_run import count_demo, show_demo  # noqa: PLC0415 - see above
 
     if is_headless:
@@ -39,4 +44,4 @@ def verb(
         raise click.UsageError("--seconds goes with --headless; the console ends when you leave it")
     if not has_terminal():
         raise click.UsageError("No terminal to draw on. Try: tqconsole demo --headless")
-    return show_demo(directory)
+    return show_demo(directory, theme=theme_named(theme), is_ascii=is_ascii or None)

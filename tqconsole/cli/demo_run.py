@@ -38,7 +38,9 @@ def count_demo(output: Output, duration_s: float | None, directory: str | None) 
     return OK if report.is_good else FAILED
 
 
-def show_demo(directory: str | None = None) -> int:
+def show_demo(
+    directory: str | None = None, *, theme: str | None = None, is_ascii: bool | None = None
+) -> int:
     """Run the demo under the console until that is left, and return the exit code.
 
     Its files are temporary unless `directory` names a place to keep them.
@@ -55,7 +57,7 @@ def show_demo(directory: str | None = None) -> int:
         traffic = DemoTraffic(app, random.Random())  # noqa: S311 - a demo's luck
         traffic.start()
         try:
-            return run_console(_session(app))
+            return run_console(_session(app), theme=theme, is_ascii=is_ascii)
         finally:
             traffic.stop()
 
@@ -70,7 +72,9 @@ def _session(app: App) -> Session:
         context="demo",
         reason="the demo's own cluster",
         is_demo=True,
-        options=SessionOptions(default_queue=app.conf.task_default_queue),
+        options=SessionOptions(
+            default_queue=app.conf.task_default_queue, read_tasks=lambda: dict(app.tasks)
+        ),
     )
 
 

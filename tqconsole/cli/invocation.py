@@ -17,11 +17,20 @@ import click
 
 from tqconsole.cli.loading import AppError, importing_app, load_app
 from tqconsole.cli.output import Output
-from tqconsole.engine.brokers.resolution import APP_VARIABLES, known_workers, project_table
+from tqconsole.engine.brokers.resolution import (
+    APP_VARIABLES,
+    BROKER_VARIABLES,
+    known_workers,
+    project_table,
+)
 from tqconsole.engine.exceptions import ImproperlyConfigured
 
 if TYPE_CHECKING:
+    from tqconsole.core.contexts import Context
     from tqconsole.engine.app import App
+
+#: Names the context where no option does.
+CONTEXT_VARIABLE = "TQCONSOLE_CONTEXT"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +47,7 @@ class GlobalOptions:
     quiet: bool = False
     skip_checks: bool = False
     json: bool = False
+    context: str | None = None
 
     def updated(self, given: Mapping[str, Any]) -> GlobalOptions:
         """Return these options with what was given later. Raises: UsageError for an empty one.
@@ -65,6 +75,8 @@ class Invocation:
         #: False while the app is only a plain one of ours.
         self._is_app_found = app is not None
         self._is_prepared = False
+        self._context: Context | None = None
+        self._is_context_read = False
 
     def take(self, given: Mapping[str, Any]) -> None:
         """Take over global options as they are read, from left to right."""
@@ -99,6 +111,32 @@ class Invocation:
         """True when somebody named an app."""
         return self._is_app_found or self._app_path() is not None
 
+    @property
+    def context(self) -> Context | None:
+        """The context that was asked for, or the file's current one where nothing was named.
+
+        Raises: ContextError when the file is wrong or knows no such context.
+        """
+        if not self._is_context_read:
+            self._context = self._find_context()
+            self._is_context_read = True
+        return self._context
+
+    @property
+    def reason(self) -> str:
+        """Why the broker is the one it is."""
+        resolved = self.app().broker_resolved
+        return self._context_reason() or resolved.reason
+
+    def require_writable(self) -> None:
+        """Raises: UsageError when the context is read-only."""
+        context = self.context
+        if context is not None and context.is_read_only:
+            raise click.UsageError(
+                f"The context {context.name} is read-only; read_only = false in "
+                "contexts.toml changes that."
+            )
+
     def app(self) -> App:
         """Return the app of `-A`, the environment or pyproject.toml, else a plain one.
 
@@ -125,7 +163,7 @@ class Invocation:
     def cluster(self) -> App:
         """Return the app, after saying on stderr which broker is meant and why."""
         app = self.app()
-        self.output.note(f"broker: {app.broker.url} ({app.broker_resolved.reason})")
+        self.output.note(f"broker: {app.broker.url} ({self.reason})")
         return app
 
     def whereabouts(self) -> str:
@@ -156,15 +194,43 @@ class Invocation:
             raise
 
     def _configured(self, app: App) -> App:
+        context = self.context
         if self.options.broker:
             app.conf.override(broker_url=self.options.broker)
+        elif context is not None and context.broker:
+            app.conf.override(broker_url=context.broker)
         if self.options.result_backend:
             app.conf.override(result_backend=self.options.result_backend)
+        elif context is not None and context.backend:
+            app.conf.override(result_backend=context.backend)
         return app
+
+    def _find_context(self) -> Context | None:
+        """An option wins over everything but `-b`; a variable does not win over another one."""
+        from tqconsole.core.contexts import load_contexts  # noqa: PLC0415 - few runs need it
+
+        if self.options.context:
+            return load_contexts().get(self.options.context)
+        if self.options.broker or any(os.environ.get(name) for name in BROKER_VARIABLES):
+            return None
+        asked_for = os.environ.get(CONTEXT_VARIABLE)
+        if asked_for:
+            return load_contexts().get(asked_for)
+        if self._app is not None or self.options.app or _has_project_broker():
+            return None
+        return load_contexts().current
+
+    def _context_reason(self) -> str:
+        context = self.context
+        is_its_own = context is not None and context.broker and not self.options.broker
+        return f"context {context.name}" if context is not None and is_its_own else ""
 
     def _app_path(self) -> str | None:
         if self.options.app:
             return self.options.app
+        context = self.context
+        if context is not None:
+            return context.app or None
         for name in APP_VARIABLES:
             if os.environ.get(name):
                 return os.environ[name]
@@ -178,6 +244,14 @@ class Invocation:
         # The app's package lies beside the file that names it, wherever we were called.
         sys.path.insert(0, str(path.parent))
         return named
+
+
+def _has_project_broker() -> bool:
+    """True when an app is named by a variable, or anything by the project's file."""
+    if any(os.environ.get(name) for name in APP_VARIABLES):
+        return True
+    found = project_table(Path.cwd())
+    return found is not None and bool(found[1].get("app") or found[1].get("broker"))
 
 
 def _is_importable(package: str) -> bool:

@@ -31,6 +31,8 @@ from tqconsole.engine.exceptions import (
 
 #: Screens that the console can begin with.
 SCREENS = ("dashboard", "tasks", "workers", "queues", "events")
+#: Name of a parameter -> the option as it is typed, where the two differ.
+_OPTIONS = {"expression": "--filter", "is_ascii": "--ascii", "read_only": "--read-only"}
 
 
 class Program(VerbGroup):
@@ -61,7 +63,7 @@ def _bare(ctx: click.Context, **options: Any) -> int | None:
         click.echo(f"tqconsole {__version__}")
         ctx.exit()
     if ctx.invoked_subcommand is not None:
-        given = [f"--{name.replace('_', '-')}" for name, value in options.items() if value]
+        given = [_OPTIONS.get(name, f"--{name}") for name, value in options.items() if value]
         if given:
             raise click.UsageError(
                 f"{given[0]} belongs to the console: leave out {ctx.invoked_subcommand}", ctx
@@ -90,6 +92,8 @@ def program() -> Program:
                 help="Console: the screen to begin with.",
             ),
             click.Option(["--filter", "expression"], help="Console: filter of the task list."),
+            click.Option(["--theme"], help="Console: its colours, as dark or light."),
+            click.Option(["--ascii", "is_ascii"], is_flag=True, help="Console: plain signs only."),
             click.Option(["--plain"], is_flag=True, help="Print one page of status, no screen."),
             click.Option(["--once"], is_flag=True, help="The same as --plain."),
         ],

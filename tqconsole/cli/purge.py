@@ -26,6 +26,7 @@ def verb(
     exclude_queues: tuple[str, ...] | None,
 ) -> int:
     """Drop all waiting messages of the app's queues. There is no undo."""
+    invocation.require_writable()
     app = invocation.cluster()
     output = invocation.output
     wanted = set(queues) if queues else {queue.name for queue in app.queues()}

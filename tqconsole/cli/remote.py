@@ -73,6 +73,8 @@ def run_remote(
     timeout: float,
 ) -> int:
     """Run `inspect` or `control` with the words behind it."""
+    if kind is Kind.CONTROL:
+        invocation.require_writable()
     command = find_command(invocation, kind, words[0])
     try:
         arguments = command.arguments_from(words[1:])

@@ -6,6 +6,8 @@ import os
 import socket
 from typing import TYPE_CHECKING
 
+from tqconsole.core.contexts import load_contexts
+from tqconsole.core.inspection import masked
 from tqconsole.engine.brokers import BROKERS
 from tqconsole.engine.brokers.resolution import APP_VARIABLES, BROKER_VARIABLES, known_workers
 from tqconsole.screens.start import StartChoice, StartFacts
@@ -19,14 +21,16 @@ _USUAL_PORTS = {"redis": 6379, "amqp": 5672}
 _PORT_WAIT_S = 0.1
 
 
-def start_facts(app: App, demo_choice: str) -> StartFacts:
-    """Return what was looked for and what is offered, nothing if a broker was named.
+def start_facts(app: App, demo_choice: str, context_prefix: str) -> StartFacts:
+    """Return what was looked for and what is offered; only the contexts if a broker was named.
 
-    `demo_choice` is what comes back when the demo is picked.
+    `demo_choice` is what comes back when the demo is picked, `context_prefix` what a context's
+    choice begins with. Raises: ContextError.
     """
     resolved = app.broker_resolved
+    contexts = context_choices(context_prefix)
     if not resolved.is_default:
-        return StartFacts()
+        return StartFacts(contexts=contexts)
     named = [name for name in (*BROKER_VARIABLES, *APP_VARIABLES) if os.environ.get(name)]
     looked_for = (
         ("-b, -A", "not given"),
@@ -34,8 +38,20 @@ def start_facts(app: App, demo_choice: str) -> StartFacts:
         ("pyproject.toml [tool.tqconsole]", "names no broker"),
         (f"embedded queue, {resolved.reason}", resolved.url),
     )
-    demo = StartChoice(demo_choice, "Demo", "two workers and real tasks in a temporary folder")
-    return StartFacts(looked_for, (*_elsewhere(resolved.url), *_answering(), demo))
+    demo = StartChoice(demo_choice, "Explore the demo", "real workers and tasks, all temporary")
+    return StartFacts(looked_for, (demo, *_elsewhere(resolved.url), *_answering()), contexts)
+
+
+def context_choices(prefix: str) -> tuple[StartChoice, ...]:
+    """Return the saved contexts, their values after `prefix`. Raises: ContextError."""
+    return tuple(
+        StartChoice(
+            prefix + context.name,
+            context.name,
+            masked(context.broker) if context.broker else f"-A {context.app}",
+        )
+        for context in load_contexts().by_name.values()
+    )
 
 
 def _elsewhere(here: str) -> list[StartChoice]:

@@ -23,7 +23,7 @@ def print_page(invocation: Invocation) -> int:
         output.json(
             {
                 "broker": app.broker.url,
-                "reason": app.broker_resolved.reason,
+                "reason": invocation.reason,
                 "workers": workers,
                 "queues": {name: asdict(depth) for name, depth in depths.items()},
             }

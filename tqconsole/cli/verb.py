@@ -19,6 +19,7 @@ def global_options() -> list[click.Parameter]:
     return [
         click.Option(["-A", "--app"], help="The app: a module, a package or module:name."),
         click.Option(["-b", "--broker"], help="The broker's URL."),
+        click.Option(["--context"], help="A cluster of contexts.toml ($TQCONSOLE_CONTEXT)."),
         click.Option(
             ["--result-backend"], envvar="TQCONSOLE_RESULT_BACKEND", help="The result store's URL."
         ),

@@ -6,8 +6,9 @@ a Future, whose value is cleaned and whose errors are values (`error` fields), n
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from concurrent.futures import Future
-from typing import Protocol
+from typing import Any, Protocol
 
 from tqconsole.core.actions import ActionRequest
 from tqconsole.core.views import (
@@ -87,6 +88,14 @@ class ConsoleSession(Protocol):
 
     def equivalent(self, request: ActionRequest) -> str:
         """Return the command line that does the same, for a shell."""
+        ...
+
+    def signature(self, task_name: str) -> str:
+        """Return what arguments a task takes, as `(a: int)`; "" where its app is not at hand."""
+        ...
+
+    def call_complaint(self, task_name: str, args: list[Any], kwargs: Mapping[str, Any]) -> str:
+        """Return why a task cannot be called so, "" when it can or nothing is known."""
         ...
 
     def inspect(self, worker: str, what: str) -> Future[Inspected]:

@@ -8,11 +8,12 @@ in `drain`, so the model needs no lock. Implements `port.ConsoleSession`.
 from __future__ import annotations
 
 import gc
+import logging
 from collections import deque
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tqconsole.core.actions import ActionRequest
 from tqconsole.core.cluster import Cluster
@@ -26,6 +27,7 @@ from tqconsole.core.picture import Surroundings
 from tqconsole.core.poller import Poller
 from tqconsole.core.reading import letter_view, peeked
 from tqconsole.core.sanitize import clean
+from tqconsole.core.signatures import ReadTasks, Signatures
 from tqconsole.core.store import BYTES_LIMIT, ROWS_LIMIT
 from tqconsole.core.views import (
     ActionDone,
@@ -46,6 +48,8 @@ from tqconsole.engine.clock import SYSTEM_CLOCK, Clock
 from tqconsole.engine.control.client import Control
 from tqconsole.engine.exceptions import EngineError
 from tqconsole.remote_control import RemoteControl
+
+logger = logging.getLogger(__name__)
 
 #: Actions kept for the audit list.
 AUDIT_LIMIT = 500
@@ -75,6 +79,8 @@ class SessionOptions:
     bytes_limit: int = BYTES_LIMIT
     default_queue: str = "celery"
     saved_filters: Mapping[str, str] | None = None
+    #: Gives the app's tasks, whose signatures are shown; None where there is no app.
+    read_tasks: ReadTasks | None = None
     #: Tune the garbage collector of the process: off where the console is a guest in one.
     tunes_gc: bool = True
 
@@ -117,6 +123,7 @@ class Session:
         self._pool = ThreadPoolExecutor(ACTION_THREADS, thread_name_prefix="tqconsole-action")
         self._audit: deque[AuditLine] = deque(maxlen=AUDIT_LIMIT)
         self._ended: deque[tuple[AuditLine, Performed]] = deque()
+        self._signatures = Signatures()
         self._asked_names: frozenset[str] = frozenset()
         self._freeze_mono = float("inf")
         self._old_thresholds: tuple[int, int, int] | None = None
@@ -134,6 +141,8 @@ class Session:
             self._freeze_mono = self._clock.mono() + FREEZE_FIRST_S
         self._ingest.start()
         self._poller.start()
+        if self._options.read_tasks is not None:
+            self._pool.submit(self._read_signatures, self._options.read_tasks)
 
     def stop(self) -> None:
         """End the threads. May be called twice. The broker stays its owner's."""
@@ -221,6 +230,14 @@ class Session:
     def equivalent(self, request: ActionRequest) -> str:
         """Return the command line that does the same."""
         return clean(self._model.equivalent(request), EQUIVALENT_CHARS)
+
+    def signature(self, task_name: str) -> str:
+        """Return what arguments a task takes, "" where its app is not at hand."""
+        return self._signatures.text(task_name)
+
+    def call_complaint(self, task_name: str, args: list[Any], kwargs: Mapping[str, Any]) -> str:
+        """Return why a task cannot be called so, "" when it can or nothing is known."""
+        return self._signatures.complaint(task_name, args, kwargs)
 
     def inspect(self, worker: str, what: str) -> Future[Inspected]:
         """Ask one worker."""
@@ -322,6 +339,13 @@ class Session:
                 outcome=outcome,
                 is_error=bool(done.error or refusals),
             )
+
+    def _read_signatures(self, read_tasks: ReadTasks) -> None:
+        try:
+            self._signatures.read(read_tasks)
+        except Exception:
+            # The user's modules may raise anything; calls go out by name all the same.
+            logger.exception("the app's tasks could not be imported")
 
     def _ask_newcomers(self) -> None:
         """Ask workers that came just now for their pool and queues, each once out of turn."""

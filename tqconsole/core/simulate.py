@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
+from collections.abc import Mapping
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
@@ -151,6 +152,15 @@ class SimulatedSession:
     def equivalent(self, request: ActionRequest) -> str:
         """Return the command line that does the same."""
         return self._model.equivalent(request)
+
+    def signature(self, task_name: str) -> str:
+        """Return what arguments a task takes."""
+        kinds = {kind.name: kind for kind in TYPES}
+        return kinds[task_name].signature if task_name in kinds else ""
+
+    def call_complaint(self, task_name: str, args: list[Any], kwargs: Mapping[str, Any]) -> str:
+        """Return nothing: these tasks run nowhere."""
+        return ""
 
     def inspect(self, worker: str, what: str) -> Future[Inspected]:
         """Answer out of the rows."""

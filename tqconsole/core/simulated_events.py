@@ -32,6 +32,7 @@ class SimulatedType:
     failed_ratio: float = 0.0
     exception: str = ""
     args: str = "()"
+    signature: str = "()"
 
 
 TYPES = (
@@ -43,6 +44,7 @@ TYPES = (
         0.002,
         "SMTPServerDisconnected('Connection unexpectedly closed')",
         "({n}, 'welcome')",
+        "(customer_id: int, template: str)",
     ),
     SimulatedType(
         "img.resize",
@@ -52,6 +54,7 @@ TYPES = (
         0.17,
         "OSError(\"cannot identify image file '/srv/u/{n}.png'\")",
         "({n}, 'thumb')",
+        "(image_id: int, kind: str = 'thumb')",
     ),
     SimulatedType("ops.ping", "celery", 0.2, 0.01),
     SimulatedType("gallery.publish", "celery", 0.06, 0.4, 0.01, "Timeout('upstream')", "({n},)"),

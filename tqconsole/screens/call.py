@@ -7,6 +7,7 @@ they could be found; where they could not, it says so and Send stays off until t
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
@@ -19,7 +20,7 @@ from tqconsole.core.actions import ACTIONS, Action, ActionRequest
 from tqconsole.core.port import ConsoleSession
 from tqconsole.core.views import TaskFacts
 from tqconsole.widgets.dialog import Dialog, button
-from tqconsole.widgets.fields import complaints, field_row, read_fields
+from tqconsole.widgets.fields import LABEL_WIDTH, complaints, field_row, read_fields
 from tqconsole.widgets.lines import Lines
 from tqconsole.widgets.look import Look, look_of
 from tqconsole.widgets.pieces import Piece, clipped
@@ -135,7 +136,7 @@ class CallDialog(Dialog[ActionRequest]):
         wrong = self._complaints()
         line: list[Piece] = [(f"{look.glyphs.error} {wrong[0]}", "error")] if wrong else []
         if not wrong:
-            line = [(f"{look.glyphs.ok} args and kwargs are JSON", "ok"), *self._name_note()]
+            line = self._verdict(look)
         self.query_one("#complaint", Lines).show_lines([line])
         command = "" if wrong else self._session.equivalent(self._request())
         self.query_one("#equivalent", Lines).show_lines(
@@ -144,25 +145,47 @@ class CallDialog(Dialog[ActionRequest]):
         self.query_one("#go", Button).disabled = bool(wrong)
         self._show_offers()
 
-    def _name_note(self) -> list[Piece]:
-        name = self._values().get("task_name", "")
-        if self._rerun_of or not self._names or name in self._names:
-            return []
-        near = difflib.get_close_matches(name, self._names, 1)
-        text = f"   no worker told of this name{f'; {near[0]}?' if near else ''}"
-        return [(text, "warning")]
+    def _verdict(self, look: Look) -> list[Piece]:
+        """Say how good the call looks: the JSON is right already."""
+        unfit = self._session.call_complaint(self._task_name, *self._arguments())
+        if unfit:
+            return [(f"{look.glyphs.warning} {unfit}", "warning")]
+        name = self._task_name
+        if not self._rerun_of and self._names and name not in self._names:
+            near = difflib.get_close_matches(name, self._names, 1)
+            text = f"no worker told of this name{f'; {near[0]}?' if near else ''}"
+            return [(f"{look.glyphs.warning} {text}", "warning")]
+        fits = ", and the task takes them" if self._session.signature(name) else ""
+        return [(f"{look.glyphs.ok} args and kwargs are JSON{fits}", "ok")]
+
+    @property
+    def _task_name(self) -> str:
+        facts = self._facts
+        return facts.name if facts is not None else self._values().get("task_name", "")
+
+    def _arguments(self) -> tuple[list[object], dict[str, object]]:
+        values, facts = self._values(), self._facts
+        args = values.get("args") or (facts.args_json if facts is not None else "") or "[]"
+        kwargs = values.get("kwargs") or (facts.kwargs_json if facts is not None else "") or "{}"
+        return json.loads(args), json.loads(kwargs)
 
     def _show_offers(self) -> None:
         name = self._values().get("task_name", "")
         is_done = self._rerun_of or name in self._names
         self._offers = [] if is_done else offers(self._names, name)
         look = look_of(self)
+        signature = self._session.signature(self._task_name)
         lines: list[list[Piece]] = []
+        if signature:
+            lines.append([(" " * LABEL_WIDTH, ""), (self._task_name, ""), (signature, "info")])
         for index, offer in enumerate(self._offers):
             is_on = index == self._picked
             sign = look.glyphs.cursor if is_on else " "
             lines.append(
-                [(" " * 18 + sign + " ", "accent"), (offer, "bold cursor" if is_on else "info")]
+                [
+                    (" " * (LABEL_WIDTH - 2) + sign + " ", "accent"),
+                    (offer, "bold cursor" if is_on else "info"),
+                ]
             )
         self.query_one("#offers", Lines).show_lines(lines)
         self.query_one("#offers").display = bool(lines)

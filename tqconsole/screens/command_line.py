@@ -39,6 +39,8 @@ COMMANDS: tuple[Command, ...] = (
     Command("queue", (), "one queue", "its name"),
     Command("dead", (), "dead letters", "a queue"),
     Command("call", ("n",), "call a task", "its name"),
+    Command("ctx", ("context",), "another saved cluster", "its name"),
+    Command("connect", (), "another broker", "its URL"),
     Command("theme", (), "another theme", "its name"),
     Command("pause", ("p",), "pause and go on"),
     Command("help", ("h", "?"), "help"),

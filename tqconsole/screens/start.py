@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from textual.binding import BindingType
@@ -34,13 +34,15 @@ class StartChoice:
 
 @dataclass(frozen=True, slots=True)
 class StartFacts:
-    """What was looked for, as (where, what was found), and what is offered."""
+    """What was looked for, as (where, what was found), what is offered, and what was saved."""
 
     looked_for: tuple[tuple[str, str], ...] = ()
-    choices: tuple[StartChoice, ...] = field(default_factory=tuple)
+    choices: tuple[StartChoice, ...] = ()
+    contexts: tuple[StartChoice, ...] = ()
 
 
 #: Always offered, after what was found.
+CONNECT = StartChoice("connect", "Connect to a broker", "redis, amqp or a file, by its URL")
 STAY = StartChoice("dashboard", "Stay here", "this embedded queue; start a worker and it shows")
 
 
@@ -73,7 +75,7 @@ class StartScreen(TableScreen):
     def __init__(self, session: ConsoleSession, facts: StartFacts) -> None:
         super().__init__(session)
         self._facts = facts
-        self._choices = [*facts.choices, STAY]
+        self._choices = [*facts.choices, *facts.contexts, CONNECT, STAY]
 
     def content(self) -> Iterable[Widget]:
         """Return what was looked for, the choices, and what to try."""

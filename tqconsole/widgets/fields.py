@@ -17,11 +17,13 @@ from tqconsole.widgets.lines import Lines
 LABEL_WIDTH = 19
 
 
-def field_row(field: Field, value: str | None = None) -> Horizontal:
+def field_row(
+    field: Field, value: str | None = None, *, label_width: int = LABEL_WIDTH
+) -> Horizontal:
     """Return label and input of one field."""
     text = field.default if value is None else value
     label = Lines(lambda _width, _look: [[(field.label, "dim")]], classes="field-label")
-    label.styles.width = LABEL_WIDTH
+    label.styles.width = label_width
     return Horizontal(label, _input(field, text), classes="field-row")
 
 

@@ -13,7 +13,7 @@ from functools import lru_cache
 from rich.style import Style
 from textual.app import App
 from textual.color import Color, ColorParseError
-from textual.theme import Theme
+from textual.theme import BUILTIN_THEMES, Theme
 from textual.widget import Widget
 
 
@@ -334,3 +334,8 @@ LIGHT = Theme(
 )
 
 THEMES = (DARK, LIGHT)
+
+
+def theme_names() -> list[str]:
+    """Return the names of all themes, ours first."""
+    return [*(theme.name for theme in THEMES), *sorted(BUILTIN_THEMES)]

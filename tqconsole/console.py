@@ -49,12 +49,12 @@ from tqconsole.widgets.task_columns import TimeMode
 
 #: Garbage collection for many long-lived rows: rare, and nothing of the start is looked at again.
 GC_THRESHOLD = (50_000, 50, 1000)
-#: Given a start choice's value, opens what was chosen.
-Connect = Callable[[str], ConsoleSession]
+#: Given a choice's value, opens what was chosen; None: whoever ran the console goes on.
+Connect = Callable[[str], ConsoleSession | None]
 
 
 class Console(BaseApp):
-    """The app. Its return value is the exit code; `choice` what was picked at the start."""
+    """The app. Its return value is the exit code."""
 
     CSS_PATH = Path(__file__).with_name("console.tcss")
     TITLE = "tqconsole"
@@ -74,9 +74,11 @@ class Console(BaseApp):
         start: StartFacts | None = None,
     ) -> None:
         super().__init__(session, is_ascii=is_ascii)
-        self.choice = ""
+        #: What comes after this one, once it was left for something else.
+        self.next_session: ConsoleSession | None = None
+        self.connect: Connect | None = None
         start = start or StartFacts()
-        self.switch = Switch(self, start.contexts)
+        self._switch = Switch(self, start.contexts)
         self._times = TimeMode()
         self._first = Goto(screen or "dashboard", expression=expression)
         self._may_start = screen is None
@@ -248,7 +250,7 @@ class Console(BaseApp):
                 *(f"queue {row.name}" for row in snapshot.queues),
                 *(f"call {name}" for name in snapshot.task_names),
                 *(f"theme {name}" for name in self.available_themes),
-                *self.switch.candidates(),
+                *self._switch.candidates(),
             ]
 
         self.push_screen(CommandLine(self._command_history, candidates), self._run_command)
@@ -270,7 +272,7 @@ class Console(BaseApp):
             case "call":
                 self._open_call({"task_name": argument} if argument else {})
             case "ctx" | "connect":
-                self.switch.run(command.name, argument)
+                self._switch.run(command.name, argument)
             case "theme":
                 self._set_theme(argument)
             case "pause" | "help" | "quit":
@@ -341,7 +343,7 @@ class Console(BaseApp):
                 self._may_start = False
                 self.post_message(Goto("dashboard"))
             case CONNECT.value:
-                self.switch.open_connect("")
+                self._switch.open_connect("")
             case value:
                 self.leave_for(value)
 
@@ -350,9 +352,16 @@ class Console(BaseApp):
         self.push_screen(dialog, lambda choice: self.leave_for(choice) if choice else None)
 
     def leave_for(self, choice: str) -> None:
-        """End, so that whoever ran the console can go on with another cluster."""
-        self.choice = choice
-        self.exit(0)
+        """Open another cluster and end, so that the console goes on with it."""
+        if self.connect is None:
+            self.tell("This console belongs to its cluster. Start another one: tqconsole")
+            return
+        try:
+            self.next_session = self.connect(choice)
+        except Exception as error:  # noqa: BLE001 - a context's app may raise anything
+            self.tell(str(error) or type(error).__name__, is_error=True)
+        else:
+            self.exit(0)
 
     def on_tab_line_picked(self, message: object) -> None:
         """Nothing: the screen has asked already."""
@@ -386,11 +395,11 @@ def run_console(
             theme=theme,
             start=start,
         )
-        app.switch.can_connect = connect is not None
+        app.connect = connect
         try:
             code = app.run()
         finally:
             session.stop()
-        if not app.choice or connect is None:
+        if app.next_session is None:
             return code if code is not None else app.return_code or 0
-        session, screen, expression = connect(app.choice), "dashboard", None
+        session, screen, expression = app.next_session, "dashboard", None

@@ -34,10 +34,8 @@ def test_a_named_broker_needs_no_start() -> None:
 def test_it_tells_where_it_looked() -> None:
     facts = start_facts(_app(is_default=True), "demo", "context:")
 
-    assert facts.looked_for[-1] == (
-        "embedded queue, outside any project",
-        "sqlite:////here/queue.db",
-    )
+    assert facts.looked_for[0] == ("-b, -A, --context", "not given")
+    assert facts.looked_for[-1] == ("localhost", "nothing answers")
     assert [choice.value for choice in facts.choices] == ["demo"]
 
 

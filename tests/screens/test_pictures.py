@@ -39,15 +39,17 @@ SCENES: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 START = StartFacts(
     (
-        ("-A / --app", "not given"),
-        ("$CELERY_BROKER_URL", "not set"),
-        ("./celeryconfig.py", "not found"),
-        ("localhost", "redis 6379 answers, amqp 5672 refused"),
+        ("-b, -A, --context", "not given"),
+        ("environment", "TQCONSOLE_BROKER, CELERY_BROKER_URL, TQCONSOLE_APP, CELERY_APP: not set"),
+        ("pyproject.toml", "no broker in [tool.tqconsole]"),
+        ("contexts.toml", "1 saved, none of them current"),
+        ("localhost", "redis answers on localhost:6379"),
     ),
     (
-        StartChoice("demo", "Explore the demo cluster", "real workers here, sample tasks"),
-        StartChoice("redis://localhost:6379/0", "Connect to Redis", "redis://localhost:6379/0"),
+        StartChoice("demo", "Explore the demo", "real workers and tasks, all temporary"),
+        StartChoice("redis://localhost:6379//", "Connect to redis", "localhost, port 6379"),
     ),
+    (StartChoice("context:staging", "staging", "amqp://app:**@mq1//shop"),),
 )
 
 

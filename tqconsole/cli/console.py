@@ -25,10 +25,6 @@ if TYPE_CHECKING:
 DEMO, CONTEXT = "demo", "context:"
 
 
-class DemoChosenError(Exception):
-    """On the start screen the demo was picked: it brings a console of its own."""
-
-
 @dataclass(frozen=True, slots=True)
 class ConsoleOptions:
     """How the console is opened."""
@@ -61,20 +57,20 @@ def open_console(invocation: Invocation, options: ConsoleOptions) -> int:
     with ExitStack() as opened:
         opened.callback(app.close)
         opener = _Opener(options, opened)
-        try:
-            return run_console(
-                opener.own(invocation, app),
-                screen=options.screen or ("tasks" if options.expression else None),
-                expression=options.expression,
-                is_ascii=options.is_ascii or None,
-                theme=theme,
-                start=start_facts(app, DEMO, CONTEXT),
-                connect=opener.picked,
-            )
-        except DemoChosenError:
-            from tqconsole.cli.demo_run import show_demo  # noqa: PLC0415 - see above
+        code = run_console(
+            opener.own(invocation, app),
+            screen=options.screen or ("tasks" if options.expression else None),
+            expression=options.expression,
+            is_ascii=options.is_ascii or None,
+            theme=theme,
+            start=start_facts(app, DEMO, CONTEXT),
+            connect=opener.picked,
+        )
+        if not opener.is_demo_picked:
+            return code
+    from tqconsole.cli.demo_run import show_demo  # noqa: PLC0415 - see above
 
-            return show_demo(theme=theme, is_ascii=options.is_ascii or None)
+    return show_demo(theme=theme, is_ascii=options.is_ascii or None)
 
 
 def theme_named(name: str | None) -> str | None:
@@ -99,22 +95,22 @@ class _Opener:
     def __init__(self, options: ConsoleOptions, opened: ExitStack) -> None:
         self._options = options
         self._opened = opened
+        #: The demo was picked on the start screen: it brings a console of its own.
+        self.is_demo_picked = False
 
     def own(self, invocation: Invocation, app: App) -> Session:
         """Return a session on what the command line means."""
         tasks_app = app if invocation.has_app else None
         return self._session(app, invocation.reason, invocation.context, tasks_app)
 
-    def picked(self, choice: str) -> Session:
-        """Return a session on what was picked in the console: a URL or a context's name.
-
-        Raises: DemoChosenError for the demo.
-        """
+    def picked(self, choice: str) -> Session | None:
+        """Return a session on what was picked: a URL or a context's name; None for the demo."""
         from tqconsole.core.contexts import load_contexts  # noqa: PLC0415 - only if picked
         from tqconsole.engine.app import App  # noqa: PLC0415 - only when something was picked
 
-        if choice == DEMO:
-            raise DemoChosenError
+        self.is_demo_picked = choice == DEMO
+        if self.is_demo_picked:
+            return None
         if not choice.startswith(CONTEXT):
             app = App("default", broker=choice)
             self._opened.callback(app.close)

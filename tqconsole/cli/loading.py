@@ -43,7 +43,7 @@ def importing_app(name: str) -> Iterator[None]:
         yield
     except (EngineError, click.ClickException):
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if os.environ.get("TQCONSOLE_TRACEBACK"):
             raise
         raise AppError(

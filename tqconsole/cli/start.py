@@ -31,15 +31,17 @@ def start_facts(app: App, demo_choice: str, context_prefix: str) -> StartFacts:
     contexts = context_choices(context_prefix)
     if not resolved.is_default:
         return StartFacts(contexts=contexts)
-    named = [name for name in (*BROKER_VARIABLES, *APP_VARIABLES) if os.environ.get(name)]
+    variables = (*BROKER_VARIABLES, *APP_VARIABLES)
+    answering = _answering()
     looked_for = (
-        ("-b, -A", "not given"),
-        (", ".join((*BROKER_VARIABLES, *APP_VARIABLES)), ", ".join(named) or "not set"),
-        ("pyproject.toml [tool.tqconsole]", "names no broker"),
-        (f"embedded queue, {resolved.reason}", resolved.url),
+        ("-b, -A, --context", "not given"),
+        ("environment", f"{', '.join(variables)}: not set"),
+        ("pyproject.toml", "no broker in [tool.tqconsole]"),
+        ("contexts.toml", f"{len(contexts)} saved, none of them current" if contexts else "none"),
+        ("localhost", ", ".join(_told(choice) for choice in answering) or "nothing answers"),
     )
     demo = StartChoice(demo_choice, "Explore the demo", "real workers and tasks, all temporary")
-    return StartFacts(looked_for, (demo, *_elsewhere(resolved.url), *_answering()), contexts)
+    return StartFacts(looked_for, (demo, *_elsewhere(resolved.url), *answering), contexts)
 
 
 def context_choices(prefix: str) -> tuple[StartChoice, ...]:
@@ -68,8 +70,14 @@ def _answering() -> list[StartChoice]:
     choices = []
     for scheme, port in _USUAL_PORTS.items():
         if scheme in BROKERS and _answers(port):
-            choices.append(StartChoice(f"{scheme}://localhost:{port}//", scheme, f"port {port}"))
+            url = f"{scheme}://localhost:{port}//"
+            choices.append(StartChoice(url, f"Connect to {scheme}", f"localhost, port {port}"))
     return choices
+
+
+def _told(choice: StartChoice) -> str:
+    scheme, _, rest = choice.value.partition("://")
+    return f"{scheme} answers on {rest.strip('/')}"
 
 
 def _answers(port: int) -> bool:

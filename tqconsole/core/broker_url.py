@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tqconsole.engine.brokers import open_broker
+from tqconsole.engine.brokers import BROKERS, open_broker
 from tqconsole.engine.exceptions import EngineError
 
 
@@ -13,3 +13,9 @@ def wrong_url(url: str) -> str:
     except EngineError as error:
         return str(error)
     return ""
+
+
+def url_forms() -> str:
+    """Return how a URL of each kind of broker that we speak begins."""
+    forms = {"sqlite": "sqlite:/path/queue.db", "redis": "redis://host/0", "amqp": "amqp://host//"}
+    return ", ".join(forms[scheme] for scheme in BROKERS if scheme in forms)

@@ -115,4 +115,5 @@ def _slot_count(online: list[WorkerView], active_count: int) -> int | None:
     """Return what the pools bear together, None when one is not known or the sum is stale."""
     slots = [worker.slot_count for worker in online]
     total = sum(slot for slot in slots if slot is not None)
-    return total if None not in slots and total >= active_count else None
+    is_told = bool(slots) and None not in slots
+    return total if is_told and total >= active_count else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from textual.containers import Vertical
 from textual.widget import Widget
@@ -13,21 +14,22 @@ from tqconsole.widgets.dialog import Dialog, button, text_block
 from tqconsole.widgets.fields import field_id, field_row
 from tqconsole.widgets.lines import Lines
 
-_URL = Field("url", "Broker URL", help="redis://host:6379/0, amqp://user@host//, sqlite:queue.db")
+_URL = Field("url", "Broker URL")
 _LABEL_WIDTH = 12
 
 
 class ConnectDialog(Dialog[str]):
-    """The dialog. `check` says what is wrong with a URL, "" when nothing is."""
+    """The dialog. `check` says what is wrong with a URL, "" when nothing is; `forms` are known."""
 
-    def __init__(self, check: Callable[[str], str]) -> None:
+    def __init__(self, check: Callable[[str], str], forms: str) -> None:
         super().__init__("Connect to a broker")
         self._check = check
+        self._field = replace(_URL, help=forms)
 
     def body(self) -> Iterable[Widget]:
         """Return the input and what is wrong with it."""
         yield text_block("This console goes on with the cluster behind that URL.", "dim")
-        yield Vertical(field_row(_URL, label_width=_LABEL_WIDTH), classes="fields")
+        yield Vertical(field_row(self._field, label_width=_LABEL_WIDTH), classes="fields")
         yield Lines(id="complaint")
 
     def buttons(self) -> Iterable[Button]:

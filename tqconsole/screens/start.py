@@ -42,7 +42,7 @@ class StartFacts:
 
 
 #: Always offered, after what was found.
-CONNECT = StartChoice("connect", "Connect to a broker", "redis, amqp or a file, by its URL")
+CONNECT = StartChoice("connect", "Connect to a broker", "by its URL")
 STAY = StartChoice("dashboard", "Stay here", "this embedded queue; start a worker and it shows")
 
 
@@ -116,8 +116,9 @@ class StartScreen(TableScreen):
 
         def maker(width: int, look: Look) -> list[list[Piece]]:
             lines: list[list[Piece]] = [[], [(head, "bold")]]
+            wide = max((len(where) for where, _ in self._facts.looked_for), default=0) + 3
             lines += [
-                [("    ", ""), (fit(where, 22), "dim"), (found, "")]
+                [("    ", ""), (fit(where, wide), "dim"), (found, "")]
                 for where, found in self._facts.looked_for
             ]
             if snapshot.broker_url:

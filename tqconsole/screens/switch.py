@@ -7,7 +7,7 @@ from typing import Protocol
 
 from textual.screen import Screen
 
-from tqconsole.core.broker_url import wrong_url
+from tqconsole.core.broker_url import url_forms, wrong_url
 from tqconsole.core.contexts import contexts_path
 from tqconsole.screens.connect import ConnectDialog
 from tqconsole.screens.start import StartChoice
@@ -36,8 +36,6 @@ class Switch:
     def __init__(self, console: Leaving, contexts: Sequence[StartChoice]) -> None:
         self._console = console
         self._contexts = list(contexts)
-        #: False where nobody goes on with what is chosen.
-        self.can_connect = True
 
     def run(self, command: str, argument: str) -> None:
         """Carry out what the command line asks: "ctx" or "connect"."""
@@ -52,8 +50,6 @@ class Switch:
 
     def open_contexts(self, name: str) -> None:
         """Go to a context, or let one be picked."""
-        if self._is_fixed():
-            return
         if not self._contexts:
             self._console.tell(f"No contexts are saved: they stand in {contexts_path()}")
             return
@@ -68,10 +64,8 @@ class Switch:
 
     def open_connect(self, url: str) -> None:
         """Go to a broker, or ask for its URL."""
-        if self._is_fixed():
-            return
         if not url:
-            self._console.open_dialog(ConnectDialog(wrong_url))
+            self._console.open_dialog(ConnectDialog(wrong_url, url_forms()))
             return
         wrong = wrong_url(url)
         if wrong:
@@ -86,8 +80,3 @@ class Switch:
                 return
         known = ", ".join(choice.label for choice in self._contexts)
         self._console.tell(f"No context is called {name!r}; there are: {known}", is_error=True)
-
-    def _is_fixed(self) -> bool:
-        if not self.can_connect:
-            self._console.tell("This console belongs to its cluster. Start another: tqconsole")
-        return not self.can_connect

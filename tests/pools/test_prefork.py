@@ -23,6 +23,7 @@ from pool_driver import Driver, Gate
 from tqconsole.engine.exceptions import EngineError
 from tqconsole.engine.pools.base import JobEnded, JobLost, JobStarted, PoolOptions
 from tqconsole.engine.pools.prefork import PreforkPool
+from tqconsole.engine.pools.slot import Slot
 
 Drive = Callable[..., Driver]
 
@@ -36,6 +37,11 @@ def is_alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+def template_of(driver: Driver) -> int:
+    stat = Path(f"/proc/{children(driver)[0]}/stat").read_text()
+    return int(stat.rpartition(")")[2].split()[1])
 
 
 def kill(pid: int) -> None:
@@ -244,19 +250,31 @@ def test_stop_at_once_kills_what_runs(drive: Drive, gate: Gate) -> None:
 
 def test_pool_survives_the_death_of_its_template(drive: Drive, gate: Gate) -> None:
     driver = drive("prefork", 2)
-    template = int(
-        Path(f"/proc/{children(driver)[0]}/stat").read_text().rpartition(")")[2].split()[1]
-    )
     driver.submit(b"gate:")
     gate.wait_for_visitor()
 
-    os.kill(template, signal.SIGKILL)
+    os.kill(template_of(driver), signal.SIGKILL)
     (loss,) = driver.finish(1)
     driver.until(lambda: driver.pool.free_slots() == 2)
     driver.submit(b"echo:again", first_id=2)
 
     assert isinstance(loss, JobLost)
     assert driver.outcomes(2) == [b"<again>"]
+
+
+def test_children_that_outlive_their_template_a_moment_take_no_jobs(
+    drive: Drive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    driver = drive("prefork", 2)
+    with monkeypatch.context() as patch:
+        # They are silent: what the kernel does to them has not come through yet.
+        patch.setattr(Slot, "receive", lambda slot: [])
+
+        os.kill(template_of(driver), signal.SIGKILL)
+        driver.until(lambda: not driver.pool.free_slots(), longest_s=10)
+
+    driver.until(lambda: driver.pool.free_slots())
+    assert driver.pool.free_slots() <= 2
 
 
 def test_children_that_cannot_start_are_a_clear_error(capfd: pytest.CaptureFixture[str]) -> None:

@@ -161,6 +161,8 @@ class Crew:
         if slot.status is None and not is_final:
             slot.deadline_mono = self._clock.mono() + _STATUS_S
             return []
+        # Its own end may not have been heard yet, and it must not count as free until then.
+        slot.is_gone = True
         del self.slots[slot.number]
         if not slot.is_ready and not slot.is_leaving:
             self._pause()

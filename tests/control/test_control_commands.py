@@ -138,6 +138,30 @@ def test_growing_by_nothing_is_refused(panel: StubPanel) -> None:
     assert "must be 1 or more" in run_command(panel, "pool_grow", {"n": 0})["error"]
 
 
+@pytest.mark.parametrize("n", [1.5, float("nan"), float("inf"), "many", [], {}])
+@pytest.mark.parametrize("command", ["pool_grow", "pool_shrink"])
+def test_half_a_slot_does_not_reach_the_pool(panel: StubPanel, command: str, n: Any) -> None:
+    reply = run_command(panel, command, {"n": n})
+
+    assert "n cannot be" in reply["error"]
+    assert panel.calls == []
+
+
+@pytest.mark.parametrize("limit_s", [-1, -0.5, 1e300, float("nan"), float("inf"), "x", []])
+@pytest.mark.parametrize("which", ["soft", "hard"])
+def test_a_time_limit_that_no_timer_takes_is_refused(
+    panel: StubPanel, which: str, limit_s: Any
+) -> None:
+    reply = run_command(panel, "time_limit", {"task_name": "proj.tasks.slow", which: limit_s})
+
+    assert "ValueError" in reply["error"]
+    assert panel.calls == []
+
+
+def test_a_request_cannot_bring_its_own_panel(panel: StubPanel) -> None:
+    assert run_command(panel, "ping", {"panel": 1}) == {"ok": "pong"}
+
+
 def test_an_unknown_signal_is_an_answer(panel: StubPanel) -> None:
     reply = run_command(panel, "terminate", {"task_id": "id-1", "signal": "HUGO"})
 

@@ -109,14 +109,31 @@ class Command:
         ]
 
     def acceptable(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the arguments that the handler knows.
+        """Return the arguments that the handler knows, numbers converted.
 
         A newer client may send more than we know of; Celery's handlers let that pass as well.
+        Raises: ValueError for what is no number where one is wanted: half a slot must not come in.
         """
-        parameters = inspect.signature(self.handler).parameters
-        if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
-            return dict(arguments)
-        return {name: value for name, value in arguments.items() if name in parameters}
+        first, *rest = inspect.signature(self.handler).parameters.values()
+        takes_all = any(parameter.kind is parameter.VAR_KEYWORD for parameter in rest)
+        known = {parameter.name for parameter in rest}
+        converts = {one.name: one.convert for one in self.args if one.convert in _WANTED}
+        return {
+            name: self._number(name, converts[name], value) if name in converts else value
+            for name, value in arguments.items()
+            if (takes_all or name in known) and name != first.name
+        }
+
+    def _number(self, name: str, convert: Callable[[Any], Any], value: Any) -> Any:
+        if value is None:
+            return None
+        try:
+            number = convert(value)
+        except (TypeError, ValueError, OverflowError):
+            number = None
+        if number is None or (isinstance(value, float) and number != value):
+            raise ValueError(f"{name} cannot be {value!r}: {_WANTED[convert]}")
+        return number
 
 
 class CommandTable(Mapping[str, Command]):

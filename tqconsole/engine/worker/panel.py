@@ -29,6 +29,7 @@ from tqconsole.engine.worker.rates import parse_rate
 from tqconsole.engine.worker.revokes import carries_stamp
 from tqconsole.engine.worker.values import (
     Happening,
+    Rang,
     RateSet,
     RevokeAsked,
     StampsRevoked,
@@ -261,6 +262,8 @@ class WorkerPanel:
             spec = self._parts.app.queue_spec(queue)
         self._parts.consumer.add_queue(spec)
         self._parts.queues[queue] = spec
+        # What waits in it already rings no bell.
+        self._parts.tell(Rang())
         return True
 
     def cancel_consumer(self, queue: str) -> None:

@@ -15,6 +15,8 @@ from tqconsole.engine.control.table import Danger, control_command, inspect_comm
 DEFAULT_ITEMS = ("exchange", "routing_key", "rate_limit")
 #: Characters of a repr in a `safe` reply; the same cut as in task messages.
 REPR_LENGTH = 1024
+#: The longest time limit, as in a message's header (`protocol/header.py`).
+_MOST_LIMIT_S = 2**31 - 1
 
 
 @inspect_command(alias="dump_active")
@@ -144,6 +146,10 @@ def time_limit(
     panel: Panel, task_name: str, hard: float | None = None, soft: float | None = None
 ) -> dict[str, str]:
     """Set a task's time limits for its later runs."""
+    for limit_s in (soft, hard):
+        # What a timer refuses would fail every later run of the task.
+        if limit_s is not None and not 0 <= limit_s <= _MOST_LIMIT_S:
+            raise ValueError(f"a time limit is 0 (none) to {_MOST_LIMIT_S} seconds, not {limit_s}")
     try:
         panel.set_time_limit(task_name, hard, soft)
     except KeyError:

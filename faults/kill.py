@@ -25,13 +25,14 @@ from pathlib import Path
 from faults.ledger import VARIABLE, Account, Ledger, settle_account
 from faults.storm_app import app, work
 from tqconsole.engine.protocol.result import decode_record
+from tqconsole.engine.worker.window import MAX_BATCH
 
 #: Tasks per publish, and children per worker.
 BATCH_COUNT, CHILD_COUNT = 500, 2
 #: The storm is over when nothing has moved for so long, in seconds.
 QUIET_S = 20.0
 #: What may be handed over at once: as many tasks as start within a millisecond (design §3).
-HANDED_OVER_COUNT = 10 * CHILD_COUNT
+HANDED_OVER_COUNT = MAX_BATCH * CHILD_COUNT
 
 
 @dataclass(frozen=True, slots=True)

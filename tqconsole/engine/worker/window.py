@@ -16,9 +16,9 @@ MAX_WINDOW = 200
 _LOOK_BACK_S = 0.010
 #: Seconds of work in one batch: the unit of every promise of early ack (design §3).
 BATCH_S = 0.001
-#: Jobs in one batch at most: past 20 the pipe gains nothing more (performance.md §2), and each one
-#: more is one more that a death can touch.
-MAX_BATCH = 20
+#: Jobs in one batch at most: each one more is one more that a death can touch, and past ten the
+#: pipe gains next to nothing (`faults/kill.py` holds the worker to it).
+MAX_BATCH = 10
 #: Seconds a run costs beside the task's own time: decoding, request, encoding the outcome.
 _OVERHEAD_S = 0.000_050
 

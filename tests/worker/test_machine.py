@@ -526,7 +526,7 @@ def test_fast_tasks_go_in_batches() -> None:
 
     actions = rig.advance(6)
 
-    assert rig.submitted(actions)[0] == ids[:16]
+    assert rig.submitted(actions)[0] == ids[:10]
 
 
 def test_fast_task_does_not_go_with_a_slow_one() -> None:

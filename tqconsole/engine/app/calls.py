@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tqconsole.engine.app.send import Sender, Sending
     from tqconsole.engine.backends.base import Backend
     from tqconsole.engine.events.facade import Events
+    from tqconsole.engine.middleware.records import Records
     from tqconsole.engine.protocol.result import ResultRecord
     from tqconsole.engine.protocol.transfer import Publication, QueueSpec, ResultWrite
     from tqconsole.engine.result import AsyncResult, EagerResult
@@ -40,6 +41,7 @@ class Caller:
     _selected: list[str] | None
     _lock: threading.RLock
     _made_sender: Sender | None
+    _made_records: Records | None = None
 
     @property
     @abstractmethod
@@ -179,23 +181,24 @@ class Caller:
 
     def store_state(self, task_id: str, state: str, meta: Any, request: Context) -> None:
         """Store a record that is no end; a stored SUCCESS stays. Raises: OperationalError."""
-        from tqconsole.engine.app import store as app_store  # noqa: PLC0415 - needed where tasks run
-
-        record = app_store.record_of(request, task_id, state, meta, self.wall_clock)
-        self.backend.store([self.result_write(record, request.reply_to)])
+        run = request if request.id == task_id else Context(request.__dict__, id=task_id)
+        self.backend.store([self._records.write_of(run, state, meta)])
 
     def store_outcome(self, task: Any, run: Context, state: str, value: Any, trace: str) -> None:
         """Store the record of a run that ended here. Raises: OperationalError."""
-        from tqconsole.engine.app import store as app_store  # noqa: PLC0415 - needed where tasks run
-
-        record = app_store.record_of(run, str(run.id), state, value, self.wall_clock, trace)
-        task.backend.store([self.result_write(record, run.reply_to)])
+        task.backend.store([self._records.write_of(run, state, value, trace)])
 
     def result_write(self, record: ResultRecord, reply_to: str | None) -> ResultWrite:
         """Return the write of a record as the settings want it. Raises: EncodeError."""
-        from tqconsole.engine.app import store as app_store  # noqa: PLC0415 - needed where tasks run
+        return self._records.write(record, reply_to)
 
-        return app_store.result_write(self.conf, record, reply_to, self.result_content_type)
+    @property
+    def _records(self) -> Records:
+        if self._made_records is None:
+            from tqconsole.engine.middleware.records import Records  # noqa: PLC0415 - needed late
+
+            self._made_records = Records(self)
+        return self._made_records
 
     @property
     def _sender(self) -> Sender:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import Any, NamedTuple
+from typing import Any
 
 from tqconsole.engine import states
 from tqconsole.engine.exceptions import EngineError, Ignore, Reject
 from tqconsole.engine.middleware.base import Middleware, Run, RunHub
-from tqconsole.engine.protocol.result import ResultRecord, decode_record, encode_record
+from tqconsole.engine.middleware.records import Records
+from tqconsole.engine.protocol.result import decode_record
 from tqconsole.engine.protocol.transfer import ResultWrite
 from tqconsole.engine.result import AsyncResult
 
@@ -24,24 +25,12 @@ _ATTEMPT_COUNT = 4
 _PAUSE_S = 0.25
 
 
-class _Wanted(NamedTuple):
-    """What the settings say of records, at one version of theirs."""
-
-    version: int
-    serializer: str
-    compression: str | None
-    content_type: str
-    is_extended: bool
-    expires_s: float | None
-    failure_expires_s: float | None
-
-
 class Results(Middleware):
     """Writes the records of ends, and of retries."""
 
     def __init__(self, hub: RunHub) -> None:
         self._hub = hub
-        self._known: _Wanted | None = None
+        self._records = Records(hub)
 
     def after_success(self, run: Run) -> None:
         """Record the value. Raises: EncodeError when it cannot be written."""
@@ -66,26 +55,8 @@ class Results(Middleware):
 
     def write_of(self, run: Run, state: str, value: Any) -> ResultWrite:
         """Return the write of a record. Raises: EncodeError."""
-        wanted, request = self._wanted(), run.request
-        record = ResultRecord(
-            task_id=str(request.id),
-            state=state,
-            result=value,
-            traceback=run.einfo.traceback if run.einfo else None,
-            children=[child.as_tuple() for child in request.children],
-            date_done_at=self._hub.wall_clock.now() if state in states.READY_STATES else None,
-            group_id=request.group,
-            parent_id=request.parent_id,
-            extended=_extended(run) if wanted.is_extended else {},
-        )
-        return ResultWrite(
-            record.task_id,
-            state,
-            encode_record(record, wanted.serializer, wanted.compression),
-            wanted.content_type,
-            request.reply_to or "",
-            wanted.failure_expires_s if state == states.FAILURE else wanted.expires_s,
-        )
+        trace = run.einfo.traceback if run.einfo else None
+        return self._records.write_of(run.request, state, value, trace)
 
     def _record(self, run: Run, value: Any) -> None:
         store = run.task.backend
@@ -109,39 +80,6 @@ class Results(Middleware):
                 self._hub.wall_clock.sleep(_PAUSE_S)
             else:
                 return
-
-    def _wanted(self) -> _Wanted:
-        conf = self._hub.conf
-        if self._known is None or self._known.version != conf.version:
-            expires_s = conf.seconds("result_expires")
-            failure_s = conf.seconds("result_failure_expires")
-            self._known = _Wanted(
-                serializer=conf.result_serializer,
-                compression=conf.result_compression,
-                content_type=self._hub.result_content_type,
-                is_extended=conf.result_extended,
-                expires_s=expires_s,
-                failure_expires_s=expires_s if failure_s is None else failure_s,
-                # Last: looking may read the configuration, which is a change.
-                version=conf.version,
-            )
-        return self._known
-
-
-def _extended(run: Run) -> dict[str, Any]:
-    request = run.request
-    fields = {
-        "name": request.task,
-        "args": request.args,
-        "kwargs": request.kwargs,
-        "worker": request.hostname,
-        "retries": request.retries,
-        "queue": (request.delivery_info or {}).get("routing_key"),
-    }
-    if request.stamped_headers:
-        fields["stamped_headers"] = request.stamped_headers
-        fields.update(request.stamps or {})
-    return fields
 
 
 class Starts(Middleware):

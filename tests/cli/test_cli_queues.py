@@ -142,6 +142,35 @@ def test_replay_with_other_arguments(app: StubApp, run: Run) -> None:
     assert app.broker.dead_letters() == []
 
 
+def test_a_letter_with_a_ruined_body_is_replayed_with_arguments_of_its_own(
+    app: StubApp, run: Run
+) -> None:
+    _kill(app, Message(b"{ruined", headers={"task": "proj.tasks.add", "id": "id-78"}))
+
+    refused = run("dead", "replay", "id-78", "-a", "[5]")
+    done = run("dead", "replay", "id-78", "-a", "[5]", "-k", "{}")
+
+    assert (refused.code, done.code) == (2, 0)
+    assert "give both -a and -k" in refused.err
+    assert "links cannot be read" in done.err
+    assert json.loads(app.broker.peek("celery", 1)[0].body)[:2] == [[5], {}]
+    assert app.broker.dead_letters() == []
+
+
+def test_a_name_cannot_write_a_line_of_its_own(app: StubApp, run: Run) -> None:
+    _kill(app, Message(b"[]", headers={"task": "x\nreason  fine", "id": "id-79"}))
+
+    lines = run("dead", "show", "id-79").out.splitlines()
+
+    assert [line.split()[1] for line in lines if line.startswith("reason")] == ["bad-body"]
+
+
+def test_a_long_name_leaves_the_list_readable(app: StubApp, run: Run) -> None:
+    _kill(app, Message(b"[]", headers={"task": "x" * 100_000, "id": "id-80"}))
+
+    assert len(run("dead", "list").out) < 2_000
+
+
 def test_drop_deletes(app: StubApp, run: Run) -> None:
     _kill(app, CALL)
 

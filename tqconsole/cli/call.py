@@ -12,7 +12,14 @@ import click
 from tqconsole.cli import exits
 from tqconsole.cli.invocation import Invocation
 from tqconsole.cli.outcome import print_outcome, require_readable_store
-from tqconsole.cli.values import INSTANT, INSTANT_OR_SECONDS, JSON_ARRAY, JSON_OBJECT
+from tqconsole.cli.values import (
+    INSTANT,
+    INSTANT_OR_SECONDS,
+    JSON_ARRAY,
+    JSON_OBJECT,
+    NAME,
+    SECONDS,
+)
 from tqconsole.cli.verb import verb as make_verb
 from tqconsole.remote_control import RemoteControl
 
@@ -35,7 +42,7 @@ _SENT = (
 
 @make_verb(
     "call",
-    click.Argument(["name"]),
+    click.Argument(["name"], type=NAME),
     click.Option(
         ["-a", "--args"], type=JSON_ARRAY, default="[]", help="Positional arguments (JSON array)."
     ),
@@ -43,16 +50,16 @@ _SENT = (
         ["-k", "--kwargs"], type=JSON_OBJECT, default="{}", help="Keyword arguments (JSON object)."
     ),
     click.Option(["--eta"], type=INSTANT, help="Run not before this time (ISO 8601)."),
-    click.Option(["--countdown"], type=float, help="Run not before so many seconds from now."),
+    click.Option(["--countdown"], type=SECONDS, help="Run not before so many seconds from now."),
     click.Option(
         ["--expires"], type=INSTANT_OR_SECONDS, help="Never start later than this (time, seconds)."
     ),
     click.Option(["--serializer"], help="Serializer of the arguments; the app's by default."),
-    click.Option(["--queue"], help="Queue to send to."),
+    click.Option(["--queue"], type=NAME, help="Queue to send to."),
     click.Option(["--exchange"], help="Exchange to send to."),
     click.Option(["--routing-key"], help="Routing key."),
     click.Option(["--priority"], type=click.IntRange(0, 255), help="Priority of the message."),
-    click.Option(["--task-id"], help="Id of the call; a new one by default."),
+    click.Option(["--task-id"], type=NAME, help="Id of the call; a new one by default."),
     click.Option(["--ignore-result"], is_flag=True, help="Do not store the result."),
     click.Option(["--force"], is_flag=True, help="Send also what no worker knows."),
     click.Option(["--wait"], is_flag=True, help="Wait for the result and print it too."),

@@ -11,10 +11,11 @@ import click
 
 from tqconsole.cli import exits
 from tqconsole.cli.invocation import Invocation
-from tqconsole.cli.output import plural
+from tqconsole.cli.output import REPLY_CHARS, plural
 from tqconsole.cli.values import JSON_ARRAY, JSON_OBJECT
 from tqconsole.cli.verb import VerbGroup
 from tqconsole.cli.verb import verb as make_verb
+from tqconsole.core.sanitize import clean, clean_name
 from tqconsole.engine.brokers.base import Broker
 from tqconsole.engine.dead_letters import edited, find_letters, read_letter
 from tqconsole.engine.exceptions import RefusedError
@@ -56,7 +57,9 @@ def show_letter(invocation: Invocation, letter_id: str) -> int:
         return exits.OK
     width = max(map(len, described))
     for name, value in described.items():
-        output.text(f"{name.ljust(width)}  {value}")
+        # Only the body has lines of its own: a name must not be able to write a field.
+        text = str(value) if name == "body" else clean(value, REPLY_CHARS)
+        output.text(f"{name.ljust(width)}  {text}")
     return exits.OK
 
 
@@ -141,7 +144,11 @@ def _replay_edited(
     try:
         publication = edited(letter, args, kwargs)
     except RefusedError as error:
-        raise click.UsageError(f"This letter's arguments cannot be read: {error}") from error
+        raise click.UsageError(
+            f"This letter's arguments cannot be read ({error}): give both -a and -k"
+        ) from error
+    if not read_letter(letter).is_readable:
+        invocation.output.note("What its body said of links cannot be read and is left out.")
     # Sent first: a crash in between leaves a letter too many, never one too few.
     broker.publish([publication])
     return _told(invocation, "replayed", "Replayed", broker.drop([letter.letter_id]))
@@ -158,7 +165,8 @@ def _told(invocation: Invocation, key: str, word: str, count: int) -> int:
 
 def _row(letter: DeadLetter) -> list[object]:
     text = read_letter(letter)
-    task = f"{text.task_name}({text.task_id})" if text.task_name else "-"
+    name, task_id = clean_name(text.task_name), clean_name(text.task_id)
+    task = f"{name}({task_id})" if name else "-"
     return [letter.letter_id, _when(letter), letter.queue, letter.reason, task, letter.detail]
 
 

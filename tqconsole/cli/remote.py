@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,9 +13,11 @@ from tqconsole.cli import exits
 from tqconsole.cli.invocation import Invocation
 from tqconsole.cli.output import Output
 from tqconsole.cli.values import COMMA_LIST
+from tqconsole.core.sanitize import clean
 from tqconsole.engine.control import Panel
 from tqconsole.engine.control.answer import Answers
 from tqconsole.engine.control.table import Command, Danger, Kind
+from tqconsole.engine.exceptions import DuplicateNodenameWarning
 from tqconsole.remote_control import RemoteControl
 
 NO_REPLY = "No nodes replied within time constraint"
@@ -48,9 +51,15 @@ def ask(
     """Ask the workers of the invocation's broker."""
     remote = RemoteControl(invocation.cluster().control, timeout_s=timeout)
     try:
-        return remote.run(command_name, arguments, destination)
+        # A warning of Python's would show a line of our code.
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", DuplicateNodenameWarning)
+            answers = remote.run(command_name, arguments, destination)
     except ValueError as error:
         raise click.UsageError(f"--destination: {error}") from error
+    for warning in caught:
+        invocation.output.note(clean(warning.message))
+    return answers
 
 
 def exit_code(invocation: Invocation, answers: Answers) -> int:

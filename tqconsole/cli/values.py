@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import json
+import math
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from tqconsole.engine.protocol.limits import DEFAULT_LIMITS
 
 if TYPE_CHECKING:
     ParamType = click.ParamType[Any]
 else:
     # Generic in click's types only; older versions cannot be subscripted.
     ParamType = click.ParamType
+
+
+#: Thirty years.
+MOST_SECONDS = 1_000_000_000
+#: Characters of a wrong value that an error message repeats.
+_SHOWN_CHARS = 60
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}..."
 
 
 class CommaList(ParamType):
@@ -47,9 +61,12 @@ class Json(ParamType):
         try:
             decoded = json.loads(value)
         except (ValueError, RecursionError) as error:
-            self.fail(f"{value!r} is no JSON ({error}); write it as {self._example}", param, ctx)
+            reason = "nested too deep" if isinstance(error, RecursionError) else error
+            self.fail(
+                f"{_short(value)} is no JSON ({reason}); write it as {self._example}", param, ctx
+            )
         if not isinstance(decoded, self._kind):
-            self.fail(f"{value!r} is no {self.name}; write it as {self._example}", param, ctx)
+            self.fail(f"{_short(value)} is no {self.name}; write it as {self._example}", param, ctx)
         return decoded
 
 
@@ -81,9 +98,57 @@ class InstantOrSeconds(Instant):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Take a number as seconds, all else as an instant."""
         try:
-            return float(value)
+            seconds = float(value)
         except (TypeError, ValueError):
             return super().convert(value, param, ctx)
+        return SECONDS.convert(seconds, param, ctx)
+
+
+class Seconds(ParamType):
+    """Seconds from now or before it, as far as a calendar goes."""
+
+    name = "seconds"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Read a number; what is none, or leads out of the calendar, is refused."""
+        try:
+            seconds = float(value)
+        except ValueError:
+            seconds = math.nan
+        if not abs(seconds) <= MOST_SECONDS:
+            self.fail(f"{value!r} is no number of seconds; at most {MOST_SECONDS}", param, ctx)
+        return seconds
+
+
+class Duration(Seconds):
+    """More than no seconds: what a timer takes."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Read a number above 0."""
+        seconds = super().convert(value, param, ctx)
+        if seconds <= 0:
+            self.fail(f"{value!r} is no duration; it is more than 0 seconds", param, ctx)
+        return seconds
+
+
+class Name(ParamType):
+    """The name of a task or queue, or an id: what every worker takes."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Refuse what would end in the dead letters."""
+        if not value:
+            self.fail("it is empty: leave it out or name it", param, ctx)
+        if len(value.encode("utf-8", "replace")) > DEFAULT_LIMITS.name_bytes:
+            self.fail(f"it is longer than {DEFAULT_LIMITS.name_bytes} bytes", param, ctx)
+        if not value.isprintable():
+            self.fail(f"{value!r} has characters that cannot be printed", param, ctx)
+        return str(value)
 
 
 class Autoscale(ParamType):
@@ -112,3 +177,6 @@ JSON_ARRAY = Json(list, "array", "'[2, 2]'")
 JSON_OBJECT = Json(dict, "object", "'{\"x\": 2}'")
 INSTANT = Instant()
 INSTANT_OR_SECONDS = InstantOrSeconds()
+DURATION = Duration()
+NAME = Name()
+SECONDS = Seconds()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 import click
@@ -9,14 +10,19 @@ import click
 from tqconsole.cli import exits
 from tqconsole.cli.invocation import Invocation
 from tqconsole.cli.json_log import log_as_json
-from tqconsole.cli.values import AUTOSCALE, COMMA_LIST
+from tqconsole.cli.loading import importing_app
+from tqconsole.cli.values import AUTOSCALE, COMMA_LIST, DURATION, NAME
 from tqconsole.cli.verb import verb as make_verb
 from tqconsole.engine.log import LEVEL_NAMES
+
+_COUNT = click.IntRange(min=1)
 
 
 @make_verb(
     "worker",
-    click.Option(["-n", "--hostname"], help="Node name: w1, w1@%h (%h host, %n name, %d domain)."),
+    click.Option(
+        ["-n", "--hostname"], type=NAME, help="Node name: w1, w1@%h (%h host, %n name, %d domain)."
+    ),
     click.Option(
         ["-l", "--loglevel"],
         type=click.Choice(LEVEL_NAMES, case_sensitive=False),
@@ -40,14 +46,22 @@ from tqconsole.engine.log import LEVEL_NAMES
         default=None,
         help="Send task events always; without it while somebody listens.",
     ),
-    click.Option(["--prefetch-multiplier"], type=int, help="Tasks fetched ahead for each slot."),
+    click.Option(
+        ["--prefetch-multiplier"],
+        type=click.IntRange(min=0),
+        help="Tasks fetched ahead for each slot.",
+    ),
     click.Option(
         ["--disable-prefetch"], is_flag=True, default=None, help="Fetch for free slots only."
     ),
-    click.Option(["--time-limit"], type=float, help="Seconds after which a task is killed."),
-    click.Option(["--soft-time-limit"], type=float, help="Seconds after which a task is told."),
-    click.Option(["--max-tasks-per-child"], type=int, help="Tasks after which a child is renewed."),
-    click.Option(["--max-memory-per-child"], type=int, help="KiB after which a child is renewed."),
+    click.Option(["--time-limit"], type=DURATION, help="Seconds after which a task is killed."),
+    click.Option(["--soft-time-limit"], type=DURATION, help="Seconds after which a task is told."),
+    click.Option(
+        ["--max-tasks-per-child"], type=_COUNT, help="Tasks after which a child is renewed."
+    ),
+    click.Option(
+        ["--max-memory-per-child"], type=_COUNT, help="KiB after which a child is renewed."
+    ),
     click.Option(["--autoscale"], type=AUTOSCALE, help="Bounds of the number of slots: max,min."),
     click.Option(["-Q", "--queues"], type=COMMA_LIST, help="Consume from these queues only."),
     click.Option(["-X", "--exclude-queues"], type=COMMA_LIST, help="Not from these queues."),
@@ -56,7 +70,7 @@ from tqconsole.engine.log import LEVEL_NAMES
     click.Option(["--without-gossip"], is_flag=True, help="No effect: workers here do not gossip."),
     click.Option(["--without-mingle"], is_flag=True, help="Do not ask other workers at start."),
     click.Option(["--without-heartbeat"], is_flag=True, help="Send no heartbeats."),
-    click.Option(["--heartbeat-interval"], type=float, help="Seconds between two heartbeats."),
+    click.Option(["--heartbeat-interval"], type=DURATION, help="Seconds between two heartbeats."),
     click.Option(
         ["--grace"],
         type=click.FloatRange(min=0),
@@ -69,6 +83,7 @@ def verb(invocation: Invocation, **given: Any) -> int:
     With --json its log is JSON, one object a line.
     """
     # The worker brings multiprocessing and the pools: `--help` can do without.
+    from tqconsole.engine.app.config import with_cwd_on_path  # noqa: PLC0415 - see above
     from tqconsole.engine.worker.options import WorkerOptions  # noqa: PLC0415 - see above
     from tqconsole.engine.worker.pidfile import PidfileTakenError  # noqa: PLC0415 - see above
     from tqconsole.engine.worker.program import run_worker  # noqa: PLC0415 - see above
@@ -82,6 +97,10 @@ def verb(invocation: Invocation, **given: Any) -> int:
         is_quiet=global_options.quiet or global_options.json,
     )
     app = invocation.app()
+    with_cwd_on_path()
+    for module in options.include:
+        with importing_app(module):
+            importlib.import_module(module)
     if global_options.json:
         log_as_json()
     try:

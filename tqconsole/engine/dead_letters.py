@@ -21,7 +21,7 @@ from tqconsole.engine.protocol.message import Message
 from tqconsole.engine.protocol.payload import JSON_ONLY
 from tqconsole.engine.protocol.protocol1 import upgrade
 from tqconsole.engine.protocol.saferepr import saferepr
-from tqconsole.engine.protocol.task import TaskBody, decode_body
+from tqconsole.engine.protocol.task import NO_EMBED, TaskBody, decode_body
 from tqconsole.engine.protocol.transfer import DeadLetter, Publication
 from tqconsole.engine.serialization import encode
 
@@ -44,6 +44,7 @@ class LetterText:
     args: str = ""
     kwargs: str = ""
     body: str = ""
+    is_readable: bool = False
 
 
 def find_letters(broker: Broker, ids: Sequence[str]) -> list[DeadLetter]:
@@ -75,6 +76,7 @@ def read_letter(letter: DeadLetter) -> LetterText:
         task_name=_word(upgraded.headers.get("task")),
         args=saferepr(body.args),
         kwargs=saferepr(body.kwargs),
+        is_readable=True,
     )
 
 
@@ -83,10 +85,11 @@ def edited(
 ) -> Publication:
     """Return the letter's message with other arguments, addressed to its queue.
 
-    Links, chains and options stay as they are. Raises: RefusedError when the letter cannot be
+    Links, chains and options stay as they are; of a body that cannot be read they are gone, and
+    both `args` and `kwargs` must be given. Raises: RefusedError when the letter cannot be
     read, EncodeError for arguments that cannot be serialised.
     """
-    message, body = _opened(letter.message)
+    message, body = _opened_for(letter.message, has_all=args is not None and kwargs is not None)
     new_args = list(body.args if args is None else args)
     new_kwargs = dict(body.kwargs if kwargs is None else kwargs)
     embed = body.embed
@@ -126,6 +129,17 @@ def _opened(message: Message) -> tuple[Message, TaskBody]:
     """Return a message in protocol 2 and its body. Raises: RefusedError."""
     upgraded = upgrade(message, JSON_ONLY, DEFAULT_LIMITS)
     return upgraded, decode_body(upgraded, JSON_ONLY, DEFAULT_LIMITS)
+
+
+def _opened_for(message: Message, *, has_all: bool) -> tuple[Message, TaskBody]:
+    """Return what `_opened` does; where all arguments are given anew, also of a ruined body."""
+    try:
+        return _opened(message)
+    except RefusedError:
+        # Protocol 1 keeps the task's name in the body: without it there is nothing to send.
+        if not has_all or not isinstance(message.headers.get("task"), str):
+            raise
+        return message, TaskBody(args=[], kwargs={}, embed=NO_EMBED)
 
 
 def _the_one(letters: Sequence[DeadLetter], wanted: str) -> DeadLetter:

@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TextIO
 
+from tqconsole.engine.exceptions import ImproperlyConfigured
+
 #: Parent of all loggers that `get_task_logger` gives out; Celery's name, as users configure it.
 TASK_LOGGER_NAME = "celery.task"
 #: Logger of what was printed.
@@ -240,7 +242,12 @@ def _handler(logfile: str, stream: TextIO | None) -> logging.Handler:
     if not logfile:
         return logging.StreamHandler(stream or sys.stderr)
     # A watched file: logrotate may move it away.
-    return logging.handlers.WatchedFileHandler(os.fspath(logfile), encoding="utf-8")
+    try:
+        return logging.handlers.WatchedFileHandler(os.fspath(logfile), encoding="utf-8")
+    except OSError as error:
+        raise ImproperlyConfigured(
+            f"The log file {logfile} cannot be written: {error.strerror}"
+        ) from error
 
 
 def _is_terminal(stream: TextIO) -> bool:

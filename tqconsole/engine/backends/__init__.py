@@ -16,6 +16,9 @@ BACKENDS: dict[str, str] = {
     "sqlite": "tqconsole.engine.backends.sqlite:SqliteBackend",
 }
 
+#: Schemes that Celery speaks. Whoever says one did not misspell it.
+_OTHERS = frozenset({"amqp", "db", "django-db", "file", "mongodb", "redis", "rediss", "rpc"})
+
 
 def open_backend(url: str | None, options: dict[str, Any] | None = None) -> Backend:
     """Return the result store behind `url`; None and "disabled" give the store that keeps nothing.
@@ -36,6 +39,11 @@ def open_backend(url: str | None, options: dict[str, Any] | None = None) -> Back
 
 def _unknown_scheme(scheme: str) -> str:
     known = ", ".join(sorted(BACKENDS))
+    if scheme in _OTHERS:
+        return (
+            f"{scheme}:// as result backend is not spoken by this version of tqconsole, which "
+            f"knows {known}: name another one with --result-backend or result_backend"
+        )
     nearest = difflib.get_close_matches(scheme, BACKENDS, n=1)
     hint = f" Did you mean {nearest[0]}?" if nearest else ""
     return f"No such result backend: {scheme!r}.{hint} Known: {known}"

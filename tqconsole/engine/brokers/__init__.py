@@ -15,6 +15,9 @@ BROKERS: dict[str, str] = {
     "sqlite": "tqconsole.engine.brokers.sqlite:SqliteBroker",
 }
 
+#: Schemes that Celery speaks. Whoever says one did not misspell it.
+_OTHERS = frozenset({"amqp", "amqps", "pyamqp", "redis", "rediss", "sentinel", "sqs", "kafka"})
+
 
 def open_broker(url: str, options: dict[str, Any] | None = None) -> Broker:
     """Return the broker behind `url`, not yet connected.
@@ -42,6 +45,11 @@ def _unknown_scheme(scheme: str, url: str) -> str:
     known = ", ".join(sorted(f"{name}://" for name in BROKERS))
     if not scheme:
         return f"The broker URL {url!r} has no scheme. Known schemes: {known}"
+    if scheme in _OTHERS:
+        return (
+            f"{scheme}:// is not spoken by this version of tqconsole, which speaks {known}: "
+            "name another broker with -b, TQCONSOLE_BROKER or broker_url"
+        )
     nearest = difflib.get_close_matches(scheme, BROKERS, n=1)
     hint = f" Did you mean {nearest[0]}://?" if nearest else ""
     return f"No such transport: {scheme}.{hint} Known schemes: {known}"

@@ -94,6 +94,7 @@ def test_a_mistake_is_one_line_and_2(run: Run, words: tuple[str, ...], text: str
         (EncodeError("set is not JSON"), 2),
         (NotSupportedError("cannot"), 1),
         (RuntimeError("two\nlines"), 1),
+        (OSError(28, "No space left on device"), 1),
         (KeyboardInterrupt(), 130),
     ],
 )
@@ -112,6 +113,25 @@ def test_every_error_has_its_exit_code(
     if code != 130:
         assert done.err.startswith("Error: ")
         assert done.err.count("\n") == 1
+
+
+def test_a_full_disk_is_told_without_our_code(
+    app: StubApp, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def burst() -> str:
+        raise OSError(28, "No space left on device", "x.log")
+
+    monkeypatch.setattr(app, "bugreport", burst)
+
+    assert run("report").err == "Error: x.log: No space left on device\n"
+
+
+def test_a_closed_stdout_is_no_mistake(
+    app: StubApp, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdout", None)
+
+    assert run("report", "-q").code == 0
 
 
 def test_a_mistake_of_ours_says_where(

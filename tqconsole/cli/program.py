@@ -109,7 +109,9 @@ def run(words: Sequence[str], app: Any = None) -> int:
         code = program().main(
             list(words), prog_name="tqconsole", standalone_mode=False, obj=invocation
         )
-        sys.stdout.flush()
+        # There is none in a process that was started with it closed.
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except BrokenPipeError:
         # Whoever read us has left. Python would complain once more when it flushes at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -151,6 +153,9 @@ def _explained(error: BaseException) -> tuple[str, int]:
             return str(error), exits.UNREACHABLE
         case EngineError() | ConsoleError():
             return str(error) or type(error).__name__, exits.FAILED
+        case OSError() if error.strerror:
+            place = f"{error.filename}: " if error.filename else ""
+            return f"{place}{error.strerror}", exits.FAILED
         case _:
             reason = f"{type(error).__name__}: {error}"
             return f"{reason} ({place_of(error)}; TQCONSOLE_TRACEBACK=1 shows more)", exits.FAILED

@@ -20,11 +20,11 @@ from tqconsole.core.actions import ActionRequest
 from tqconsole.core.port import ConsoleSession
 from tqconsole.core.views import ActionDone, Snapshot, TaskFacts
 from tqconsole.screens.call import CallDialog
-from tqconsole.screens.command_line import CommandLine, parse
+from tqconsole.screens.command_line import CommandLine, completions, parse
 from tqconsole.screens.control import group_dialog
 from tqconsole.screens.dashboard import DashboardScreen
 from tqconsole.screens.events import EventsScreen
-from tqconsole.screens.help import HelpScreen
+from tqconsole.screens.help import HelpScreen, help_groups
 from tqconsole.screens.palette import ConsoleCommands
 from tqconsole.screens.queue import QueueScreen
 from tqconsole.screens.queues import QueuesScreen
@@ -233,25 +233,14 @@ class Console(BaseApp):
     # dialogs
 
     def _open_help(self) -> None:
-        shown = self.shown_screen()
-        groups = [shown.TAB] if shown is not None and shown.TAB else []
-        if shown is not None and not groups:
-            groups = [type(shown).__name__.removesuffix("Screen").lower()]
-        groups += ["dead"] if groups == ["queue"] else []
-        self.push_screen(
-            HelpScreen([*groups, "list", "global"], is_read_only=self.session.is_read_only)
-        )
+        groups = help_groups(self.shown_screen())
+        self.push_screen(HelpScreen(groups, is_read_only=self.session.is_read_only))
 
     def _open_command_line(self) -> None:
         def candidates() -> list[str]:
             snapshot = self.session.snapshot()
-            return [
-                *(f"worker {row.name}" for row in snapshot.workers),
-                *(f"queue {row.name}" for row in snapshot.queues),
-                *(f"call {name}" for name in snapshot.task_names),
-                *(f"theme {name}" for name in self.available_themes),
-                *self._switch.candidates(),
-            ]
+            more = [f"theme {name}" for name in self.available_themes]
+            return [*completions(snapshot), *more, *self._switch.candidates()]
 
         self.push_screen(CommandLine(self._command_history, candidates), self._run_command)
 
@@ -300,7 +289,7 @@ class Console(BaseApp):
         if self._refused():
             return
         if message.group == "call":
-            self._open_call(message.preset)
+            self._open_call({})
             return
         if message.group == "rerun" and len(message.targets) == 1:
             self._open_rerun(message.targets[0])
@@ -312,7 +301,7 @@ class Console(BaseApp):
             message.targets,
             action_id=message.action_id,
             chosen_by=message.chosen_by,
-            preset=message.preset,
+            names=message.names,
         )
         self.push_screen(dialog, self._perform)
 
@@ -334,6 +323,9 @@ class Console(BaseApp):
             self.wait_for(Awaited(self.session.perform(request), self._performed))
 
     def _performed(self, done: ActionDone) -> None:
+        shown = self.shown_screen()
+        if shown is not None:
+            shown.acted()
         self.push_screen(RepliesDialog(done))
 
     def on_start_screen_picked(self, message: StartScreen.Picked) -> None:

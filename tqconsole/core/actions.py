@@ -101,7 +101,7 @@ _CALL_FIELDS = (
     Field("task_name", "Task", is_required=True),
     Field("args", "Args", "json-list", "[]", help="a JSON list"),
     Field("kwargs", "Kwargs", "json-object", "{}", help="a JSON object"),
-    Field("queue", "Queue", help="empty: the default queue"),
+    Field("queue", "Queue", help="empty: as its last call, else the default queue"),
     Field("priority", "Priority", "int"),
     Field("countdown", "Countdown s", "float"),
     Field("eta", "ETA", help="ISO 8601, e.g. 2026-11-20T18:00:00+00:00"),

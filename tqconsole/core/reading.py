@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from tqconsole.core.lookup import call_of_message
 from tqconsole.core.sanitize import clean, clean_name, shown
 from tqconsole.core.views import DeadLetterView, PeekedMessage, QueuePeek
+from tqconsole.engine.protocol.limits import Reason
 from tqconsole.engine.protocol.message import Message
 from tqconsole.engine.protocol.transfer import DeadLetter
 
@@ -26,6 +27,14 @@ def peeked(queue: str, messages: Sequence[Message]) -> QueuePeek:
     return QueuePeek(clean_name(queue), shown_messages, by_type)
 
 
+#: Reason of a dead letter -> what it means, for letters that say no more.
+_REASONS: dict[str, str] = {
+    Reason.UNKNOWN_TASK: "the worker that took it knows no such task",
+    Reason.WORKER_LOST: "its process died each time",
+    Reason.REJECTED: "the task rejected it",
+}
+
+
 def letter_view(letter: DeadLetter) -> DeadLetterView:
     """Return what the screens show of a dead letter."""
     name, args, kwargs = _call(letter.message)
@@ -35,12 +44,18 @@ def letter_view(letter: DeadLetter) -> DeadLetterView:
         name=name,
         queue=clean_name(letter.queue),
         reason=clean_name(letter.reason),
-        detail=clean(letter.detail, 1000),
+        detail=_why(letter, name),
         worker=clean_name(letter.worker_name),
         died_at=letter.died_at,
         args=args,
         kwargs=kwargs,
     )
+
+
+def _why(letter: DeadLetter, name: str) -> str:
+    """Return why it died: the worker's words, ours where those only repeat the task's name."""
+    detail = clean(letter.detail, 1000)
+    return detail if detail and detail != name else _REASONS.get(letter.reason, detail)
 
 
 def _peeked(message: Message) -> PeekedMessage:

@@ -19,7 +19,7 @@ from textual.widgets import Button, Input
 from tqconsole.core.actions import ACTIONS, Action, ActionRequest
 from tqconsole.core.port import ConsoleSession
 from tqconsole.core.views import TaskFacts
-from tqconsole.widgets.dialog import Dialog, button
+from tqconsole.widgets.dialog import Dialog, button, equivalent_maker
 from tqconsole.widgets.fields import LABEL_WIDTH, complaints, field_row, read_fields
 from tqconsole.widgets.lines import Lines
 from tqconsole.widgets.look import Look, look_of
@@ -139,9 +139,7 @@ class CallDialog(Dialog[ActionRequest]):
             line = self._verdict(look)
         self.query_one("#complaint", Lines).show_lines([line])
         command = "" if wrong else self._session.equivalent(self._request())
-        self.query_one("#equivalent", Lines).show_lines(
-            [[("same as:  ", "dim"), (command, "info")]] if command else [[]]
-        )
+        self.query_one("#equivalent", Lines).show(equivalent_maker(command))
         self.query_one("#go", Button).disabled = bool(wrong)
         self._show_offers()
 

@@ -13,6 +13,7 @@ from textual.screen import ModalScreen
 from textual.suggester import SuggestFromList
 from textual.widgets import Input
 
+from tqconsole.core.views import Snapshot
 from tqconsole.widgets.lines import Lines
 from tqconsole.widgets.look import Look
 from tqconsole.widgets.pieces import Piece, clipped, joined
@@ -56,6 +57,15 @@ def parse(text: str) -> tuple[Command, str] | None:
             return command, argument.strip()
     begun = [command for command in COMMANDS if word and command.name.startswith(word)]
     return (begun[0], argument.strip()) if len(begun) == 1 else None
+
+
+def completions(snapshot: Snapshot) -> list[str]:
+    """Return commands on what the cluster has."""
+    return [
+        *(f"worker {row.name}" for row in snapshot.workers),
+        *(f"queue {row.name}" for row in snapshot.queues),
+        *(f"call {name}" for name in snapshot.task_names),
+    ]
 
 
 class CommandLine(ModalScreen[str | None]):

@@ -9,17 +9,26 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
+from rich.cells import cell_len
+from textual import events
+from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Button, Input
 
-from tqconsole.core.actions import Action, ActionRequest, actions_of_group, confirm_word
+from tqconsole.core.actions import (
+    Action,
+    ActionRequest,
+    Field,
+    actions_of_group,
+    confirm_word,
+)
 from tqconsole.core.port import ConsoleSession
 from tqconsole.core.views import Snapshot
 from tqconsole.widgets import figures
 from tqconsole.widgets.choices import Choices
-from tqconsole.widgets.dialog import Dialog, button, word_row
+from tqconsole.widgets.dialog import Dialog, button, equivalent_maker, word_row
 from tqconsole.widgets.fields import complaints, field_row, read_fields
 from tqconsole.widgets.lines import Lines
 from tqconsole.widgets.look import Look
@@ -34,6 +43,10 @@ LOOKED_AT = 5000
 class GroupDialog(Dialog[ActionRequest]):
     """Asks for one of a group's actions."""
 
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up", "app.focus_previous", show=False),
+        Binding("down", "app.focus_next", show=False),
+    ]
     FIRST_FOCUS: ClassVar[str] = "#cancel"
 
     def __init__(
@@ -44,19 +57,19 @@ class GroupDialog(Dialog[ActionRequest]):
         *,
         action_id: str = "",
         notes: Sequence[tuple[str, str]] = (),
-        preset: dict[str, str] | None = None,
+        names: Sequence[str] = (),
     ) -> None:
         self._session = session
         self._actions = list(actions)
         self._action = next((a for a in actions if a.action_id == action_id), actions[0])
         self._targets = targets
         self._notes = notes
-        self._preset = preset or {}
+        self._names = names or targets
         self._where = session.snapshot().context
         super().__init__(self._question(), is_danger=self._action.is_danger)
 
     def _question(self) -> str:
-        title = f"{self._action.label}: {targets_text(self._action, self._targets)}"
+        title = f"{self._action.label}: {targets_text(self._action, self._names)}"
         return f"{title} on {self._where}?" if self._where else f"{title}?"
 
     def body(self) -> Iterable[Widget]:
@@ -69,7 +82,7 @@ class GroupDialog(Dialog[ActionRequest]):
         for action in self._actions:
             if action.fields:
                 box = Vertical(
-                    *(field_row(field, self._preset.get(field.name)) for field in action.fields),
+                    *(self._field_row(field) for field in action.fields),
                     classes="fields",
                     id=_box_id(action),
                 )
@@ -81,11 +94,20 @@ class GroupDialog(Dialog[ActionRequest]):
         if word:
             yield word_row(word)
 
+    def _field_row(self, field: Field) -> Widget:
+        snapshot = self._session.snapshot()
+        names: dict[str, tuple[str, ...]] = {
+            "task_name": snapshot.task_names,
+            "queue": tuple(queue.name for queue in snapshot.queues),
+            "workers": tuple(worker.name for worker in snapshot.workers),
+        }
+        return field_row(field, names=names.get(field.name, ()))
+
     def _note_lines(self, width: int, look: Look) -> Sequence[list[Piece]]:
         lines: list[list[Piece]] = [
             [(fit(key, 11), "dim"), (text, "")] for key, text in self._notes
         ]
-        return [clipped(line, width, look.glyphs.ellipsis) for line in [*lines, []]]
+        return [clipped(line, width, look.glyphs.ellipsis) for line in lines]
 
     def _help_lines(self, width: int, _look: Look) -> Sequence[list[Piece]]:
         return [[(line, "dim")] for line in wrapped(self._action.help, max(1, width))]
@@ -118,7 +140,9 @@ class GroupDialog(Dialog[ActionRequest]):
         box.set_class(self._action.is_danger, "-danger")
         self.query_one("#action-help", Lines).show(self._help_lines)
         go = self.query_one("#go", Button)
-        go.label = Content(f" {self._action.label} ")
+        label = f" {self._action.label} "
+        go.label = Content(label)
+        go.styles.width = max(8, cell_len(label) + 2)
         go.set_class(self._action.is_danger, "-danger")
 
     def on_input_changed(self, event: Input.Changed) -> None:
@@ -132,6 +156,16 @@ class GroupDialog(Dialog[ActionRequest]):
         if not self.query_one("#go", Button).disabled:
             self.accept("go")
 
+    def on_key(self, event: events.Key) -> None:
+        """Take what is typed on a button for the word that is wanted."""
+        words = self.query("#word")
+        if words and isinstance(self.focused, Button) and event.is_printable and event.character:
+            event.stop()
+            event.prevent_default()
+            field = words.first(Input)
+            field.focus()
+            field.insert_text_at_cursor(event.character)
+
     def _values(self) -> dict[str, str]:
         if not self._action.fields:
             return {}
@@ -143,10 +177,9 @@ class GroupDialog(Dialog[ActionRequest]):
     def _update(self) -> None:
         wrong = complaints(self._action.fields, self._values())
         self.query_one("#complaint", Lines).show_lines([[(text, "error")] for text in wrong[:1]])
+        self.query_one("#complaint").set_class(not self._action.fields, "-needless")
         command = "" if wrong else self._session.equivalent(self._request())
-        self.query_one("#equivalent", Lines).show_lines(
-            [[("same as:  ", "dim"), (command, "info")]] if command else [[]]
-        )
+        self.query_one("#equivalent", Lines).show(equivalent_maker(command))
         self.query_one("#go", Button).disabled = bool(wrong) or not self._is_word_right()
 
     def _is_word_right(self) -> bool:
@@ -167,17 +200,17 @@ def group_dialog(
     *,
     action_id: str = "",
     chosen_by: str = "",
-    preset: dict[str, str] | None = None,
+    names: tuple[str, ...] = (),
 ) -> GroupDialog:
-    """Return the dialog of a group of actions for these targets."""
+    """Return the dialog of a group of actions for these targets, called by their `names`."""
     actions = actions_of_group(target_kind, group)
     snapshot = session.snapshot()
-    notes = [("on", targets_names(target_kind, targets))]
+    notes = [("on", targets_names(target_kind, names or targets))]
     if chosen_by:
         notes.append(("chosen by", f"{chosen_by}; frozen now, later ones are safe"))
     if target_kind == "task":
         notes += task_notes(session, snapshot, targets)
-    return GroupDialog(session, actions, targets, action_id=action_id, notes=notes, preset=preset)
+    return GroupDialog(session, actions, targets, action_id=action_id, notes=notes, names=names)
 
 
 def targets_text(action: Action, targets: Sequence[str]) -> str:

@@ -14,6 +14,7 @@ from tqconsole.core.actions import ACTIONS
 from tqconsole.core.keymap import KEYMAP, KeyBinding
 from tqconsole.widgets.columns import Cell, Column
 from tqconsole.widgets.dialog import Dialog
+from tqconsole.widgets.frame import ConsoleScreen
 from tqconsole.widgets.keys import shown_key
 from tqconsole.widgets.lines import Lines
 from tqconsole.widgets.look import Look
@@ -39,6 +40,15 @@ class HelpRow:
     text: str
     where: str
     does_change: bool = False
+
+
+def help_groups(screen: ConsoleScreen | None) -> list[str]:
+    """Return the groups of the keymap that work on a screen, its own first."""
+    own = ""
+    if screen is not None:
+        own = screen.TAB or type(screen).__name__.removesuffix("Screen").lower()
+    groups = {"": [], "queue": ["queues", "dead"]}.get(own, [own])
+    return [*groups, "list", "global"]
 
 
 def help_rows(groups: Sequence[str], *, is_read_only: bool) -> list[HelpRow]:

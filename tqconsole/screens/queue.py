@@ -12,6 +12,7 @@ from textual.widgets import ContentSwitcher
 from tqconsole.core.port import ConsoleSession
 from tqconsole.core.views import Changes, DeadLetterView, PeekedMessage, QueuePeek, Snapshot
 from tqconsole.widgets import figures
+from tqconsole.widgets.cells import short_id
 from tqconsole.widgets.frame import Handler
 from tqconsole.widgets.keys import screen_bindings
 from tqconsole.widgets.lines import Lines
@@ -163,6 +164,8 @@ class QueueScreen(TableScreen):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Replay and drop exist only for dead letters, purge only for a queue."""
+        if action == "tab" and not self._queue:
+            return False
         if action == "press" and str(parameters[0]).startswith("dead.") and not self._is_dead:
             return False
         if action == "press" and str(parameters[0]).startswith("queues.") and not self._queue:
@@ -180,6 +183,17 @@ class QueueScreen(TableScreen):
     def targets(self) -> tuple[str, ...]:
         """Return the letters picked, or the queue."""
         return self.table.picked_ids if self._is_dead else (self._queue,)
+
+    def target_names(self, targets: tuple[str, ...]) -> tuple[str, ...]:
+        """Return tasks and their ids for letters, whose own ids tell nobody anything."""
+        names = {
+            row.letter_id: f"{row.name} {short_id(row.task_id)}" for row in self._letters or ()
+        }
+        return tuple(names.get(target, target) for target in targets)
+
+    def acted(self) -> None:
+        """Read again."""
+        self._ask()
 
     def action_tab(self, step: int) -> None:
         """Show the other tab."""

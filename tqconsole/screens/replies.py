@@ -54,6 +54,11 @@ def _is_task_id(text: str) -> bool:
     return len(text) == 36 and text.count("-") == 4
 
 
+def _place(name: str) -> str:
+    """Return which screen shows who answered, "" for the broker and its queues."""
+    return "task" if _is_task_id(name) else "worker" if "@" in name else ""
+
+
 def _shown_name(name: str) -> str:
     return name[:8] if _is_task_id(name) else name
 
@@ -111,7 +116,7 @@ class RepliesDialog(Dialog[None]):
             yield text_block("Done." if not self._done.task_id else f"Sent: {self._done.task_id}")
         if self._done.equivalent:
             yield equivalent_line(self._done.equivalent)
-        hint = "enter opens it   " if self._rows else ""
+        hint = "enter opens it   " if any(_place(row.worker) for row in self._rows) else ""
         if self._done.task_id:
             hint = "enter opens the task   "
         yield Lines(lambda _w, _l: [[], [(f"{hint}c copies   esc closes", "dim")]])
@@ -148,9 +153,9 @@ class RepliesDialog(Dialog[None]):
             self._leave(Goto("task", self._done.task_id))
             return
         for table in self.query(VTable):
-            if table.cursor_id is not None:
-                is_task = _is_task_id(table.cursor_id)
-                self._leave(Goto("task" if is_task else "worker", table.cursor_id))
+            place = _place(table.cursor_id or "")
+            if place:
+                self._leave(Goto(place, table.cursor_id or ""))
 
     def _leave(self, wanted: Goto) -> None:
         self.app.post_message(wanted)

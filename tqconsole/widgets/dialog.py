@@ -17,11 +17,13 @@ from textual.screen import ModalScreen
 from textual.widget import Widget
 from textual.widgets import Button, Input
 
-from tqconsole.widgets.lines import Lines
+from tqconsole.widgets.lines import Lines, Maker
 from tqconsole.widgets.look import Look
 from tqconsole.widgets.pieces import Piece, clipped, printable, wrapped
 
 ResultT = TypeVar("ResultT")
+#: What stands before the command that does the same, and lines it may have.
+_SAME_AS, _SAME_AS_LINES = "same as:  ", 3
 
 
 class Dialog(ModalScreen[ResultT | None], Generic[ResultT]):
@@ -105,13 +107,28 @@ def text_block(text: str, style: str = "") -> Lines:
 
 
 def equivalent_line(command: str) -> Lines:
-    """Return the line that teaches the command doing the same."""
+    """Return the lines that teach the command doing the same."""
+    return Lines(equivalent_maker(command), classes="equivalent")
+
+
+def equivalent_maker(command: str) -> Maker:
+    """Return what makes these lines: a few at most, a single empty one for no command."""
 
     def maker(width: int, look: Look) -> Sequence[list[Piece]]:
-        line: list[Piece] = [("same as:  ", "dim"), (command, "info")]
-        return [clipped(line, width, look.glyphs.ellipsis)]
+        parts = wrapped(printable(command), max(1, width - len(_SAME_AS)))
+        if len(parts) > _SAME_AS_LINES:
+            parts = [*parts[: _SAME_AS_LINES - 1], " ".join(parts[_SAME_AS_LINES - 1 :])]
+        return [
+            clipped(
+                [(" " * len(_SAME_AS) if number else _SAME_AS, "dim"), (part, "info")],
+                width,
+                look.glyphs.ellipsis,
+            )
+            for number, part in enumerate(parts)
+            if command
+        ] or [[]]
 
-    return Lines(maker, classes="equivalent")
+    return maker
 
 
 def word_row(word: str) -> Horizontal:
@@ -120,5 +137,7 @@ def word_row(word: str) -> Horizontal:
     sign = Lines(lambda _width, _look: [[(label, "bold warning")]], classes="word-label")
     sign.styles.width = len(label) + 1
     return Horizontal(
-        sign, Input(compact=True, classes="word-input", id="word"), classes="word-row"
+        sign,
+        Input(compact=True, select_on_focus=False, classes="word-input", id="word"),
+        classes="word-row",
     )

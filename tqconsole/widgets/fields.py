@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from textual.containers import Horizontal
+from textual.suggester import SuggestFromList
 from textual.widget import Widget
 from textual.widgets import Input
 
@@ -18,16 +19,20 @@ LABEL_WIDTH = 19
 
 
 def field_row(
-    field: Field, value: str | None = None, *, label_width: int = LABEL_WIDTH
+    field: Field,
+    value: str | None = None,
+    *,
+    label_width: int = LABEL_WIDTH,
+    names: Sequence[str] = (),
 ) -> Horizontal:
-    """Return label and input of one field."""
+    """Return label and input of one field; `names` complete what is typed."""
     text = field.default if value is None else value
     label = Lines(lambda _width, _look: [[(field.label, "dim")]], classes="field-label")
     label.styles.width = label_width
-    return Horizontal(label, _input(field, text), classes="field-row")
+    return Horizontal(label, _input(field, text, names), classes="field-row")
 
 
-def _input(field: Field, text: str) -> Widget:
+def _input(field: Field, text: str, names: Sequence[str]) -> Widget:
     if field.kind == "choice":
         options = [(choice, choice, "") for choice in field.choices]
         return Choices(options, value=text, is_row=True, id=field_id(field))
@@ -36,7 +41,12 @@ def _input(field: Field, text: str) -> Widget:
             [("false", "no", ""), ("true", "yes", "")], value=text, is_row=True, id=field_id(field)
         )
     return Input(
-        text, placeholder=field.help, compact=True, classes="field-input", id=field_id(field)
+        text,
+        placeholder=field.help,
+        suggester=SuggestFromList(names) if names else None,
+        compact=True,
+        classes="field-input",
+        id=field_id(field),
     )
 
 

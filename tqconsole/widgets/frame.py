@@ -67,6 +67,9 @@ class ConsoleScreen(Screen[None]):
         """Return what stands at the right of the title instead of the link; empty: the link."""
         return []
 
+    def acted(self) -> None:
+        """Look again: an action that was asked for here has ended. For subclasses."""
+
     def escape(self) -> bool:
         """Peel off one layer of this screen; False when there is none left."""
         return False

@@ -48,7 +48,10 @@ class BackAsked(Message):
 
 
 class GroupAsked(Message):
-    """The dialog of a group of actions is wanted for these targets."""
+    """The dialog of a group of actions is wanted for these targets.
+
+    `names` call the targets what people call them, where that is not what they are sent as.
+    """
 
     def __init__(
         self,
@@ -58,7 +61,7 @@ class GroupAsked(Message):
         *,
         action_id: str = "",
         chosen_by: str = "",
-        preset: dict[str, str] | None = None,
+        names: tuple[str, ...] = (),
     ) -> None:
         super().__init__()
         self.target_kind = target_kind
@@ -66,7 +69,7 @@ class GroupAsked(Message):
         self.targets = targets
         self.action_id = action_id
         self.chosen_by = chosen_by
-        self.preset = preset or {}
+        self.names = names or targets
 
 
 def ask_for_events() -> GroupAsked:

@@ -56,7 +56,7 @@ class TabStrip(Lines):
             line.append((f" {title} ", "bold picked primary" if index == self._index else "dim"))
             self._spans.append((start, line_width(line), name))
         hint: list[Piece] = [("tab ", "key"), ("next ", "dim")]
-        if line_width(line) + line_width(hint) >= width:
+        if len(self._tabs) == 1 or line_width(line) + line_width(hint) >= width:
             hint = []
         return [between(line, hint, width, look.glyphs.ellipsis)]
 

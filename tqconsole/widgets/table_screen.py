@@ -53,6 +53,10 @@ class TableScreen(ConsoleScreen):
         """Return what an action would act on: the marked rows, else the one under the cursor."""
         return self.table.picked_ids
 
+    def target_names(self, targets: tuple[str, ...]) -> tuple[str, ...]:
+        """Return what people call the targets."""
+        return targets
+
     def sort_by(self, key: str, *, is_descending: bool) -> None:
         """Order the rows by a column."""
 
@@ -112,6 +116,7 @@ class TableScreen(ConsoleScreen):
                 targets,
                 action_id=action_id,
                 chosen_by=self.chosen_by(),
+                names=self.target_names(targets),
             )
         )
 

@@ -12,13 +12,13 @@ from fake import FakeSession, make_rows
 from tqconsole.console import Console
 from tqconsole.core.views import ActionDone, NodeAnswer, TaskRow
 
-HOSTILE = (
-    "[/",
-    "[/] [@click=app.quit]x[/] [bold]x[/bold] $error {oops} %s \\",
-    "\x1b[31mred\x1b]0;title\x07 \u202eltr\u2066x a\x00b\x9bc\r\n\tz \ud800",
-    "日本語" * 40 + "e\u0301" * 30 + "\u0301" * 50,
-    "x" * 5000,
-)
+#: A console run each, so the dangers of one kind stand together. "[/" alone broke markup parsers.
+HOSTILE = {
+    "unclosed": "[/",
+    "markup and escapes": "[/] [@click=app.quit]x[/] [bold]x[/bold] $error {oops} %s \\"
+    " \x1b[31mred\x1b]0;title\x07 \u202eltr\u2066x a\x00b\x9bc\r\n\tz \ud800",
+    "wide and long": "日本語" * 40 + "e\u0301" * 30 + "\u0301" * 50 + "x" * 2000,
+}
 #: What must never reach the terminal.
 FORBIDDEN = ("\x1b", "\x07", "\x9b", "\u202e", "\u2066", "\x00", "\r")
 
@@ -75,7 +75,7 @@ def assert_clean(app: Console) -> None:
     assert len(lines) == app.size.height
 
 
-@pytest.mark.parametrize("text", HOSTILE)
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
 async def test_hostile_text_in_every_field_is_only_text(text: str) -> None:
     app = Console(hostile_session(text), screen="dashboard")
     async with app.run_test(size=(100, 34)) as pilot:

@@ -396,3 +396,25 @@ def test_hostile_protocol_one_raises_refused_error_only(field: str, junk: Any) -
 
 def test_changed_copy_is_made_by_msgspec() -> None:
     assert msgspec.structs.replace(call(), retries=3).retries == 3
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"task_name": ""},
+        {"task_name": None},
+        {"task_name": "x" * 300},
+        {"task_name": "a\x1b[31m"},
+        {"task_id": 7},
+        {"task_id": "x\ny"},
+        {"hard_limit_s": -1},
+        {"soft_limit_s": float("nan")},
+        {"hard_limit_s": float("inf")},
+        {"priority": "high"},
+    ],
+)
+def test_what_every_worker_would_refuse_is_not_sent(said: dict[str, Any]) -> None:
+    call = TaskCall(**{"task_id": "id-1", "task_name": "proj.tasks.add", **said})
+
+    with pytest.raises(EncodeError):
+        encode_task(call)

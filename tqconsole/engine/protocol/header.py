@@ -183,7 +183,7 @@ def _check_names(raw: _Headers, prop: _Properties, name_bytes: int) -> None:
             continue
         # isprintable is False for control characters, NUL, CR, LF and lone surrogates.
         if not value.isprintable():
-            raise RefusedError(Reason.BAD_HEADER, f"{name} is {saferepr(ascii(value), 100)}")
+            raise RefusedError(Reason.BAD_HEADER, f"{name} is {value!a:.100}")
         if len(value.encode()) > name_bytes:
             raise RefusedError(Reason.BAD_HEADER, f"{name} is longer than {name_bytes} bytes")
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from tqconsole.engine.exceptions import RefusedError
+from tqconsole.engine.exceptions import EncodeError, RefusedError
 from tqconsole.engine.protocol.header import OWN_HEADERS, TaskHeader, read_header, user_headers
 from tqconsole.engine.protocol.limits import DEFAULT_LIMITS, Limits, Reason
 from tqconsole.engine.protocol.message import Message
@@ -42,6 +42,9 @@ __all__ = [
 
 #: RabbitMQ closes the channel for more (49 days); then only the worker looks at `expires`.
 _MAX_EXPIRATION_MS = 2**32 - 1
+
+#: Time limits are shorter, as `header.py` reads them.
+MOST_SECONDS = 2**31
 
 
 class Embed(msgspec.Struct, frozen=True):
@@ -108,6 +111,7 @@ class TaskCall(msgspec.Struct, frozen=True, kw_only=True):
 
 def encode_task(call: TaskCall) -> Message:
     """Return the message of a call. Raises: EncodeError, ImproperlyConfigured (unknown codec)."""
+    _refuse_what_no_worker_takes(call)
     embed = call.embed
     content_type, encoding, body = encode(
         [
@@ -136,6 +140,23 @@ def encode_task(call: TaskCall) -> Message:
         # AMQP's own field is a text of milliseconds.
         properties["expiration"] = str(call.expiration_ms)
     return Message(body, content_type, encoding, headers, properties)
+
+
+def _refuse_what_no_worker_takes(call: TaskCall) -> None:
+    """Raise EncodeError for what `read_header` refuses: its caller would wait forever."""
+    for what, name in (("name", call.task_name), ("id", call.task_id)):
+        if not isinstance(name, str) or not name or len(name) > DEFAULT_LIMITS.name_bytes:
+            raise EncodeError(
+                f"a task's {what} is a text of at most {DEFAULT_LIMITS.name_bytes} bytes,"
+                f" not {name!r:.60}"
+            )
+        if not name.isprintable():
+            raise EncodeError(f"a task's {what} has no control characters, as {name!r:.60}")
+    for limit_s in (call.hard_limit_s, call.soft_limit_s):
+        if limit_s is not None and not 0 <= limit_s < MOST_SECONDS:
+            raise EncodeError(f"a time limit is 0 to {MOST_SECONDS - 1} seconds, not {limit_s!r}")
+    if call.priority is not None and not isinstance(call.priority, int):
+        raise EncodeError(f"a priority is a whole number, not {call.priority!r:.60}")
 
 
 def _headers_of(call: TaskCall) -> dict[str, Any]:

@@ -40,6 +40,7 @@ from tqconsole.engine.worker.run import make_failure_links
 from tqconsole.engine.worker.statedb import StateFile
 from tqconsole.engine.worker.values import Happening, MachineOptions, RevokeAsked
 from tqconsole.engine.worker.waker import SignalWatch, Waker
+from tqconsole.engine.worker.window import MAX_BATCH, MAX_INLINE_BATCH
 
 logger = logging.getLogger(__name__)
 
@@ -266,6 +267,7 @@ def _machine_options(site: Site, pool: Pool, broker: Broker) -> MachineOptions:
         can_park=broker.capabilities.can_park,
         stores_results=backend.is_enabled,
         store_rides=backend.rides_on(broker.place),
+        max_batch=MAX_INLINE_BATCH if pool.is_inline else MAX_BATCH,
         max_deaths=MAX_DEATHS,
         grace_s=site.options.grace,
         is_result_extended=bool(conf.result_extended),

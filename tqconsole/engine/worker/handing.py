@@ -12,7 +12,7 @@ from tqconsole.engine.protocol.transfer import Handover
 from tqconsole.engine.worker.ending import Endings
 from tqconsole.engine.worker.hand import Hand
 from tqconsole.engine.worker.values import Entry, Order, Submit, Withdraw
-from tqconsole.engine.worker.window import BATCH_S, MAX_BATCH
+from tqconsole.engine.worker.window import BATCH_S
 
 #: Seconds after which a batch that should have taken one millisecond is taken apart: five times
 #: over, so that a busy machine does not do it for nothing.
@@ -43,7 +43,7 @@ class Handing:
     def _next_batch(self, share: int) -> list[Entry]:
         hand = self._hand
         ready, cost_s = hand.ready, hand.run_times.cost_s
-        most, left_s = min(share, MAX_BATCH), BATCH_S
+        most, left_s = min(share, hand.options.max_batch), BATCH_S
         batch: list[Entry] = []
         while ready and len(batch) < most:
             entry = ready[0]

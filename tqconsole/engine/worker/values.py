@@ -23,6 +23,7 @@ from tqconsole.engine.protocol.transfer import (
     Settlement,
 )
 from tqconsole.engine.worker.outcome import Outcome
+from tqconsole.engine.worker.window import MAX_BATCH
 
 
 class Now(NamedTuple):
@@ -62,6 +63,8 @@ class MachineOptions:
     stores_results: bool = True
     #: The store's records go in the broker's own trip; else they are stored before the ack.
     store_rides: bool = True
+    #: Jobs handed to one slot together at most.
+    max_batch: int = MAX_BATCH
     #: Deaths after which a task is a dead letter.
     max_deaths: int = 5
     #: Seconds a warm shutdown waits for running tasks; None: as long as they take.

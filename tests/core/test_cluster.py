@@ -82,6 +82,18 @@ def test_tasks_of_a_dead_worker_are_lost_and_move_on(model):
 
     model.say(task_event("received", "t1", model.clock.now(), "w2@h", name="n"))
     assert (row.state, row.worker, row.is_lost) == ("RECEIVED", "w2@h", False)
+    assert row.lost_by == "w1@h"
+
+
+def test_a_retry_elsewhere_is_nothing_that_was_handed_on(model):
+    model.say(
+        task_event("started", "t1", NOW, "w1@h"),
+        task_event("retried", "t1", NOW + 1, "w1@h", exception="E()"),
+        task_event("received", "t1", NOW + 2, "w2@h", name="n"),
+        task_event("started", "t1", NOW + 3, "w2@h"),
+    )
+
+    assert model.cluster.store.get("t1").lost_by == ""
 
 
 def test_a_worker_that_comes_back_gets_its_tasks_back(model):

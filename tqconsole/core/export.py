@@ -18,7 +18,7 @@ from tqconsole.core.views import TaskRow
 FORMATS = ("json", "ndjson", "csv")
 #: What a row is exported as, in this order.
 COLUMNS: tuple[str, ...] = (
-    "task_id", "name", "state", "is_lost", "queue", "worker", "args", "kwargs", "result",
+    "task_id", "name", "state", "is_lost", "lost_by", "queue", "worker", "args", "kwargs", "result",
     "exception", "traceback", "retries", "eta", "expires", "root_id", "parent_id", "sent_at",
     "received_at", "started_at", "ended_at", "wait_s", "runtime_s", "progress_done",
     "progress_total", "source",

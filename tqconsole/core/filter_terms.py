@@ -51,6 +51,7 @@ IS_WORDS = {
     "problem": "failed, retried, revoked, rejected or lost",
     "failed": "failed",
     "lost": "its worker is gone and nobody told how it ended",
+    "moved": "was handed on by a worker that had started it",
     "slow": "took, or runs, longer than the p99 of its type",
     "retried": "has been retried at least once",
 }
@@ -295,6 +296,7 @@ _IS_TESTS: dict[str, Callable[[TaskRow], bool]] = {
     "problem": _is_problem,
     "failed": lambda row: row.state == states.FAILURE,
     "lost": lambda row: row.is_lost,
+    "moved": lambda row: bool(row.lost_by),
     "retried": lambda row: row.retries > 0 or row.state == states.RETRY,
 }
 

@@ -146,7 +146,7 @@ class Node:
             pid=self.pid,
             pool=self.pool,
             slot_count=self.slot_count,
-            active_count=self.active_count,
+            active_count=None if status in ("lost", "gone") else self.active_count,
             processed_count=self.processed_count,
             failed_count=self.failed_count,
             rate_per_s=self.rate.rate(now_at, RATE_S) if self.has_task_events else None,

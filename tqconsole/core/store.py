@@ -13,6 +13,7 @@ from typing import Any
 from tqconsole.core.merge import ENDED, PROBLEMS, RESTING, merge
 from tqconsole.core.sanitize import clean_name
 from tqconsole.core.views import TaskRow
+from tqconsole.engine import states
 
 #: Rows kept unless asked otherwise.
 ROWS_LIMIT = 100_000
@@ -24,6 +25,11 @@ PROBLEM_RATIO = 0.25
 BLOCK_RATIO = 0.02
 #: Bytes of a row without its long texts (measured: slots, floats, id, dict entry, short texts).
 ROW_BYTES = 640
+
+
+#: A task in one of these has begun; when it then is in one of those elsewhere, it begins anew.
+_STARTED = frozenset({states.STARTED, "PROGRESS"})
+_ANEW = frozenset({states.RECEIVED, states.STARTED})
 
 
 class Store:
@@ -79,7 +85,10 @@ class Store:
         # The keys are clean: an id that is one of them need not be looked at.
         row = self._rows.get(task_id) or self.row_for(clean_name(task_id))
         was_problem = row.state in PROBLEMS
+        had_started_on = row.worker if row.state in _STARTED else ""
         has_decided = merge(row, event, at, worker)
+        if had_started_on and row.worker != had_started_on and row.state in _ANEW:
+            row.lost_by = had_started_on
         self._count_bytes(row)
         if has_decided:
             self._problem_count += (row.state in PROBLEMS) - was_problem

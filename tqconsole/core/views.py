@@ -19,7 +19,8 @@ class TaskRow:
     """
 
     __slots__ = (
-        "args", "ended_at", "eta", "exception", "expires", "failed_at", "is_lost", "kwargs", "name",
+        "args", "ended_at", "eta", "exception", "expires", "failed_at", "is_lost", "kwargs",
+        "lost_by", "name",
         "parent_id", "progress_done", "progress_total", "queue", "received_at", "result", "retries",
         "revision", "root_id", "runtime_s", "search", "sent_at", "sequence", "source", "started_at",
         "state", "task_id", "text_bytes", "traceback", "updated_at", "worker",
@@ -58,6 +59,8 @@ class TaskRow:
         self.progress_total: float | None = None
         #: Its worker is gone and nobody told how it ended.
         self.is_lost = False
+        #: The worker that had started it and did not end it: it was handed on from there.
+        self.lost_by = ""
         #: What bare words of a filter look through; "" until one asked.
         self.search = ""
         #: What the store counts for its texts.

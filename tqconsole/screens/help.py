@@ -28,7 +28,7 @@ FILTER_HELP: tuple[tuple[str, str, str], ...] = (
     ("runtime>2s", "compare: runtime wait age retries started", "filter"),
     ("name~^img", "a regular expression", "filter"),
     ("-x, NOT x, OR, ( )", "without, either, grouped", "filter"),
-    ("is:problem", "also is:running is:lost is:slow", "filter"),
+    ("is:problem", "also is:running is:lost is:slow is:moved", "filter"),
 )
 
 

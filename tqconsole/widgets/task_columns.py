@@ -47,11 +47,16 @@ def _queue(row: TaskRow, _look: Look, _now_at: float, _width: int) -> Cell:
     return row.queue or ("-", "dim")
 
 
-def _worker(row: TaskRow, _look: Look, _now_at: float, width: int) -> Cell:
+def _worker(row: TaskRow, look: Look, _now_at: float, width: int) -> Cell:
+    if row.lost_by:
+        # One that was handed on says so: the first worker had started it.
+        return (f"{row.lost_by.partition('@')[0]}{look.glyphs.arrow}{row.worker}", "warning")
     return (row.worker or "-", "" if row.worker and width > 8 else "dim")
 
 
-def _short_worker(row: TaskRow, _look: Look, _now_at: float, _width: int) -> Cell:
+def _short_worker(row: TaskRow, look: Look, _now_at: float, _width: int) -> Cell:
+    if row.lost_by:
+        return (f"{look.glyphs.arrow}{row.worker.partition('@')[0]}", "warning")
     return (row.worker.partition("@")[0] or "-", "dim")
 
 

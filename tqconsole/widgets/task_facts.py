@@ -194,6 +194,8 @@ def fact_lines(known: Known) -> Maker:
             ],
             [("known from", source)],
         ]
+        if row.lost_by:
+            groups.insert(2, [("handed on from", f"{row.lost_by}, which had started it")])
         note = known.facts.note if known.facts is not None else ""
         lines = [joined([[(f" {key} ", "dim"), (value, "")] for key, value in g]) for g in groups]
         if note:

@@ -29,6 +29,8 @@ def outcome_line(row: TaskRow, look: Look, now_at: float) -> list[Piece]:
     parts: list[list[Piece]] = [[(f"{sign} {state}", f"bold {state}")]]
     if row.worker:
         parts.append([("on ", "dim"), (row.worker.partition("@")[0], "")])
+    if row.lost_by:
+        parts.append([("handed on from ", "dim"), (row.lost_by.partition("@")[0], "warning")])
     if row.runtime_s is not None:
         parts.append([("ran ", "dim"), (figures.duration(row.runtime_s), "")])
     elif row.started_at is not None and row.ended_at is None:

@@ -28,7 +28,7 @@ DOORS = {
         "engine/embedded/kombu_channel.py",
         "kombu.py",
     ),
-    "redis": ("engine/brokers/redis/", "engine/backends/redis.py"),
+    "redis": ("engine/redis_server/link.py",),
     "click": ("cli/",),
 }
 CLOCK_NAMES = {"time", "sleep", "monotonic", "time_ns", "monotonic_ns", "perf_counter"}

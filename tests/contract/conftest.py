@@ -9,6 +9,7 @@ from pathlib import Path
 import contract_adapters
 import pytest
 
+from tests.servers.brokers_up import redis_up
 from tqconsole.engine.backends import open_backend
 from tqconsole.engine.backends.base import Backend
 from tqconsole.engine.brokers import open_broker
@@ -26,9 +27,16 @@ def short_runtime_folder() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session")
+def redis_server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """One server for all tests of this process."""
+    with redis_up(tmp_path_factory.mktemp("redis"), "--databases", "4096") as server:
+        yield server.url
+
+
 @pytest.fixture(params=contract_adapters.parameters(contract_adapters.BROKER_PLACES))
 def broker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Broker]:
-    with open_broker(request.param(tmp_path)) as opened:
+    with open_broker(contract_adapters.url_of(request, tmp_path)) as opened:
         yield opened
 
 
@@ -52,7 +60,7 @@ def consumer(consume: Callable[..., Consumer]) -> Consumer:
 
 @pytest.fixture(params=contract_adapters.parameters(contract_adapters.BACKEND_PLACES))
 def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]:
-    opened = open_backend(request.param(tmp_path))
+    opened = open_backend(contract_adapters.url_of(request, tmp_path))
     yield opened
     opened.close()
 

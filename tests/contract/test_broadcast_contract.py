@@ -46,7 +46,8 @@ def listen(broker: Broker) -> Iterator[Listen]:
 
 
 def event(key: str, body: bytes = b"{}") -> Publication:
-    return Publication(Message(body, headers={"hostname": "w1@here"}), key)
+    properties = {"delivery_mode": 1, "priority": 0}
+    return Publication(Message(body, headers={"hostname": "w1@here"}, properties=properties), key)
 
 
 def heard(subscription: Subscription, count: int) -> list[str]:

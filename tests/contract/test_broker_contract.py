@@ -31,7 +31,8 @@ Consume = Callable[..., Consumer]
 
 
 def task(name: str, queue_name: str = "celery", priority: int | None = None) -> Publication:
-    properties = {} if priority is None else {"priority": priority}
+    # What every client says of a message; brokers may fill it in where it is missing.
+    properties = {"delivery_mode": 2, "priority": priority or 0}
     message = Message(b"[[], {}, {}]", headers={"id": name, "task": "t"}, properties=properties)
     return Publication(message, queue_name)
 

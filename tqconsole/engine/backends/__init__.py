@@ -13,6 +13,9 @@ from tqconsole.engine.exceptions import ImproperlyConfigured
 BACKENDS: dict[str, str] = {
     "cache+memory": "tqconsole.engine.backends.memory:MemoryBackend",
     "disabled": "tqconsole.engine.backends.disabled:DisabledBackend",
+    "redis": "tqconsole.engine.backends.redis:RedisBackend",
+    "redis+socket": "tqconsole.engine.backends.redis:RedisBackend",
+    "rediss": "tqconsole.engine.backends.redis:RedisBackend",
     "sqlite": "tqconsole.engine.backends.sqlite:SqliteBackend",
 }
 

@@ -12,6 +12,9 @@ from tqconsole.engine.exceptions import ImproperlyConfigured
 #: URL scheme -> "module:Class". The class is called with (url, options).
 BROKERS: dict[str, str] = {
     "memory": "tqconsole.engine.brokers.memory:MemoryBroker",
+    "redis": "tqconsole.engine.brokers.redis.broker:RedisBroker",
+    "redis+socket": "tqconsole.engine.brokers.redis.broker:RedisBroker",
+    "rediss": "tqconsole.engine.brokers.redis.broker:RedisBroker",
     "sqlite": "tqconsole.engine.brokers.sqlite:SqliteBroker",
 }
 

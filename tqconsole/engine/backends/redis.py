@@ -1,0 +1,161 @@
+"""`redis://` results in Celery's keys (wire.md §4.2): SETEX, PUBLISH, never over a SUCCESS."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from tqconsole.engine.backends.base import Backend, Watch
+from tqconsole.engine.clock import SYSTEM_CLOCK, Clock
+from tqconsole.engine.exceptions import OperationalError
+from tqconsole.engine.protocol.transfer import ResultWrite
+from tqconsole.engine.redis_server import records
+from tqconsole.engine.redis_server.address import locate
+from tqconsole.engine.redis_server.link import Command, Link, Script
+
+#: Seconds after which a waiter looks although nothing was told.
+_BACKSTOP_S = 1.0
+#: Records written, or keys read, in one step.
+_CHUNK = 1_000
+
+_STORE = Script(records.STORE_ALL)
+
+
+class RedisWatch(Watch):
+    """A wait for records of some ids: subscribed before the caller looks for the first time."""
+
+    def __init__(
+        self, link: Link, channels: Sequence[str], clock: Clock, release: Callable[[Link], None]
+    ) -> None:
+        self._link = link
+        self._channels = channels
+        self._clock = clock
+        self._release = release
+        self._is_closed = False
+        self._subscribe()
+
+    def wait(self, timeout_s: float) -> None:
+        """See `Watch.wait`; a connection that broke is made anew, and the caller looks again."""
+        if self._is_closed:
+            return
+        try:
+            if not self._link.is_open:
+                self._subscribe()
+                return
+            self._link.receive(min(timeout_s, _BACKSTOP_S))
+        except OperationalError:
+            self._link.close()
+            self._clock.sleep(min(timeout_s, 0.1))
+
+    def close(self) -> None:
+        """See `Watch.close`."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        try:
+            self._link.send([("UNSUBSCRIBE",)])
+        except OperationalError:
+            return
+        self._release(self._link)
+
+    def _subscribe(self) -> None:
+        self._link.connect()
+        chunks = range(0, len(self._channels), _CHUNK)
+        self._link.send([("SUBSCRIBE", *self._channels[at : at + _CHUNK]) for at in chunks])
+
+
+class RedisBackend(Backend):
+    """Results in a Redis server. `url` as in `redis_server/address.py`."""
+
+    def __init__(
+        self, url: str, options: Mapping[str, Any] | None = None, *, clock: Clock = SYSTEM_CLOCK
+    ) -> None:
+        self._address = locate(url, options)
+        self._clock = clock
+        self._link = Link(self._address, clock)
+        # A connection that nobody waits on is kept for the next who waits.
+        self._spare: list[Link] = []
+        self._spare_lock = threading.Lock()
+        self._prefix = _key_prefix(self._address.options.get("global_keyprefix"))
+
+    @property
+    def url(self) -> str:
+        """See `Backend.url`."""
+        return self._address.url
+
+    def rides_on(self, place: str) -> bool:
+        """See `Backend.rides_on`: the same database, in Celery's plain keys."""
+        return place == self._address.place and not self._prefix
+
+    def store(self, writes: Sequence[ResultWrite]) -> None:
+        """See `Backend.store`."""
+        for at in range(0, len(writes), _CHUNK):
+            chunk = writes[at : at + _CHUNK]
+            self._link.script(_STORE, records.arguments(chunk, self._prefix))
+
+    def fetch(self, task_ids: Sequence[str]) -> dict[str, bytes]:
+        """See `Backend.fetch`."""
+        wanted = list(task_ids)
+        commands: list[Command] = [
+            ("MGET", *map(self._task_key, wanted[at : at + _CHUNK]))
+            for at in range(0, len(wanted), _CHUNK)
+        ]
+        found = [value for page in self._link.ask(commands) for value in page] if wanted else []
+        return {
+            task_id: value
+            for task_id, value in zip(wanted, found, strict=True)
+            if value is not None
+        }
+
+    def forget(self, task_ids: Sequence[str]) -> None:
+        """See `Backend.forget`."""
+        if task_ids:
+            self._link.run("DEL", *map(self._task_key, task_ids))
+
+    def watch(self, task_ids: Sequence[str], reply_to: str) -> RedisWatch:
+        """See `Backend.watch`: by the records' own channels; nobody needs the address."""
+        del reply_to
+        with self._spare_lock:
+            link = self._spare.pop() if self._spare else Link(self._address, self._clock)
+        channels = [self._task_key(it) for it in task_ids]
+        return RedisWatch(link, channels, self._clock, self._take_back)
+
+    def put(self, key: str, value: bytes, expires_s: float | None) -> None:
+        """See `Backend.put`."""
+        life = ("EX", max(1, round(expires_s))) if expires_s else ()
+        self._link.run("SET", self._prefix + key, value, *life)
+
+    def get(self, key: str) -> bytes | None:
+        """See `Backend.get`."""
+        value: bytes | None = self._link.run("GET", self._prefix + key)
+        return value
+
+    def delete(self, keys: Sequence[str]) -> None:
+        """See `Backend.delete`."""
+        if keys:
+            self._link.run("DEL", *(self._prefix + key for key in keys))
+
+    def close(self) -> None:
+        """See `Backend.close`."""
+        self._link.close()
+        with self._spare_lock:
+            spare, self._spare = self._spare, []
+        for link in spare:
+            link.close()
+
+    def _take_back(self, link: Link) -> None:
+        with self._spare_lock:
+            if not self._spare:
+                self._spare.append(link)
+                return
+        link.close()
+
+    def _task_key(self, task_id: str) -> str:
+        return f"{self._prefix}{records.KEY_PREFIX}{task_id}"
+
+
+def _key_prefix(value: Any) -> str:
+    """Return the prefix as Celery completes it."""
+    prefix = str(value or "")
+    return prefix if not prefix or prefix[-1] in ":_-." else f"{prefix}_"

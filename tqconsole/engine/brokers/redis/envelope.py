@@ -1,0 +1,79 @@
+"""kombu's envelope with our marks: it was given out before, and so often that killed somebody.
+
+The first is kombu's own header; the second is a header of ours, which Celery's workers carry along.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from tqconsole.engine.exceptions import RefusedError
+from tqconsole.engine.protocol.envelope import from_envelope, to_envelope
+from tqconsole.engine.protocol.message import Message
+from tqconsole.engine.protocol.transfer import Delivery, Publication
+from tqconsole.engine.serialization import decode_json, encode_json
+
+_REDELIVERED, _DEATHS = "redelivered", "tq-deaths"
+
+
+def written(publication: Publication) -> bytes:
+    """Return the envelope of a publication. Raises: EncodeError."""
+    tag = str(uuid.uuid4())
+    return to_envelope(publication.message, publication.exchange, publication.routing_key, tag)
+
+
+def delivery_of(envelope: bytes, tag: str, queue: str) -> Delivery:
+    """Return the delivery in an envelope. Raises: RefusedError only."""
+    message, exchange, routing_key, _ = from_envelope(envelope)
+    headers = message.headers
+    is_redelivered = bool(headers.pop(_REDELIVERED, False))
+    deaths = _count(headers.pop(_DEATHS, 0))
+    return Delivery(tag, message, queue, exchange, routing_key, is_redelivered, deaths)
+
+
+def raw_delivery(envelope: bytes, tag: str, queue: str) -> Delivery:
+    """Return a delivery of what is no envelope: its bytes as they are."""
+    return Delivery(tag, Message(envelope, "application/data", "binary"), queue, "", queue)
+
+
+def read(envelope: bytes) -> Message:
+    """Return the message in an envelope; the bytes as they are when it is none."""
+    try:
+        return delivery_of(envelope, "", "").message
+    except RefusedError:
+        return raw_delivery(envelope, "", "").message
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """An envelope that goes back: marked, with what decides where it goes."""
+
+    envelope: bytes
+    priority: Any
+    deaths: int
+
+
+def marked(envelope: bytes, death_count: int) -> Marked:
+    """Return the envelope as given out before, `death_count` deaths more; junk stays as it is."""
+    try:
+        fields = decode_json(envelope)
+    except RefusedError:
+        return Marked(envelope, 0, 0)
+    headers = fields.get("headers") if isinstance(fields, dict) else None
+    properties = fields.get("properties") if isinstance(fields, dict) else None
+    if not isinstance(headers, dict) or not isinstance(properties, dict):
+        return Marked(envelope, 0, 0)
+    deaths = _count(headers.get(_DEATHS)) + death_count
+    headers[_REDELIVERED] = True
+    if deaths:
+        headers[_DEATHS] = deaths
+    address = properties.get("delivery_info")
+    if isinstance(address, dict):
+        address[_REDELIVERED] = True
+    return Marked(encode_json(fields), properties.get("priority"), deaths)
+
+
+def _count(value: Any) -> int:
+    return value if type(value) is int and 0 <= value < 2**31 else 0

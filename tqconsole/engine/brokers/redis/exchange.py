@@ -1,0 +1,177 @@
+"""One cycle of a worker as the words of one script: what rides, what leaves, what starts, a fetch.
+
+The words and their order are those that `lua.EXCHANGE` takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tqconsole.engine.brokers.redis.envelope import marked
+from tqconsole.engine.brokers.redis.keys import Keys, tail_of
+from tqconsole.engine.brokers.redis.letters import Cause, letter_of
+from tqconsole.engine.brokers.redis.routing import Write
+from tqconsole.engine.protocol.transfer import Handover, ResultWrite, Settlement, Verdict
+from tqconsole.engine.redis_server import records
+
+#: What one script takes at most: the server does nothing else meanwhile.
+MOST_WANTED = 1_000
+
+Word = str | bytes | int | float
+
+
+@dataclass(slots=True)
+class Held:
+    """A delivery in our hands: its envelope, its queue, and what it is to us."""
+
+    envelope: bytes
+    queue: str
+    #: Where it stands in the order of fetching.
+    order: tuple[int, int]
+    is_started: bool = False
+    #: Acknowledged early by a worker that died: ours to report.
+    is_lost: bool = False
+
+
+@dataclass(slots=True)
+class Plan:
+    """What one exchange does besides fetching."""
+
+    results: tuple[ResultWrite, ...] = ()
+    writes: list[Write] = field(default_factory=list)
+    backs: list[tuple[str, str, bytes]] = field(default_factory=list)
+    dead: list[tuple[str, str, str, str, bytes]] = field(default_factory=list)
+    late: list[str] = field(default_factory=list)
+    early: list[str] = field(default_factory=list)
+    acked: list[str] = field(default_factory=list)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to write."""
+        return not (
+            self.results
+            or self.writes
+            or self.backs
+            or self.dead
+            or self.late
+            or self.early
+            or self.acked
+        )
+
+    def words(self) -> tuple[list[Word], list[Word]]:
+        """Return the words before and after those of the fetch."""
+        before: list[Word] = [*records.arguments(self.results), len(self.writes)]
+        for write in self.writes:
+            before += write
+        for rows in (self.backs, self.dead):
+            before.append(len(rows))
+            for row in rows:
+                before += row
+        after: list[Word] = []
+        for tags in (self.late, self.early, self.acked):
+            after.append(len(tags))
+            after += tags
+        return before, after
+
+
+def settle(
+    plan: Plan,
+    settled: Iterable[Settlement],
+    hand: dict[str, Held],
+    keys: Keys,
+    worker_name: str,
+    now_at: float,
+) -> None:
+    """Add to the plan what becomes of deliveries. Tags that are not ours change nothing."""
+    backs: list[tuple[Held, str, int]] = []
+    for settlement in settled:
+        tag = settlement.tag
+        held = hand.get(tag)
+        if held is None:
+            continue
+        match settlement.verdict:
+            case Verdict.ACK:
+                plan.acked.append(tag)
+            case Verdict.RETURN:
+                backs.append((held, tag, 0))
+            case Verdict.DIED:
+                backs.append((held, tag, 1))
+            case Verdict.DEAD:
+                cause = Cause(settlement.reason, settlement.detail, worker_name)
+                plan.dead.append(dead_row(tag, held.envelope, held.queue, cause, keys, now_at))
+    # What is pushed last is the first to be fetched: the oldest.
+    backs.sort(key=lambda it: it[0].order, reverse=True)
+    for held, tag, death_count in backs:
+        again = marked(held.envelope, death_count)
+        plan.backs.append((tag, keys.list_for(held.queue, again.priority), again.envelope))
+
+
+def start(plan: Plan, started: Iterable[Handover], hand: dict[str, Held]) -> None:
+    """Add to the plan what is handed to run."""
+    for handover in started:
+        if handover.tag in hand:
+            (plan.early if handover.is_acked else plan.late).append(handover.tag)
+
+
+def dead_row(
+    tag: str, envelope: bytes, queue: str, cause: Cause, keys: Keys, now_at: float
+) -> tuple[str, str, str, str, bytes]:
+    """Return the words that bury a delivery."""
+    letter = letter_of(envelope, queue, cause, now_at)
+    return tag, keys.dead(queue), queue, keys.dead_bytes, letter
+
+
+class Feeding:
+    """The queues of a consumer as words, in turns: a full one must not starve the others."""
+
+    def __init__(self, keys: Keys) -> None:
+        self._keys = keys
+        self._words: dict[str, list[Word]] = {}
+        self._turn = -1
+
+    @property
+    def names(self) -> list[str]:
+        """The queues."""
+        return list(self._words)
+
+    def lists(self) -> list[str]:
+        """Return all lists of all queues."""
+        return [name for queue in self._words for name in self._keys.lists(queue)]
+
+    def add(self, queue: str) -> None:
+        """Fetch from this queue too."""
+        lists = self._keys.lists(queue)
+        words: list[Word] = [tail_of(queue), self._keys.parked(queue), len(lists)]
+        for step, name in zip(self._keys.steps, lists, strict=True):
+            words += (step, name)
+        self._words = {**self._words, queue: words}
+
+    def remove(self, queue: str) -> bool:
+        """Fetch from it no longer; False when it was not among them."""
+        if queue not in self._words:
+            return False
+        self._words = {name: words for name, words in self._words.items() if name != queue}
+        return True
+
+    def next_turn(self) -> tuple[list[Word], list[str]]:
+        """Return the words of the queues in this cycle's order, and the queue of each list."""
+        names = list(self._words)
+        self._turn += 1
+        first = self._turn % max(1, len(names))
+        words: list[Word] = [len(names)]
+        queues: list[str] = []
+        for name in names[first:] + names[:first]:
+            words += self._words[name]
+            queues += [name] * len(self._keys.steps)
+        return words, queues
+
+
+def fetched(reply: Sequence[Any], queues: Sequence[str]) -> list[tuple[str, bytes]]:
+    """Return (queue, envelope) of what the script popped, in its order of tags."""
+    found: list[tuple[str, bytes]] = []
+    for at in range(0, len(reply), 2):
+        queue = queues[reply[at] - 1]
+        found += [(queue, envelope) for envelope in reply[at + 1]]
+    return found

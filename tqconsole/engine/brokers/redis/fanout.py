@@ -1,0 +1,261 @@
+"""Events, commands and replies: published on kombu's channels, or pushed to a reply's own list.
+
+Topic and fanout exchanges are PUBLISH and PSUBSCRIBE. A reply goes through a direct exchange: a
+list per reader, found by its binding, which dies with its reader.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import hiredis
+
+from tqconsole.engine.brokers.base import Subscription
+from tqconsole.engine.brokers.redis import lua
+from tqconsole.engine.brokers.redis.envelope import read, written
+from tqconsole.engine.brokers.redis.keys import Keys
+from tqconsole.engine.clock import Clock
+from tqconsole.engine.embedded.topics import does_any_match
+from tqconsole.engine.exceptions import EngineError
+from tqconsole.engine.protocol.transfer import Broadcasted, ExchangeSpec, Publication, QueueSpec
+from tqconsole.engine.redis_server.link import Command, Link
+
+#: Seconds a reply and its reader's record live, and kombu's for a table of such bindings.
+REPLY_TTL_S, BINDINGS_TTL_S = 300, 3600
+#: Replies read at once.
+_PAGE = 1_000
+#: Seconds that answers to subscribing may take.
+_SUBSCRIBE_S = 10.0
+
+
+def is_published(exchange: ExchangeSpec) -> bool:
+    """Whether an exchange's messages go over a channel."""
+    return exchange.kind in ("fanout", "topic")
+
+
+def broadcast(link: Link, keys: Keys, exchange: ExchangeSpec, what: Sequence[Publication]) -> int:
+    """Send to whoever listens now; return how many heard the last one."""
+    if not what:
+        return 0
+    if is_published(exchange):
+        heard = link.ask(
+            [
+                ("PUBLISH", keys.channel(exchange.name, it.routing_key), _written(it, exchange))
+                for it in what
+            ]
+        )
+        return int(heard[-1])
+    return [_reply(link, keys, exchange, it) for it in what][-1]
+
+
+def listener_count(link: Link, keys: Keys, exchange: ExchangeSpec, routing_key: str) -> int:
+    """Return how many would hear that key.
+
+    For channels an empty message is published: its readers, kombu's too, let it go by, and only
+    the answer to PUBLISH counts those who listen by a pattern.
+    """
+    if is_published(exchange):
+        return int(link.run("PUBLISH", keys.channel(exchange.name, routing_key), b""))
+    bindings = link.run("SMEMBERS", keys.binding(exchange.name))
+    return sum(keys.binding_of(it)[0] == routing_key for it in bindings)
+
+
+def _reply(link: Link, keys: Keys, exchange: ExchangeSpec, publication: Publication) -> int:
+    envelope, key = _written(publication, exchange), publication.routing_key
+    # The usual reader's queue is named after its key: one step, whoever else is bound.
+    queue_name = f"{key}.{exchange.name}"
+    words = [keys.binding(exchange.name), keys.member(exchange, key, queue_name)]
+    words += [keys.lists(queue_name)[0], str(REPLY_TTL_S)]
+    if link.script(lua.REPLY, [*words, envelope]) == 1:
+        return 1
+    bindings = link.run("SMEMBERS", keys.binding(exchange.name))
+    commands: list[Command] = []
+    for bound, _, queue in map(keys.binding_of, bindings):
+        if bound == key and queue:
+            name = keys.lists(queue)[0]
+            commands += [("LPUSH", name, envelope), ("EXPIRE", name, REPLY_TTL_S)]
+    if commands:
+        link.ask(commands)
+    return len(commands) // 2
+
+
+def _written(publication: Publication, exchange: ExchangeSpec) -> bytes:
+    return written(Publication(publication.message, publication.routing_key, exchange.name))
+
+
+class ChannelFeed(Subscription):
+    """A listener of channels."""
+
+    def __init__(
+        self, link: Link, keys: Keys, queue: QueueSpec, patterns: Sequence[str], clock: Clock
+    ) -> None:
+        self._link = link
+        self._keys = keys
+        self._exchange = queue.exchange
+        self._patterns = tuple(patterns)
+        self._globs = _globs(keys, queue.exchange, patterns)
+        self._expressions = [_expression(glob) for glob in self._globs]
+        self._waiting: list[Broadcasted] = []
+        self._is_closed = False
+        link.connect()
+        link.send([("PSUBSCRIBE", *self._globs)])
+        self._confirm(clock)
+
+    def receive(self, timeout_s: float) -> list[Broadcasted]:
+        """See `Subscription.receive`. Raises: OperationalError when the connection broke."""
+        if self._is_closed:
+            return []
+        if not self._waiting:
+            self._take(self._link.receive(timeout_s))
+        came, self._waiting = self._waiting, []
+        return came
+
+    def fileno(self) -> int | None:
+        """See `Subscription.fileno`: the connection's."""
+        return None if self._is_closed else self._link.descriptor().fileno()
+
+    @property
+    def missed_count(self) -> int:
+        """See `Subscription.missed_count`: the server does not tell."""
+        return 0
+
+    def close(self) -> None:
+        """See `Subscription.close`."""
+        self._is_closed = True
+        self._waiting = []
+        self._link.close()
+
+    def _confirm(self, clock: Clock) -> None:
+        """Wait until the server listens for us: what is sent after this is heard."""
+        left = len(self._globs)
+        deadline_mono = clock.mono() + _SUBSCRIBE_S
+        while left > 0 and clock.mono() < deadline_mono:
+            answers = self._link.receive(1.0)
+            left -= sum(_kind(it) == b"psubscribe" for it in answers)
+            refused = next((it for it in answers if isinstance(it, hiredis.ReplyError)), None)
+            if refused is not None:
+                raise self._link.refusal(refused)
+            self._take(answers)
+
+    def _take(self, answers: Sequence[Any]) -> None:
+        for answer in answers:
+            if _kind(answer) != b"pmessage":
+                continue
+            _, glob, channel, payload = answer
+            if payload and self._is_first(glob.decode(), channel.decode(errors="replace")):
+                name = channel.decode(errors="replace")
+                key = self._keys.routing_key_of(name, self._exchange.name)
+                if self._is_wanted(key):
+                    self._waiting.append(Broadcasted(key, read(payload)))
+
+    def _is_first(self, glob: str, channel: str) -> bool:
+        """What fits several of our patterns comes once for each: the first counts."""
+        if len(self._globs) == 1:
+            return True
+        for known, expression in zip(self._globs, self._expressions, strict=True):
+            if expression.fullmatch(channel):
+                return known == glob
+        return False
+
+    def _is_wanted(self, routing_key: str) -> bool:
+        kind = self._exchange.kind
+        return kind == "fanout" or does_any_match(kind, self._patterns, routing_key)
+
+
+class ReplyFeed(Subscription):
+    """The reader of a list of its own."""
+
+    def __init__(
+        self, main: Link, link: Link, keys: Keys, queue: QueueSpec, release: Callable[[Link], None]
+    ) -> None:
+        self._main = main
+        self._link = link
+        self._keys = keys
+        self._exchange = queue.exchange.name
+        self._list = keys.lists(queue.name)[0]
+        self._member = keys.member(queue.exchange, queue.routing_key, queue.name)
+        self._release = release
+        self._is_closed = False
+        main.script(
+            lua.BIND_REPLY,
+            [
+                keys.binding(self._exchange), keys.deadlines, self._exchange,
+                keys.reply_bindings, self._member, REPLY_TTL_S, BINDINGS_TTL_S,
+            ],
+        )  # fmt: skip
+
+    def receive(self, timeout_s: float) -> list[Broadcasted]:
+        """See `Subscription.receive`."""
+        if self._is_closed:
+            return []
+        found = self._link.run("RPOP", self._list, _PAGE) or []
+        if not found and timeout_s > 0:
+            # The server's wait must end before the link's patience does.
+            waited = self._link.run("BRPOP", self._list, f"{min(timeout_s, 5.0):.3f}")
+            if waited:
+                found = [waited[1], *(self._link.run("RPOP", self._list, _PAGE) or [])]
+        return [self._read(envelope) for envelope in found]
+
+    def fileno(self) -> int | None:
+        """See `Subscription.fileno`: only `receive` can tell."""
+        return None
+
+    @property
+    def missed_count(self) -> int:
+        """See `Subscription.missed_count`: nothing goes by."""
+        return 0
+
+    def close(self) -> None:
+        """See `Subscription.close`."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        keys = self._keys
+        try:
+            self._main.ask(
+                [
+                    ("SREM", keys.binding(self._exchange), self._member),
+                    ("ZREM", keys.reply_bindings, self._member),
+                    ("DEL", self._list),
+                ]
+            )
+        except EngineError:
+            # They die by themselves.
+            self._link.close()
+        self._release(self._link)
+
+    def _read(self, envelope: bytes) -> Broadcasted:
+        return Broadcasted(self._keys.binding_of(self._member.encode())[0], read(envelope))
+
+
+def _kind(answer: object) -> object:
+    return answer[0] if isinstance(answer, list) and answer else None
+
+
+def _globs(keys: Keys, exchange: ExchangeSpec, patterns: Sequence[str]) -> list[str]:
+    """Return the channel patterns that let all through that the topic patterns want, and more."""
+    if exchange.kind == "fanout" or not keys.has_patterns:
+        plain = _literal(keys.channel(exchange.name, ""))
+        # Whatever the key, as a fanout exchange has it; nobody of ours publishes with one.
+        return [plain, f"{plain}/*"] if keys.has_patterns else [plain]
+    found: list[str] = []
+    for pattern in patterns:
+        variants = [pattern]
+        # `#` may stand for no word at all.
+        if pattern.endswith(".#"):
+            variants.append(pattern[:-2])
+        if pattern.startswith("#."):
+            variants.append(pattern[2:])
+        found += [keys.channel(exchange.name, _literal(it).replace("#", "*")) for it in variants]
+    return list(dict.fromkeys(found))
+
+
+def _literal(text: str) -> str:
+    return "".join(f"\\{it}" if it in "?[]\\^" else it for it in text)
+
+
+def _expression(glob: str) -> re.Pattern[str]:
+    plain = glob.replace("\\", "")
+    return re.compile(".*".join(map(re.escape, plain.split("*"))), re.DOTALL)

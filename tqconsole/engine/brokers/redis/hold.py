@@ -1,0 +1,344 @@
+"""A worker's hold on its queues: its lease, its tags, its bell, and the cycle of exchanges.
+
+Used by one thread, except `renew`. An exchange is one script in one write. When its answer is lost
+nobody knows whether it ran: the lease remembers the number of the last one that did, and the next
+exchange asks for it first, so that nothing is written twice and nothing stays in our hands unseen.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from tqconsole.engine.brokers.base import Consumer
+from tqconsole.engine.brokers.redis import lua, members, reap
+from tqconsole.engine.brokers.redis.bell import Bell
+from tqconsole.engine.brokers.redis.envelope import delivery_of, marked
+from tqconsole.engine.brokers.redis.exchange import (
+    MOST_WANTED,
+    Feeding,
+    Held,
+    Plan,
+    Word,
+    dead_row,
+    fetched,
+    settle,
+    start,
+)
+from tqconsole.engine.brokers.redis.keys import Keys, envelope_of
+from tqconsole.engine.brokers.redis.letters import Cause
+from tqconsole.engine.brokers.redis.routing import Router
+from tqconsole.engine.clock import Clock
+from tqconsole.engine.exceptions import OperationalError, RefusedError
+from tqconsole.engine.protocol.transfer import (
+    Delivery,
+    GivenBack,
+    Handover,
+    Publication,
+    QueueSpec,
+    Riding,
+    Settlement,
+)
+from tqconsole.engine.redis_server.link import Link
+
+#: Seconds between two looks although the bell is quiet: a link may be half open.
+BACKSTOP_S = 4.0
+#: Seconds between two looks without a bell.
+_POLL_S = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """What a consumer works with; the broker's own."""
+
+    link: Link
+    keys: Keys
+    router: Router
+    clock: Clock
+
+
+@dataclass(frozen=True, slots=True)
+class _Doubt:
+    """An exchange whose answer was lost."""
+
+    batch: int
+    wanted: int
+    queues: tuple[str, ...]
+    riding: Riding | None
+
+
+class RedisConsumer(Consumer):
+    """One consumer. Registers on creation. Raises: OperationalError, ImproperlyConfigured."""
+
+    def __init__(self, server: Server, queues: Sequence[QueueSpec], worker_name: str) -> None:
+        self._server = server
+        self._link, self._keys, self._clock = server.link, server.keys, server.clock
+        self._worker_name = worker_name
+        self._uuid = members.new_uuid()
+        self._prefix = members.tag_prefix(self._uuid, worker_name)
+        self._lease = self._keys.lease(self._uuid)
+        self._feeding = Feeding(self._keys)
+        self._bell = Bell(self._link.address, self._clock)
+        self._batches = itertools.count(1)
+        self._hand: dict[str, Held] = {}
+        self._due_at: float | None = None
+        self._looked_mono = float("-inf")
+        self._doubt: _Doubt | None = None
+        self._reaper = reap.Reaper(server.link, server.keys, self._uuid, worker_name)
+        self._pid = os.getpid()
+        self._is_closed = False
+        for queue in queues:
+            self._server.router.declare(queue)
+            self._feeding.add(queue.name)
+        self.renew()
+
+    def exchange(
+        self,
+        settled: Sequence[Settlement] = (),
+        started: Sequence[Handover] = (),
+        wanted: int = 0,
+        riding: Riding | None = None,
+    ) -> list[Delivery]:
+        """See `Consumer.exchange`: one script, or nothing at all while the bell is quiet."""
+        self._bell.look()
+        recalled: list[Delivery] = []
+        if self._doubt is not None:
+            recalled, riding = self._recall(self._doubt, riding)
+            wanted = max(0, wanted - len(recalled))
+        plan = Plan()
+        if riding is not None:
+            plan.results = riding.results
+            plan.writes = self._server.router.writes(riding.publications)
+        settle(plan, settled, self._hand, self._keys, self._worker_name, self._clock.now())
+        start(plan, started, self._hand)
+        wanted = min(wanted, MOST_WANTED)
+        if plan.is_empty and (wanted <= 0 or not self._may_find()):
+            return recalled
+        found = self._cycle(plan, wanted, riding)
+        self._note(plan)
+        if wanted > 0 and len(found) < wanted and not self._bell.is_quiet:
+            self._bell.arm(self._feeding.lists())
+        return recalled + found
+
+    def wait(self, timeout_s: float) -> bool:
+        """See `Consumer.wait`."""
+        deadline_mono = self._clock.mono() + timeout_s
+        if not self._bell.is_quiet:
+            self._bell.arm(self._feeding.lists())
+        while True:
+            left_s = deadline_mono - self._clock.mono()
+            if self._due_at is not None:
+                left_s = min(left_s, self._due_at - self._clock.now())
+            if self._bell.fileno() is None:
+                self._clock.sleep(min(max(0.0, left_s), _POLL_S))
+                return True
+            self._bell.look(max(0.0, left_s))
+            if not self._bell.is_armed:
+                return True
+            if self._due_at is not None and self._due_at <= self._clock.now():
+                return True
+            if self._clock.mono() >= deadline_mono:
+                return False
+
+    def fileno(self) -> int | None:
+        """See `Consumer.fileno`: a selector around the bell, the same for the consumer's life."""
+        return self._bell.fileno()
+
+    def next_due_at(self) -> float | None:
+        """See `Consumer.next_due_at`: as the last fetch saw it."""
+        return self._due_at
+
+    def park(self, due: Sequence[tuple[str, float]]) -> None:
+        """See `Consumer.park`: an entry of `unacked` that every fleet returns when it is due."""
+        keys = self._keys
+        words: list[Word] = [keys.unacked, keys.unacked_index, 0]
+        parked: list[tuple[str, float]] = []
+        for tag, due_at in due:
+            held = self._hand.get(tag)
+            if held is None:
+                continue
+            words += (
+                tag,
+                members.parked_tag(keys.step(_priority(held)), tag),
+                keys.parked(held.queue),
+                repr(due_at),
+                repr(due_at - keys.visibility_s),
+            )
+            parked.append((tag, due_at))
+        if not parked:
+            return
+        words[2] = len(parked)
+        self._link.script(lua.PARK, words)
+        for tag, due_at in parked:
+            self._hand.pop(tag, None)
+            self._due_at = due_at if self._due_at is None else min(self._due_at, due_at)
+
+    def renew(self) -> None:
+        """See `Consumer.renew`. Any thread may call it."""
+        if self._is_closed or self._pid != os.getpid():
+            return
+        who = members.who(self._worker_name, self._feeding.names)
+        tags = list(self._hand)
+        self._reaper.known = members.renew(self._link, self._keys, self._uuid, who, tags)
+        self._reaper.known_mono = self._clock.mono()
+        expiries = [it for name in self._feeding.names for it in self._server.router.expiries(name)]
+        if expiries:
+            self._link.ask(expiries)
+
+    def give_back(self, max_deaths: int) -> GivenBack:
+        """See `Consumer.give_back`; what is lost is ours until it is settled."""
+        given, lost = self._reaper.give_back(max_deaths, self._clock, self._next_tag)
+        self._hand.update(lost)
+        return given
+
+    def add_queue(self, queue: QueueSpec) -> None:
+        """See `Consumer.add_queue`."""
+        self._server.router.declare(queue)
+        self._feeding.add(queue.name)
+        self._look_again()
+
+    def cancel_queue(self, queue_name: str) -> None:
+        """See `Consumer.cancel_queue`."""
+        if self._feeding.remove(queue_name):
+            self._look_again()
+
+    def close(self) -> None:
+        """See `Consumer.close`. What started and is not settled stays on record."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        try:
+            if self._pid == os.getpid():
+                self._leave()
+        finally:
+            members.forget_own(self._uuid)
+            self._bell.close()
+
+    # --- inside -------------------------------------------------------------------------------
+
+    def _may_find(self) -> bool:
+        """Return whether there is a point in looking."""
+        if self._due_at is not None and self._due_at <= self._clock.now():
+            return True
+        if self._clock.mono() - self._looked_mono > BACKSTOP_S:
+            return True
+        return not self._bell.is_quiet
+
+    def _look_again(self) -> None:
+        self._looked_mono = float("-inf")
+        self._bell.arm(self._feeding.lists())
+
+    def _cycle(self, plan: Plan, wanted: int, riding: Riding | None) -> list[Delivery]:
+        batch = next(self._batches)
+        before, after = plan.words()
+        fetch, queues = self._feeding.next_turn()
+        keys = self._keys
+        head: list[Word] = [keys.unacked, keys.unacked_index, self._lease, batch, members.LEASE_MS]
+        prefix = f"{self._prefix}{batch}."
+        words = [*head, *before, wanted, prefix, *fetch, *after]
+        try:
+            next_due, problems, reply = self._link.script(lua.EXCHANGE, words)
+        except OperationalError:
+            self._doubt = _Doubt(batch, wanted, tuple(queues), riding)
+            raise
+        if wanted > 0:
+            self._looked_mono = self._clock.mono()
+            self._due_at = float(next_due) if next_due else None
+        found = self._taken(batch, enumerate(fetched(reply, queues), 1))
+        if problems and not found:
+            raise OperationalError(f"Redis at {self._link.address.server}: {problems.decode()}")
+        return found
+
+    def _taken(
+        self, batch: int, entries: Iterable[tuple[int, tuple[str, bytes]]]
+    ) -> list[Delivery]:
+        """Take into our hands what was popped; what is no envelope becomes a dead letter."""
+        deliveries: list[Delivery] = []
+        refused: list[tuple[str, Held, RefusedError]] = []
+        prefix = f"{self._prefix}{batch}."
+        for number, (queue, envelope) in entries:
+            tag = f"{prefix}{number}"
+            held = self._hand[tag] = Held(envelope, queue, (batch, number))
+            try:
+                deliveries.append(delivery_of(envelope, tag, queue))
+            except RefusedError as error:
+                refused.append((tag, held, error))
+        if refused:
+            self._bury(refused)
+        return deliveries
+
+    def _bury(self, refused: list[tuple[str, Held, RefusedError]]) -> None:
+        plan = Plan()
+        for tag, held, error in refused:
+            cause = Cause(error.reason, error.detail, self._worker_name)
+            plan.dead.append(
+                dead_row(tag, held.envelope, held.queue, cause, self._keys, self._clock.now())
+            )
+        self._cycle(plan, 0, None)
+        self._note(plan)
+
+    def _note(self, plan: Plan) -> None:
+        """The exchange took effect: what left is no longer in our hands."""
+        hand = self._hand
+        for tag in plan.acked:
+            hand.pop(tag, None)
+        for row in plan.backs:
+            hand.pop(row[0], None)
+        for dead in plan.dead:
+            hand.pop(dead[0], None)
+        for tags in (plan.late, plan.early):
+            for tag in tags:
+                hand[tag].is_started = True
+
+    def _recall(self, doubt: _Doubt, riding: Riding | None) -> tuple[list[Delivery], Riding | None]:
+        """Return what the doubtful exchange fetched, and what of this one's is not written yet."""
+        keys, prefix = self._keys, f"{self._prefix}{doubt.batch}."
+        words: list[Word] = [keys.unacked, self._lease, prefix, doubt.wanted]
+        done, *entries = self._link.script(lua.RECALL, words)
+        self._doubt = None
+        found = [
+            (number, (queue, envelope))
+            for number, entry in enumerate(entries, 1)
+            for envelope, queue in [envelope_of(entry)]
+            if queue and f"{prefix}{number}" not in self._hand
+        ]
+        if done == str(doubt.batch).encode() and riding is not None and doubt.riding is not None:
+            left = _after(riding.publications, doubt.riding.publications)
+            riding = Riding(riding.results, left)
+        return self._taken(doubt.batch, found), riding
+
+    def _next_tag(self, envelope: bytes, queue: str) -> tuple[str, Held]:
+        """Return a tag of ours for what a dead consumer had acknowledged early."""
+        batch = next(self._batches)
+        held = Held(envelope, queue, (batch, 0), is_started=True, is_lost=True)
+        return f"{self._prefix}{batch}.0", held
+
+    def _leave(self) -> None:
+        plan = Plan()
+        backs = [(tag, held) for tag, held in self._hand.items() if not held.is_started]
+        for tag, held in sorted(backs, key=lambda it: it[1].order, reverse=True):
+            again = marked(held.envelope, 0)
+            plan.backs.append(
+                (tag, self._keys.list_for(held.queue, again.priority), again.envelope)
+            )
+        # These were handed to the caller to report; it had its chance.
+        plan.acked = [tag for tag, held in self._hand.items() if held.is_lost]
+        if not plan.is_empty:
+            self._cycle(plan, 0, None)
+            self._note(plan)
+        members.leave(self._link, self._keys, self._uuid, has_left_work=bool(self._hand))
+
+
+def _after(
+    publications: tuple[Publication, ...], done: tuple[Publication, ...]
+) -> tuple[Publication, ...]:
+    """Return the publications without those in front that are written already."""
+    if done and publications[: len(done)] == done:
+        return publications[len(done) :]
+    return publications
+
+
+def _priority(held: Held) -> object:
+    return marked(held.envelope, 0).priority

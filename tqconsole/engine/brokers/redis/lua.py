@@ -1,0 +1,335 @@
+"""The scripts that run in the server. Each is one atomic step.
+
+Together they keep these rules:
+
+- what is in a worker's hands stands in kombu's `unacked` (tag -> [envelope, "", queue]);
+- its score in `unacked_index` is when its worker last lived, in whole seconds, and .5 more when it
+  has started; what was acknowledged early stands in `unacked` only, so no fleet gives it back;
+- every step that takes something out asks `HDEL` whether it was there: who lost it changes nothing.
+"""
+
+from __future__ import annotations
+
+from tqconsole.engine.redis_server.link import Script
+from tqconsole.engine.redis_server.records import STORE_RECORD
+
+#: Dead letters kept of one queue, and the bytes they may hold together.
+MOST_LETTERS, MOST_LETTER_BYTES = 10_000, 64 * 1024 * 1024
+#: Parked messages that one fetch makes ready.
+_MOST_DUE = 500
+#: Words that one call takes: Lua's stack holds 8,000.
+_CHUNK = 2_000
+
+#: Reading the arguments in order.
+_READ = """
+local call = redis.call
+local at_word = 0
+local function take() at_word = at_word + 1; return ARGV[at_word] end
+local function number() return tonumber(take()) end
+local function each(count, work)
+  local first, last = at_word + 1, at_word + count
+  at_word = last
+  while first <= last do
+    local stop = math.min(first + CHUNK - 1, last)
+    work(first, stop)
+    first = stop + 1
+  end
+end
+""".replace("CHUNK", str(_CHUNK))
+
+_CLOCK = """
+local clock = call('TIME')
+local now_s = tonumber(clock[1])
+local now_at = now_s + tonumber(clock[2]) / 1000000
+"""
+
+#: `bury(key, queue, sizes, envelope)`: a dead letter, and the oldest go when there are too many.
+_BURY = f"""
+local function bury(key, queue, sizes, envelope)
+  call('LPUSH', key, envelope)
+  local size = call('HINCRBY', sizes, queue, #envelope)
+  while size > {MOST_LETTER_BYTES} or call('LLEN', key) > {MOST_LETTERS} do
+    local oldest = call('RPOP', key)
+    if not oldest then call('HDEL', sizes, queue); return end
+    size = call('HINCRBY', sizes, queue, -#oldest)
+  end
+end
+"""
+
+#: `back(tag, list, envelope)` and `dead(tag, key, queue, sizes, envelope)`, for who still has it.
+_LEAVE = """
+local function has(tag)
+  if call('HDEL', unacked, tag) == 0 then return false end
+  call('ZREM', index, tag)
+  return true
+end
+local function back(tag, list, envelope)
+  if has(tag) then call('RPUSH', list, envelope); return 1 end
+  return 0
+end
+local function dead(tag, key, queue, sizes, envelope)
+  if has(tag) then bury(key, queue, sizes, envelope); return 1 end
+  return 0
+end
+"""
+
+#: What a worker does in a cycle; see `exchange.py` for the words and the answer.
+EXCHANGE = Script(
+    _READ
+    + """
+local unacked, index = take(), take()
+"""
+    + _CLOCK
+    + _BURY
+    + _LEAVE
+    + STORE_RECORD
+    + f"""
+local lease, lease_value, lease_ms = take(), take(), take()
+call('SET', lease, lease_value, 'PX', lease_ms)
+for _ = 1, number() do store_record(take(), take(), take(), take()) end
+for _ = 1, number() do call(take(), take(), take()) end
+for _ = 1, number() do back(take(), take(), take()) end
+for _ = 1, number() do dead(take(), take(), take(), take(), take()) end
+
+local wanted, tag_prefix = number(), take()
+local reply, problems, next_due = {{}}, {{}}, nil
+local taken, list_number = 0, 0
+local score = tostring(now_s)
+
+local function wake(parked, tail, lists)
+  local due = call('ZRANGEBYSCORE', parked, '-inf', now_at, 'LIMIT', 0, {_MOST_DUE})
+  for at = #due, 1, -1 do
+    local tag = due[at]
+    call('ZREM', parked, tag)
+    local entry = call('HGET', unacked, tag)
+    if entry then
+      call('HDEL', unacked, tag)
+      call('ZREM', index, tag)
+      local list = lists[string.match(tag, '^tqp:(%d+):')] or lists[1]
+      call('RPUSH', list, string.sub(entry, 2, -#tail - 1))
+    end
+  end
+end
+
+local function fetch(list, tail)
+  local popped = redis.pcall('RPOP', list, wanted - taken)
+  if not popped then return end
+  if popped.err then problems[#problems + 1] = list .. ': ' .. popped.err; return end
+  local entries, scores = {{unacked}}, {{index}}
+  for at = 1, #popped do
+    local tag = tag_prefix .. (taken + at)
+    entries[#entries + 1] = tag
+    entries[#entries + 1] = '[' .. popped[at] .. tail
+    scores[#scores + 1] = score
+    scores[#scores + 1] = tag
+  end
+  taken = taken + #popped
+  call('HSET', unpack(entries))
+  call('ZADD', unpack(scores))
+  reply[#reply + 1] = list_number
+  reply[#reply + 1] = popped
+end
+
+for _ = 1, number() do
+  local tail, parked, lists = take(), take(), {{}}
+  local names = {{}}
+  for at = 1, number() do
+    local step = take()
+    names[at] = take()
+    lists[step] = names[at]
+  end
+  lists[1] = names[1]
+  if wanted > 0 then
+    local soonest = call('ZRANGE', parked, 0, 0, 'WITHSCORES')
+    if soonest[2] and tonumber(soonest[2]) <= now_at then
+      wake(parked, tail, lists)
+      soonest = call('ZRANGE', parked, 0, 0, 'WITHSCORES')
+    end
+    if soonest[2] and (not next_due or tonumber(soonest[2]) < tonumber(next_due)) then
+      next_due = soonest[2]
+    end
+  end
+  for at = 1, #names do
+    list_number = list_number + 1
+    if taken < wanted then fetch(names[at], tail) end
+  end
+end
+
+each(number(), function(first, last)
+  for at = first, last do call('ZADD', index, 'XX', now_s + 0.5, ARGV[at]) end
+end)
+each(number(), function(first, last) call('ZREM', index, unpack(ARGV, first, last)) end)
+each(number(), function(first, last)
+  call('HDEL', unacked, unpack(ARGV, first, last))
+  call('ZREM', index, unpack(ARGV, first, last))
+end)
+return {{next_due or '', table.concat(problems, '; '), reply}}
+"""
+)
+
+#: Parks: ARGV unacked, index, count, (tag, parked tag, parked key, due, score) each.
+PARK = Script(
+    _READ
+    + """
+local unacked, index = take(), take()
+for _ = 1, number() do
+  local tag, parked_tag, parked, due, score = take(), take(), take(), take(), take()
+  local entry = call('HGET', unacked, tag)
+  if entry then
+    call('HDEL', unacked, tag)
+    call('ZREM', index, tag)
+    call('HSET', unacked, parked_tag, entry)
+    call('ZADD', index, score, parked_tag)
+    call('ZADD', parked, due, parked_tag)
+  end
+end
+"""
+)
+
+#: `known()`: {uuid, who, 1 when it lives} of every consumer on record.
+_KNOWN = """
+local function known(consumers, lease_prefix)
+  local found = call('HGETALL', consumers)
+  local reply = {}
+  for at = 1, #found, 2 do
+    reply[#reply + 1] = {found[at], found[at + 1], call('EXISTS', lease_prefix .. found[at])}
+  end
+  return reply
+end
+"""
+
+#: Who consumes: ARGV consumers, lease prefix.
+LOOK = Script(_READ + _KNOWN + "return known(take(), take())")
+
+#: Renews: ARGV index, consumers, lease prefix, uuid, who, lease ms, record ms, count, tags.
+RENEW = Script(
+    _READ
+    + _CLOCK
+    + _KNOWN
+    + """
+local index, consumers, lease_prefix = take(), take(), take()
+local uuid, who, lease_ms, record_ms = take(), take(), take(), take()
+local lease = lease_prefix .. uuid
+if call('PEXPIRE', lease, lease_ms) == 0 then call('SET', lease, '0', 'PX', lease_ms) end
+call('HSET', consumers, uuid, who)
+call('PEXPIRE', consumers, record_ms)
+for _ = 1, number() do
+  local tag = take()
+  local score = call('ZSCORE', index, tag)
+  if score then
+    local _, half = math.modf(tonumber(score))
+    call('ZADD', index, 'XX', now_s + half, tag)
+  end
+end
+return known(consumers, lease_prefix)
+"""
+)
+
+#: Gives back what a dead consumer held: ARGV unacked, index, its lease, 1 when it is known to be
+#: over, the reaper's lease, count, then kind and words each. Answers nothing when it lives after
+#: all, else 1 or 0 for each.
+REAP = Script(
+    _READ
+    + """
+local unacked, index = take(), take()
+"""
+    + _BURY
+    + _LEAVE
+    + """
+local function lost(tag, our_tag, entry)
+  if not has(tag) then return 0 end
+  call('HSET', unacked, our_tag, entry)
+  return 1
+end
+local lease, is_over = take(), take()
+if is_over == '1' then call('DEL', lease) end
+if call('EXISTS', lease) == 1 then return false end
+local reply = {}
+for at = 1, number() do
+  local kind = take()
+  if kind == 'back' then reply[at] = back(take(), take(), take())
+  elseif kind == 'dead' then reply[at] = dead(take(), take(), take(), take(), take())
+  else reply[at] = lost(take(), take(), take()) end
+end
+return reply
+"""
+)
+
+#: What an exchange got whose answer was lost: ARGV unacked, lease, tag prefix, count. Answers the
+#: lease's value and the entries, with nothing for those that are not there.
+RECALL = Script(
+    _READ
+    + """
+local unacked, lease, prefix = take(), take(), take()
+local reply = {call('GET', lease) or ''}
+for at = 1, number() do reply[at + 1] = call('HGET', unacked, prefix .. at) or '' end
+return reply
+"""
+)
+
+#: Empties a queue of what waits and is parked: ARGV unacked, index, parked, count, lists.
+PURGE = Script(
+    _READ
+    + """
+local unacked, index, parked = take(), take(), take()
+local dropped = 0
+for _ = 1, number() do
+  local list = take()
+  dropped = dropped + call('LLEN', list)
+  call('DEL', list)
+end
+for _, tag in ipairs(call('ZRANGE', parked, 0, -1)) do
+  dropped = dropped + call('HDEL', unacked, tag)
+  call('ZREM', index, tag)
+end
+call('DEL', parked)
+return dropped
+"""
+)
+
+#: Takes a dead letter out: ARGV dead list, sizes, queue, letter, and where it goes ('' nowhere).
+UNBURY = Script(
+    _READ
+    + """
+local key, sizes, queue, letter = take(), take(), take(), take()
+if call('LREM', key, 1, letter) == 0 then return 0 end
+if call('LLEN', key) == 0 then call('HDEL', sizes, queue)
+else call('HINCRBY', sizes, queue, -#letter) end
+local list = take()
+if list ~= '' then call('LPUSH', list, take()) end
+return 1
+"""
+)
+
+#: Binds a reply queue, and lets go of bindings whose owner is long gone: ARGV bindings, deadlines,
+#: exchange, our record, member, seconds it may live, seconds the table may.
+BIND_REPLY = Script(
+    _READ
+    + _CLOCK
+    + """
+local bindings, deadlines, exchange, ours = take(), take(), take(), take()
+local member, own_s, table_s = take(), number(), number()
+local gone = call('ZRANGEBYSCORE', ours, '-inf', now_s, 'LIMIT', 0, 500)
+if #gone > 0 then
+  call('SREM', bindings, unpack(gone))
+  call('ZREM', ours, unpack(gone))
+end
+call('SADD', bindings, member)
+call('ZADD', ours, now_s + own_s, member)
+call('EXPIRE', ours, own_s)
+call('ZADD', deadlines, 'GT', (now_s + table_s) * 1000, exchange)
+"""
+)
+
+#: Puts a reply into a list that dies with its reader: ARGV bindings, member, list, seconds, reply.
+#: Answers -1 when the binding is not the usual one.
+REPLY = Script(
+    _READ
+    + """
+local bindings, member, list, seconds, reply = take(), take(), take(), take(), take()
+if call('SISMEMBER', bindings, member) == 0 then return -1 end
+call('LPUSH', list, reply)
+call('EXPIRE', list, seconds)
+return 1
+"""
+)

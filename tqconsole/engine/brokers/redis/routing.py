@@ -1,0 +1,142 @@
+"""Declaring queues in kombu's binding sets, and where a publication goes by them.
+
+A queue without an exchange is bound as Celery binds one it makes itself: to a direct exchange of
+its own name. So every queue can be listed by its binding. Fanout exchanges are published on a
+channel, as kombu has it; queues of ours that are bound to one get their copy in a list besides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from tqconsole.engine.brokers.redis.envelope import written
+from tqconsole.engine.brokers.redis.keys import Keys
+from tqconsole.engine.embedded.topics import does_match
+from tqconsole.engine.exceptions import NotSupportedError
+from tqconsole.engine.protocol.transfer import ExchangeSpec, Publication, QueueSpec
+from tqconsole.engine.redis_server.link import Command, Link
+
+#: A write of three words: LPUSH, PUBLISH, SADD or PEXPIRE, a key, a value.
+Write = tuple[str, str, str | bytes | int]
+
+
+class Targets(NamedTuple):
+    """Where a publication goes."""
+
+    queues: tuple[str, ...]
+    channel: str = ""
+
+
+class Router:
+    """Knows what this process declared; everything else is asked of the server."""
+
+    def __init__(self, link: Link, keys: Keys) -> None:
+        self._link = link
+        self._keys = keys
+        self._known: set[str] = set()
+        self._expires_ms: dict[str, int] = {}
+
+    def declare(self, queue: QueueSpec) -> None:
+        """Bind a queue. Idempotent. Raises: NotSupportedError."""
+        self._link.ask([*self._bindings(queue), ("PING",)])
+        self._known.add(queue.name)
+
+    def forget(self, queue_name: str) -> None:
+        """A queue was deleted: the next message to it declares it again."""
+        self._known.discard(queue_name)
+        self._expires_ms.pop(queue_name, None)
+
+    def expiries(self, queue_name: str) -> list[Command]:
+        """Return what keeps a queue that expires alive while it is used."""
+        expires_ms = self._expires_ms.get(queue_name)
+        if expires_ms is None:
+            return []
+        return [("PEXPIRE", name, expires_ms) for name in self._keys.lists(queue_name)]
+
+    def writes(self, publications: Sequence[Publication]) -> list[Write]:
+        """Return the writes that put publications in place, in order. Raises: EncodeError."""
+        found: list[Write] = []
+        routes: dict[tuple[str, str], Targets] = {}
+        for publication in publications:
+            address = (publication.exchange, publication.routing_key)
+            if address not in routes:
+                routes[address] = self.route(*address)
+            targets, envelope = routes[address], written(publication)
+            priority = publication.message.properties.get("priority")
+            for name in targets.queues:
+                if name not in self._known:
+                    found += self._bindings(QueueSpec(name))
+                    self._known.add(name)
+                found.append(("LPUSH", self._keys.list_for(name, priority), envelope))
+            if targets.channel:
+                found.append(("PUBLISH", targets.channel, envelope))
+        for name in {name for targets in routes.values() for name in targets.queues}:
+            found += self.expiries(name)  # type: ignore[arg-type]  # three words each
+        return found
+
+    def route(self, exchange: str, routing_key: str) -> Targets:
+        """Return where a message goes.
+
+        A key that leads nowhere makes the queue of that name when the exchange is direct or unknown
+        (what is published must not vanish); for topic and fanout it leads to nobody, as in AMQP.
+        """
+        if not exchange:
+            return Targets((routing_key,))
+        keys = self._keys
+        members, copies = self._link.ask(
+            [("SMEMBERS", keys.binding(exchange)), ("SMEMBERS", keys.fanout_queues(exchange))]
+        )
+        bindings = [keys.binding_of(member) for member in members]
+        # Celery's own fanout queues are bound without a key.
+        if copies or (bindings and not any(key or pattern for key, pattern, _ in bindings)):
+            names = tuple(sorted(name.decode(errors="replace") for name in copies))
+            return Targets(names, keys.channel(exchange, routing_key))
+        found = {
+            queue
+            for key, pattern, queue in bindings
+            if does_match("topic" if pattern else "direct", key, routing_key)
+        }
+        if not found and not any(pattern for _, pattern, _ in bindings):
+            found = {routing_key}
+        return Targets(tuple(sorted(found)))
+
+    def _bindings(self, queue: QueueSpec) -> list[Write]:
+        exchange, routing_key = queue.exchange, queue.routing_key
+        if exchange.kind not in ("direct", "topic", "fanout"):
+            raise NotSupportedError(
+                f"queue {queue.name!r}: redis has no {exchange.kind} exchanges;"
+                " use direct, topic or fanout, or amqp://"
+            )
+        if not exchange.name:
+            exchange, routing_key = ExchangeSpec(queue.name), queue.name
+        expires_s = queue.expires_s
+        if expires_s is None and isinstance(queue.arguments.get("x-expires"), int):
+            expires_s = queue.arguments["x-expires"] / 1000
+        if expires_s is not None:
+            self._expires_ms[queue.name] = max(1, int(expires_s * 1000))
+        member = self._keys.member(exchange, routing_key, queue.name)
+        writes: list[Write] = [
+            ("SADD", self._keys.binding(exchange.name), member),
+            ("SADD", self._keys.permanent(exchange.name), member),
+        ]
+        if exchange.kind == "fanout":
+            writes.append(("SADD", self._keys.fanout_queues(exchange.name), queue.name))
+        return writes
+
+
+def merged(writes: Sequence[Write]) -> list[Command]:
+    """Return the writes as commands, one for all that goes into a list, all or nothing."""
+    lists: dict[str, list[str | bytes | int]] = {}
+    others: list[Command] = []
+    for command, key, value in writes:
+        if command == "LPUSH":
+            lists.setdefault(key, []).append(value)
+        else:
+            others.append((command, key, value))
+    pushes: list[Command] = [("LPUSH", key, *values) for key, values in lists.items()]
+    # Bindings first, expiries of the lists last.
+    before = [it for it in others if it[0] == "SADD"]
+    after = [it for it in others if it[0] != "SADD"]
+    commands = [*before, *pushes, *after]
+    return commands if len(commands) < 2 else [("MULTI",), *commands, ("EXEC",)]

@@ -1,0 +1,169 @@
+"""Where a Redis server is and how it is spoken to: a URL and kombu's options become one value.
+
+Forms: `redis://[user:password@]host[:port]/db`, `rediss://` for TLS, `redis+socket:///path` with
+`?virtual_host=db`. Options stand in the URL's query or in the transport options; the URL wins.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
+
+from tqconsole.engine.exceptions import ImproperlyConfigured
+
+#: Seconds that connecting and one answer may take; no wait for the server is endless.
+CONNECT_TIMEOUT_S, ANSWER_TIMEOUT_S = 5.0, 10.0
+_PORT = 6379
+_TLS_OPTIONS = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_cert_reqs", "ssl_ca_path",
+                "ssl_check_hostname", "ssl_password")  # fmt: skip
+_CERT_REQS = {
+    "CERT_REQUIRED": "required", "CERT_OPTIONAL": "optional", "CERT_NONE": "none",
+    "required": "required", "optional": "optional", "none": "none",
+    ssl.CERT_REQUIRED: "required", ssl.CERT_OPTIONAL: "optional", ssl.CERT_NONE: "none",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A server's database. `connection` is what redis-py's connection classes are made with."""
+
+    host: str
+    port: int
+    path: str
+    db: int
+    username: str | None
+    password: str | None
+    is_tls: bool
+    url: str
+    connection: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def place(self) -> str:
+        """The comparable word for `Broker.place` and `Backend.rides_on`."""
+        return f"redis:{self.server}/{self.db}"
+
+    @property
+    def server(self) -> str:
+        """The server in words, for messages; no password in it."""
+        if self.path:
+            return self.path
+        host = "127.0.0.1" if self.host == "localhost" else self.host
+        return f"{host}:{self.port}"
+
+    def flag(self, name: str, default: bool) -> bool:  # noqa: FBT001 - a value, not a mode
+        """Return an option that is on or off."""
+        value = self.options.get(name, default)
+        return str(value).lower() not in ("0", "false", "no", "off", "")
+
+    def number(self, name: str, default: float) -> float:
+        """Return an option that is a number. Raises: ImproperlyConfigured."""
+        return _number(self.options.get(name, default), name)
+
+
+def locate(url: str, options: Mapping[str, Any] | None = None) -> Address:
+    """Return the address behind a URL. Raises: ImproperlyConfigured."""
+    parts = urlsplit(url)
+    scheme = parts.scheme.lower()
+    given = {**(options or {}), **dict(parse_qsl(parts.query, keep_blank_values=True))}
+    is_socket = scheme == "redis+socket"
+    try:
+        port = parts.port or _PORT
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{masked(url)}: the port is no number") from error
+    is_tls = scheme == "rediss"
+    address = Address(
+        host=(parts.hostname or "127.0.0.1") if not is_socket else "",
+        port=port,
+        path=unquote(parts.path) if is_socket else "",
+        db=_db(url, given, "" if is_socket else parts.path),
+        username=_unquoted(parts.username) or given.get("username"),
+        password=_unquoted(parts.password) or given.get("password"),
+        is_tls=is_tls,
+        url=masked(url),
+        options=given,
+    )
+    if is_socket and not address.path:
+        raise ImproperlyConfigured("redis+socket:// needs the socket's path: redis+socket:///path")
+    address.connection.update(_connection(address))
+    return address
+
+
+def masked(url: str) -> str:
+    """Return the URL with its password as `**`."""
+    parts = urlsplit(url)
+    if parts.password is None:
+        return url
+    login, _, place = parts.netloc.rpartition("@")
+    user = login.partition(":")[0]
+    return parts._replace(netloc=f"{user}:**@{place}").geturl()
+
+
+def with_database(address: Address, db: int) -> str:
+    """Return the masked URL of another database of the same server."""
+    if address.path:
+        return f"redis+socket://{quote(address.path)}?virtual_host={db}"
+    return f"{'rediss' if address.is_tls else 'redis'}://{address.server}/{db}"
+
+
+def _db(url: str, given: Mapping[str, Any], path: str) -> int:
+    text = str(given.get("virtual_host", given.get("db", path))).strip("/")
+    if not text:
+        return 0
+    try:
+        return int(text)
+    except ValueError as error:
+        raise ImproperlyConfigured(
+            f"{masked(url)}: the database is a number, not {text!r} (redis://host:6379/0)"
+        ) from error
+
+
+def _connection(address: Address) -> dict[str, Any]:
+    given = address.options
+    wanted: dict[str, Any] = {
+        "db": address.db,
+        "username": address.username,
+        "password": address.password,
+        "socket_timeout": _number(given.get("socket_timeout") or ANSWER_TIMEOUT_S, "timeout"),
+        "client_name": given.get("client_name"),
+    }
+    if address.path:
+        return {**wanted, "path": address.path}
+    wanted["host"], wanted["port"] = address.host, address.port
+    wanted["socket_connect_timeout"] = _number(
+        given.get("socket_connect_timeout") or CONNECT_TIMEOUT_S, "socket_connect_timeout"
+    )
+    wanted["socket_keepalive"] = address.flag("socket_keepalive", default=True)
+    if isinstance(given.get("socket_keepalive_options"), Mapping):
+        wanted["socket_keepalive_options"] = dict(given["socket_keepalive_options"])
+    return {**wanted, **(_tls(address) if address.is_tls else {})}
+
+
+def _tls(address: Address) -> dict[str, Any]:
+    given = address.options
+    wanted = {name: given[name] for name in _TLS_OPTIONS if given.get(name) not in (None, "")}
+    # Without a word about it the server's certificate is checked: the safe reading.
+    required = wanted.get("ssl_cert_reqs", "required")
+    if required not in _CERT_REQS:
+        raise ImproperlyConfigured(
+            f"ssl_cert_reqs is CERT_REQUIRED, CERT_OPTIONAL or CERT_NONE, not {required!r}"
+        )
+    wanted["ssl_cert_reqs"] = _CERT_REQS[required]
+    wanted["ssl_check_hostname"] = (
+        address.flag("ssl_check_hostname", default=True) and wanted["ssl_cert_reqs"] == "required"
+    )
+    return wanted
+
+
+def _unquoted(value: str | None) -> str | None:
+    return unquote(value) if value else None
+
+
+def _number(value: Any, name: str) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError) as error:
+        raise ImproperlyConfigured(f"{name} is a number, not {value!r}") from error

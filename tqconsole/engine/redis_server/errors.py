@@ -1,0 +1,70 @@
+"""What a Redis server's refusals mean: a wrong configuration, or a failure that passes."""
+
+from __future__ import annotations
+
+from tqconsole.engine.exceptions import (
+    BrokerUnreachableError,
+    EngineError,
+    ImproperlyConfigured,
+    OperationalError,
+)
+
+#: First words of an answer that no retry can help, and what to do.
+_HOPELESS = {
+    "NOAUTH": "wants a password: put it into the URL, redis://:password@host:6379/0",
+    "WRONGPASS": "refuses the password (or user): correct redis://user:password@host:6379/0",
+    "NOPERM": "does not allow this user what a task queue needs: give it ~* &* +@all",
+    "MOVED": "is a Redis Cluster, whose keys lie on several servers: use one server without"
+    " cluster-enabled",
+}
+_HOPELESS["ASK"] = _HOPELESS["CROSSSLOT"] = _HOPELESS["CLUSTERDOWN"] = _HOPELESS["MOVED"]
+#: What a server says that is no longer, or not yet, the one to write to.
+_PASSING = {
+    "READONLY": "takes no writes: it is a replica, or has just become one",
+    "LOADING": "is still loading its data",
+    "MASTERDOWN": "is a replica that has lost its master",
+    "OOM": "is out of memory and takes no writes (maxmemory)",
+    "MISCONF": "takes no writes, since it cannot save its data",
+    "NOREPLICAS": "takes no writes, since it has too few replicas",
+    "UNBLOCKED": "ended a waiting command, since its role has changed",
+    "BUSY": "is busy with a script",
+}
+#: After these the connection is given up: the next one may reach another server.
+MOVED_ON = ("READONLY", "MASTERDOWN", "UNBLOCKED", "LOADING")
+
+
+def of_answer(text: str, server: str) -> EngineError:
+    """Return the error for a server's error answer."""
+    word = text.partition(" ")[0].rstrip(":")
+    # An error inside a script comes wrapped, with its own text in it.
+    for known, meaning in _HOPELESS.items():
+        if word == known or f"{known} " in text[:200]:
+            return ImproperlyConfigured(f"Redis at {server} {meaning} ({text:.200})")
+    if "max number of clients" in text:
+        return OperationalError(f"Redis at {server} has no room for another client ({text:.200})")
+    if "invalid password" in text or "without any password configured" in text:
+        return ImproperlyConfigured(f"Redis at {server} {_HOPELESS['WRONGPASS']} ({text:.200})")
+    if "DB index is out of range" in text:
+        return ImproperlyConfigured(f"Redis at {server} has no database of that number")
+    for known, meaning in _PASSING.items():
+        if word == known or f"{known} " in text[:200]:
+            return OperationalError(f"Redis at {server} {meaning} ({text:.200})")
+    return OperationalError(f"Redis at {server}: {text:.300}")
+
+
+def of_connecting(error: BaseException, server: str) -> EngineError:
+    """Return the error for a connection that could not be made."""
+    answer = of_answer(str(error), server)
+    if isinstance(answer, ImproperlyConfigured) or type(error).__name__ in (
+        "BusyLoadingError",
+        "MaxConnectionsError",
+        "ReadOnlyError",
+    ):
+        return answer
+    return BrokerUnreachableError(f"Nobody answers at {server} (Redis): {error!s:.300}")
+
+
+def of_link(error: BaseException, server: str) -> EngineError:
+    """Return the error for a connection that broke or went silent."""
+    what = str(error) or type(error).__name__
+    return OperationalError(f"The connection to Redis at {server} broke: {what:.200}")

@@ -1,0 +1,284 @@
+"""One connection to a Redis server: commands packed and answers read by hiredis, in one write each.
+
+redis-py makes the connection (TLS, login, database); what goes over it is ours, since its own
+command layer costs more than the server does. Thread-safe: one caller at a time. A fork's child
+makes a connection of its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import select
+import socket
+import ssl
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import hiredis
+import redis
+from redis.connection import Connection, SSLConnection, UnixDomainSocketConnection
+
+from tqconsole.engine.clock import SYSTEM_CLOCK, Clock
+from tqconsole.engine.exceptions import EngineError, ImproperlyConfigured
+from tqconsole.engine.redis_server import errors
+from tqconsole.engine.redis_server.address import Address
+
+#: A command: its words.
+Command = tuple[str | bytes | int | float, ...]
+#: Bytes read at once.
+_READ_BYTES = 256 * 1024
+#: After this long without use, seconds, it is looked whether the server has hung up.
+_IDLE_S = 1.0
+#: RPOP with a count, ZADD with GT and client tracking as they are used here.
+_OLDEST = (6, 2)
+#: The reader's word for "not complete yet"; None is an answer.
+_NOTHING = object()
+
+
+class Script:
+    """A Lua script that the server keeps by the hash of its text."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest().encode()
+
+
+class Link:
+    """A connection. Made on first use. Raises OperationalError or ImproperlyConfigured only."""
+
+    def __init__(self, address: Address, clock: Clock = SYSTEM_CLOCK) -> None:
+        self.address = address
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._connection: Any = None
+        self._socket: socket.socket | None = None
+        self._reader = self._new_reader()
+        self._timeout_s = float(address.connection["socket_timeout"])
+        self._pid = 0
+        self._used_mono = 0.0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a connection of this process's."""
+        return self._socket is not None and self._pid == os.getpid()
+
+    def connect(self) -> None:
+        """Make sure of a connection. Raises: BrokerUnreachableError, ImproperlyConfigured."""
+        with self._lock:
+            self._opened()
+
+    def run(self, *command: str | bytes | int | float) -> Any:
+        """Return the answer to one command."""
+        return self.ask([command])[0]
+
+    def ask(self, commands: Sequence[Command]) -> list[Any]:
+        """Return the answers to commands that leave in one write.
+
+        An error answer of any of them is raised, after all were read.
+        """
+        packed = _packed(commands)
+        answers = self._exchanged(packed, len(commands))
+        for answer in answers:
+            if isinstance(answer, hiredis.ReplyError):
+                raise self.refusal(answer)
+        return answers
+
+    def script(self, script: Script, arguments: Sequence[str | bytes | int | float]) -> Any:
+        """Return what a script returns; its text is sent when the server does not know it."""
+        packed = _packed([(b"EVALSHA", script.sha, b"0", *arguments)])
+        answer = self._exchanged(packed, 1)[0]
+        if isinstance(answer, hiredis.ReplyError) and str(answer).startswith("NOSCRIPT"):
+            packed = _packed([(b"EVAL", script.text, b"0", *arguments)])
+            answer = self._exchanged(packed, 1)[0]
+        if isinstance(answer, hiredis.ReplyError):
+            raise self.refusal(answer)
+        return answer
+
+    def send(self, commands: Sequence[Command]) -> None:
+        """Write commands whose answers `receive` brings."""
+        with self._lock:
+            link = self._listening()
+            try:
+                link.sendall(_packed(commands))
+            except OSError as error:
+                raise self._broken(error) from error
+
+    def receive(self, timeout_s: float) -> list[Any]:
+        """Return the answers and pushes that are there; wait at most `timeout_s` for the first.
+
+        It never connects: what was asked of an earlier connection would not come.
+        """
+        with self._lock:
+            link = self._listening()
+            try:
+                answers = self._complete()
+                if not (answers or _is_pending(link) or _is_readable(link, timeout_s)):
+                    return []
+                self._drain(link)
+            except (OSError, ValueError, hiredis.HiredisError) as error:
+                raise self._broken(error) from error
+            return answers + self._complete()
+
+    def descriptor(self) -> socket.socket:
+        """Return the socket of the open connection, for a selector."""
+        with self._lock:
+            return self._listening()
+
+    def close(self) -> None:
+        """Hang up. A later use connects again."""
+        with self._lock:
+            connection, self._connection, self._socket = self._connection, None, None
+            if connection is not None:
+                # In a fork's child it only lets go of its copy of the socket.
+                with contextlib.suppress(Exception):
+                    connection.disconnect()
+
+    # --- inside -------------------------------------------------------------------------------
+
+    def _exchanged(self, packed: bytes, count: int) -> list[Any]:
+        with self._lock:
+            link = self._opened()
+            try:
+                link.sendall(packed)
+                return [self._answer(link) for _ in range(count)]
+            except (OSError, hiredis.HiredisError) as error:
+                raise self._broken(error) from error
+
+    def _answer(self, link: socket.socket) -> Any:
+        while True:
+            answer = self._reader.gets()
+            while answer is _NOTHING:
+                data = link.recv(_READ_BYTES)
+                if not data:
+                    raise ConnectionResetError("the server hung up")
+                self._reader.feed(data)
+                answer = self._reader.gets()
+            if not isinstance(answer, hiredis.PushNotification):
+                return answer
+
+    def _complete(self) -> list[Any]:
+        answers: list[Any] = []
+        while (answer := self._reader.gets()) is not _NOTHING:
+            answers.append(answer)
+        return answers
+
+    def _drain(self, link: socket.socket) -> None:
+        """Feed the reader with all that has come."""
+        link.settimeout(0)
+        try:
+            while True:
+                data = link.recv(_READ_BYTES)
+                if not data:
+                    raise ConnectionResetError("the server hung up")
+                self._reader.feed(data)
+        except (BlockingIOError, ssl.SSLWantReadError):
+            pass
+        finally:
+            link.settimeout(self._timeout_s)
+
+    def _listening(self) -> socket.socket:
+        if self._socket is None or self._pid != os.getpid():
+            raise errors.of_link(ConnectionError("not connected"), self.address.server)
+        return self._socket
+
+    def _opened(self) -> socket.socket:
+        if self._socket is not None:
+            now_mono = self._clock.mono()
+            is_stale = self._pid != os.getpid() or (
+                now_mono - self._used_mono > _IDLE_S and _has_hung_up(self._socket)
+            )
+            self._used_mono = now_mono
+            if not is_stale:
+                return self._socket
+            self.close()
+        return self._connected()
+
+    def _connected(self) -> socket.socket:
+        address = self.address
+        kind: Any = Connection
+        if address.path:
+            kind = UnixDomainSocketConnection
+        elif address.is_tls:
+            kind = SSLConnection
+        try:
+            connection = kind(
+                **address.connection, protocol=3, driver_info=None, decode_responses=False
+            )
+            connection.connect()
+        except (redis.RedisError, OSError, ValueError) as error:
+            raise errors.of_connecting(error, address.server) from error
+        try:
+            self._refuse_unfit(connection.handshake_metadata or {})
+        except ImproperlyConfigured:
+            connection.disconnect()
+            raise
+        self._connection = connection
+        opened: socket.socket = connection._get_socket()  # noqa: SLF001 - its only door to the socket
+        opened.settimeout(self._timeout_s)
+        self._reader = self._new_reader()
+        self._socket, self._pid, self._used_mono = opened, os.getpid(), self._clock.mono()
+        return opened
+
+    def _refuse_unfit(self, hello: dict[Any, Any]) -> None:
+        said = {
+            key.decode() if isinstance(key, bytes) else key: value for key, value in hello.items()
+        }
+        mode, version = said.get("mode", b""), said.get("version", b"")
+        server = self.address.server
+        if mode in (b"cluster", "cluster"):
+            raise errors.of_answer("MOVED cluster-enabled yes", server)
+        if mode in (b"sentinel", "sentinel"):
+            raise ImproperlyConfigured(
+                f"{server} is a Sentinel, not a Redis server: name its master"
+            )
+        text = version.decode() if isinstance(version, bytes) else str(version)
+        numbers = tuple(int(part) for part in text.split(".")[:2] if part.isdigit())
+        if numbers and numbers < _OLDEST:
+            raise ImproperlyConfigured(
+                f"Redis {text} at {server} is too old: 6.2 or later is needed"
+            )
+
+    def refusal(self, answer: Any) -> EngineError:
+        """Return the error for a server's error answer; after some the link is given up."""
+        text = str(answer)
+        if any(word in text[:200] for word in errors.MOVED_ON):
+            self.close()
+        return errors.of_answer(text, self.address.server)
+
+    def _broken(self, error: BaseException) -> EngineError:
+        self.close()
+        return errors.of_link(error, self.address.server)
+
+    @staticmethod
+    def _new_reader() -> Any:
+        return hiredis.Reader(notEnoughData=_NOTHING)
+
+
+def _packed(commands: Sequence[Command]) -> bytes:
+    pack: Any = hiredis.pack_command
+    return b"".join(map(pack, commands))
+
+
+def _has_hung_up(link: socket.socket) -> bool:
+    """Return whether something waits on a link of which nothing is expected: its end."""
+    try:
+        return _is_readable(link, 0)
+    except (OSError, ValueError):
+        return True
+
+
+def _is_readable(link: socket.socket, timeout_s: float) -> bool:
+    if not hasattr(select, "poll"):
+        return bool(select.select([link], [], [], timeout_s)[0])
+    # `select` knows no descriptors above 1023.
+    poll = select.poll()
+    poll.register(link, select.POLLIN)
+    return bool(poll.poll(max(0.0, timeout_s) * 1000))
+
+
+def _is_pending(link: socket.socket) -> bool:
+    pending = getattr(link, "pending", None)
+    return bool(pending is not None and pending())

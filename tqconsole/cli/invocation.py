@@ -40,12 +40,10 @@ class GlobalOptions:
     app: str | None = None
     broker: str | None = None
     result_backend: str | None = None
-    loader: str | None = None
     config: str | None = None
     workdir: Path | None = None
     no_color: bool = False
     quiet: bool = False
-    skip_checks: bool = False
     json: bool = False
     context: str | None = None
 
@@ -93,12 +91,8 @@ class Invocation:
                 os.chdir(options.workdir)
             except OSError as error:
                 raise click.UsageError(f"--workdir {options.workdir}: {error.strerror}") from error
-        if options.loader:
-            os.environ["CELERY_LOADER"] = options.loader
         if options.config:
             os.environ["CELERY_CONFIG_MODULE"] = options.config
-        if options.skip_checks:
-            os.environ["CELERY_SKIP_CHECKS"] = "true"
 
     @property
     def output(self) -> Output:

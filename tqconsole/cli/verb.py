@@ -23,12 +23,10 @@ def global_options() -> list[click.Parameter]:
         click.Option(
             ["--result-backend"], envvar="TQCONSOLE_RESULT_BACKEND", help="The result store's URL."
         ),
-        click.Option(["--loader"], help="Loader class of the app (CELERY_LOADER)."),
         click.Option(["--config"], help="Module with settings (CELERY_CONFIG_MODULE)."),
         click.Option(["--workdir"], type=click.Path(path_type=Path), help="Change there first."),
         click.Option(["-C", "--no-color"], is_flag=True, help="Print without colours."),
         click.Option(["-q", "--quiet"], is_flag=True, help="Say nothing beside the data."),
-        click.Option(["--skip-checks"], is_flag=True, help="Skip Django's checks at start."),
         click.Option(["-j", "--json"], is_flag=True, help="Print data as JSON."),
     ]
 

@@ -63,3 +63,11 @@ def test_two_workers_of_one_name_are_told_in_one_line(app: StubApp, run: Run) ->
     assert "more than one node answered as w1@lab" in done.err
     assert "Warning" not in done.err
     assert ".py" not in done.err
+
+
+def test_a_broker_of_one_process_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["-b", "memory://", "call", "proj.add", "--force"]) == 2
+
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert "lives inside one process" in told.err

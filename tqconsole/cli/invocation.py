@@ -70,6 +70,8 @@ class Invocation:
     def __init__(self, app: App | None = None) -> None:
         self.options = GlobalOptions()
         self._app: App | None = app
+        #: A program runs this with an app of its own: both live in one process.
+        self._is_given = app is not None
         #: False while the app is only a plain one of ours.
         self._is_app_found = app is not None
         self._is_prepared = False
@@ -155,8 +157,16 @@ class Invocation:
                 app.import_modules()
 
     def cluster(self) -> App:
-        """Return the app, after saying on stderr which broker is meant and why."""
+        """Return the app, after saying on stderr which broker is meant and why.
+
+        Raises: UsageError for a broker that would die with this command.
+        """
         app = self.app()
+        if not (self._is_given or app.broker.capabilities.is_shared_between_processes):
+            raise click.UsageError(
+                f"{app.broker.url} lives inside one process: what this command does there dies"
+                " with it. Name a broker that processes share, as sqlite:///path/queue.db"
+            )
         self.output.note(f"broker: {app.broker.url} ({self.reason})")
         return app
 

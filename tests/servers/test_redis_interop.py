@@ -1,0 +1,327 @@
+"""The real Celery 5.7 and this engine on one Redis: tasks, results, commands, events, both ways."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from brokers_up import redis_up
+from celery import Celery
+from celery.exceptions import TaskRevokedError as CeleryRevoked
+from kombu_fleet import PATIENCE_S, eventually
+
+from tqconsole.engine.app import App
+from tqconsole.engine.exceptions import TaskRevokedError
+from tqconsole.engine.protocol.event import decode_events, event_mailbox
+from tqconsole.engine.redis_server.address import locate
+from tqconsole.engine.redis_server.link import Link
+
+pytestmark = [pytest.mark.server, pytest.mark.slow]
+
+HERE = Path(__file__).resolve().parent
+OURS, THEIRS = "w1@ours", "c1@theirs"
+_databases = itertools.count(1)
+
+
+@pytest.fixture(scope="module")
+def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with redis_up(tmp_path_factory.mktemp("redis"), "--databases", "64") as server:
+        yield server.url
+
+
+class Place:
+    """A database of its own, with workers of both kinds."""
+
+    def __init__(self, server_url: str, folder: Path, visibility_s: int = 3600) -> None:
+        self.url = f"{server_url.rpartition('/')[0]}/{next(_databases)}"
+        self.folder = folder
+        self.link = Link(locate(self.url))
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self.environ = {
+            **os.environ,
+            "REDIS_URL": self.url,
+            "REDIS_FOLDER": str(folder),
+            "REDIS_VISIBILITY": str(visibility_s),
+            "PYTHONPATH": str(HERE),
+        }
+
+    def ours(self, node: str, queue: str, *more: str) -> subprocess.Popen[bytes]:
+        return self._start("tqconsole", "ours", node, queue, *more)
+
+    def theirs(self, node: str, queue: str, *more: str) -> subprocess.Popen[bytes]:
+        return self._start("celery", "theirs", node, queue, *more)
+
+    def log(self, node: str) -> str:
+        return (self.folder / f"{node}.log").read_text()
+
+    def notes(self) -> list[str]:
+        path = self.folder / "notes"
+        return path.read_text().splitlines() if path.exists() else []
+
+    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", *command],
+            env=self.environ,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+            check=False,
+        )
+
+    def celery(self, *command: str) -> Any:
+        done = self.run("celery", "-A", "redis_project:theirs", *command)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return json.loads(done.stdout)
+
+    def close(self) -> None:
+        self.link.close()
+        for process in self._processes:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+    def _start(
+        self, program: str, app: str, node: str, queue: str, *more: str
+    ) -> subprocess.Popen[bytes]:
+        options = ["-n", node, "-Q", queue, "-P", "solo", "-l", "INFO", *more]
+        with (self.folder / f"{node}.log").open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", program, "-A", f"redis_project:{app}", "worker", *options],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=self.environ,
+                start_new_session=True,
+            )
+        self._processes.append(process)
+        assert eventually(lambda: f"{node} ready." in self.log(node)), self.log(node)
+        return process
+
+
+@pytest.fixture
+def new_place(
+    server_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[..., Place]]:
+    made: list[Place] = []
+
+    def make(**options: Any) -> Place:
+        made.append(Place(server_url, tmp_path_factory.mktemp("place"), **options))
+        return made[-1]
+
+    yield make
+    for place in made:
+        place.close()
+
+
+@pytest.fixture(scope="module")
+def place(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """One worker of each kind; the queue's name says which of them gets a task."""
+    place = Place(server_url, tmp_path_factory.mktemp("both"))
+    try:
+        place.ours(OURS, "ours")
+        place.theirs(THEIRS, "theirs", "-E")
+        yield place
+    finally:
+        place.close()
+
+
+@pytest.fixture
+def our_client(place: Place) -> Iterator[App]:
+    app = App("client", broker=place.url, backend=place.url)
+    yield app
+    app.close()
+
+
+@pytest.fixture
+def celery_client(place: Place) -> Iterator[Celery]:
+    with Celery("client", broker=place.url, backend=place.url, set_as_current=False) as app:
+        yield app
+
+
+def test_real_client_gets_our_workers_results(celery_client: Celery) -> None:
+    send = celery_client.send_task
+
+    assert send("add", (1, 2), queue="ours").get(timeout=20) == 3
+    assert send("add", (2, 2), queue="ours", countdown=0.5).get(timeout=20) == 4
+    assert send("flaky", (2,), queue="ours").get(timeout=20) == 2
+    with pytest.raises(ValueError, match="as told"):
+        send("fail", ("as told",), queue="ours").get(timeout=20)
+
+
+def test_our_client_gets_the_real_workers_results(our_client: App) -> None:
+    send = our_client.send_task
+
+    assert send("add", (1, 2), queue="theirs").get(timeout=20) == 3
+    assert send("add", (2, 2), queue="theirs", countdown=0.5).get(timeout=20) == 4
+    assert send("flaky", (2,), queue="theirs").get(timeout=20) == 2
+    with pytest.raises(ValueError, match="as told"):
+        send("fail", ("as told",), queue="theirs").get(timeout=20)
+
+
+def test_real_client_revokes_at_our_worker(celery_client: Celery) -> None:
+    sent = celery_client.send_task("add", (1, 2), queue="ours", countdown=3)
+    celery_client.control.revoke(sent.id)
+
+    with pytest.raises(CeleryRevoked):
+        sent.get(timeout=20)
+
+
+def test_our_client_revokes_at_the_real_worker(our_client: App) -> None:
+    sent = our_client.send_task("add", (1, 2), queue="theirs", countdown=3)
+    our_client.control.revoke(sent.id)
+
+    with pytest.raises(TaskRevokedError):
+        sent.get(timeout=20)
+
+
+def test_expired_call_is_revoked_for_the_real_client(celery_client: Celery) -> None:
+    sent = celery_client.send_task("add", (1, 2), queue="ours", expires=-1)
+
+    with pytest.raises(CeleryRevoked):
+        sent.get(timeout=20)
+
+
+def test_real_inspect_reaches_both_workers(place: Place) -> None:
+    answers = place.celery("inspect", "ping", "--json", "-t", "5")
+
+    assert {node: value["ok"] for node, value in answers.items()} == {OURS: "pong", THEIRS: "pong"}
+
+
+@pytest.mark.parametrize("what", ["active", "stats", "registered", "active_queues"])
+def test_real_inspect_understands_our_worker(place: Place, what: str) -> None:
+    answers = place.celery("inspect", what, "--json", "-t", "5", "-d", OURS)
+
+    assert OURS in answers
+
+
+def test_real_status_sees_our_worker(place: Place) -> None:
+    done = place.run("celery", "-A", "redis_project:theirs", "status", "-t", "5")
+
+    assert f"{OURS}: OK" in done.stdout.replace("\x1b[0m", "").replace("\x1b[1;32m", ""), done
+
+
+def test_our_inspect_reaches_both_workers(place: Place) -> None:
+    done = place.run("tqconsole", "-b", place.url, "inspect", "ping", "--json", "-t", "5")
+
+    assert done.returncode == 0, done.stderr
+    assert OURS in done.stdout
+    assert THEIRS in done.stdout
+
+
+@pytest.mark.parametrize(("queue", "node"), [("ours", OURS), ("theirs", THEIRS)])
+def test_events_of_both_reach_our_subscription(our_client: App, queue: str, node: str) -> None:
+    feed = our_client.broker.subscribe(event_mailbox(str(uuid.uuid4())), ["#"])
+    # Ours begins to tell when it has noticed a listener.
+    kinds: dict[str, set[str]] = {}
+
+    def is_told() -> bool:
+        sent = our_client.send_task("add", (2, 2), queue=queue)
+        sent.get(timeout=20)
+        for broadcasted in feed.receive(0.3):
+            for event in decode_events(broadcasted.message):
+                if event.get("hostname") == node:
+                    kinds.setdefault(event.get("uuid", ""), set()).add(event["type"])
+        return any("task-succeeded" in found for found in kinds.values())
+
+    assert eventually(is_told), kinds
+    feed.close()
+
+
+def test_events_of_ours_reach_a_real_monitor(place: Place, celery_client: Celery) -> None:
+    heard: list[str] = []
+
+    def on_event(event: dict[str, Any]) -> None:
+        if event["hostname"] != OURS:
+            return
+        heard.append(event["type"])
+        receiver.should_stop = "task-succeeded" in heard
+        if event["type"] == "worker-heartbeat":
+            # Ours begins to tell of tasks when it has noticed a listener.
+            celery_client.send_task("add", (2, 2), queue="ours")
+
+    with celery_client.connection_for_read() as connection:
+        receiver = celery_client.events.Receiver(connection, handlers={"*": on_event})
+        receiver.capture(limit=None, timeout=PATIENCE_S, wakeup=True)
+
+    assert {"worker-heartbeat", "task-received", "task-started", "task-succeeded"} <= {*heard}
+
+
+def test_mixed_fleet_shares_a_queue(new_place: Callable[..., Place]) -> None:
+    place = new_place()
+    place.ours(OURS, "shared")
+    place.theirs(THEIRS, "shared")
+    client = App("client", broker=place.url, backend=place.url)
+    lines = [f"{number}" for number in range(400)]
+
+    client.send_many([("note", (line,), {}, {"queue": "shared"}) for line in lines])
+
+    assert eventually(lambda: len(place.notes()) >= 400)
+    assert sorted(place.notes()) == sorted(lines)
+    assert eventually(lambda: place.link.run("HLEN", "unacked") == 0)
+    assert place.link.run("ZCARD", "unacked_index") == 0
+    client.close()
+
+
+def test_celery_fleet_returns_what_ours_had_in_hand(new_place: Callable[..., Place]) -> None:
+    place = new_place(visibility_s=1)
+    ours = place.ours(OURS, "shared")
+    client = App("client", broker=place.url, backend=place.url)
+    results = client.send_many([("hold", (str(it),), {}, {"queue": "shared"}) for it in range(3)])
+    assert eventually(lambda: place.notes() == ["held 0"])
+    os.killpg(ours.pid, signal.SIGKILL)
+    (place.folder / "gate").touch()
+    # Celery looks when it starts, and then once in a hundred seconds.
+    scores = [score for _, score in place.link.run("ZRANGE", "unacked_index", 0, -1, "WITHSCORES")]
+    assert len(scores) == 3
+    assert eventually(lambda: time.time() > max(scores) + 1)
+
+    place.theirs(THEIRS, "shared")
+
+    assert [result.get(timeout=60) for result in results] == ["released"] * 3
+    client.close()
+
+
+def test_celery_fleet_runs_what_ours_had_parked(new_place: Callable[..., Place]) -> None:
+    place = new_place(visibility_s=1)
+    ours = place.ours(OURS, "shared")
+    client = App("client", broker=place.url, backend=place.url)
+    sent = client.send_task("note", ("parked",), queue="shared", countdown=3)
+    assert eventually(lambda: client.broker.parked(["shared"]))
+    due_at = client.broker.parked(["shared"])[0].due_at
+    os.killpg(ours.pid, signal.SIGKILL)
+    (score,) = [
+        float(it) for _, it in place.link.run("ZRANGE", "unacked_index", 0, -1, "WITHSCORES")
+    ]
+    # kombu returns what is older than its visibility timeout: not before it is due.
+    assert score == pytest.approx(due_at - 1)
+    # It looks when it starts, and then once in a hundred seconds.
+    assert eventually(lambda: time.time() > due_at)
+
+    place.theirs(THEIRS, "shared")
+
+    assert sent.get(timeout=60) == "parked"
+    client.close()
+
+
+def test_killed_fleet_leaves_nothing_behind(new_place: Callable[..., Place]) -> None:
+    place = new_place()
+    ours = place.ours(OURS, "shared")
+    client = App("client", broker=place.url)
+    client.control.ping(timeout=5)
+    os.killpg(ours.pid, signal.SIGKILL)
+
+    names = set(place.link.run("KEYS", "tq*"))
+
+    assert names
+    assert all(0 < place.link.run("TTL", name) <= 300 for name in names), names
+    client.close()

@@ -26,15 +26,15 @@ def _app(*, is_default: bool) -> SimpleNamespace:
 
 
 def test_a_named_broker_needs_no_start() -> None:
-    facts = start_facts(_app(is_default=False), "demo", "context:")
+    facts = start_facts(_app(is_default=False), "demo", "context:", is_app_named=False)
 
     assert (facts.looked_for, facts.choices) == ((), ())
 
 
 def test_it_tells_where_it_looked() -> None:
-    facts = start_facts(_app(is_default=True), "demo", "context:")
+    facts = start_facts(_app(is_default=True), "demo", "context:", is_app_named=False)
 
-    assert facts.looked_for[0] == ("-b, -A, --context", "not given")
+    assert facts.looked_for[0] == ("-b, --context", "not given")
     assert facts.looked_for[-1] == ("localhost", "nothing answers")
     assert [choice.value for choice in facts.choices] == ["demo"]
 
@@ -43,7 +43,7 @@ def test_queues_with_living_workers_are_offered() -> None:
     note_worker("sqlite:////there/queue.db", "w1@lab", os.getpid(), os.environ)
     note_worker("sqlite:////here/queue.db", "w2@lab", os.getpid(), os.environ)
 
-    facts = start_facts(_app(is_default=True), "demo", "context:")
+    facts = start_facts(_app(is_default=True), "demo", "context:", is_app_named=False)
 
     assert [choice.value for choice in facts.choices] == ["demo", "sqlite:////there/queue.db"]
     assert facts.choices[1].note == "w1@lab alive"
@@ -59,7 +59,7 @@ def test_saved_contexts_are_offered_without_their_passwords(
     )
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
 
-    facts = start_facts(_app(is_default=False), "demo", "context:")
+    facts = start_facts(_app(is_default=False), "demo", "context:", is_app_named=False)
 
     assert [(c.value, c.label, c.note) for c in facts.contexts] == [
         ("context:prod", "prod", "redis://:**@prod/0"),

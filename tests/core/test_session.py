@@ -1,7 +1,6 @@
 import json
 import threading
 import time
-from dataclasses import replace
 
 import pytest
 from event_builders import life, task_event
@@ -429,7 +428,7 @@ def test_a_queue_is_peeked_by_type(make):
 def test_dead_letters_are_shown_clean(make):
     bench = make()
     message = encode_task(TaskCall(task_id="t1", task_name="name", args=[], kwargs={}))
-    message = replace(message, headers={**message.headers, "task": "bad\x1bname"})
+    message.headers["task"] = "bad\x1bname"
     bench.broker.letters = [DeadLetter("l1", message, "q", "worker-lost", "x\x07", "w1@h", 5.0)]
 
     letter = bench.session.dead_letters().result(DEADLINE_S)[0]

@@ -65,9 +65,18 @@ class LiveRows(Rows):
     ) -> None:
         self.session, self.expression = session, expression
         self.key, self.is_descending = key, is_descending
+        self._made: list[TaskRow] = []
+        self._made_of: tuple[int, int] = (-1, -1)
 
     @property
     def rows(self) -> list[TaskRow]:
+        held = self.session.rows
+        state = (len(held), sum(row.revision for row in held))
+        if state != self._made_of:
+            self._made, self._made_of = self._make(), state
+        return self._made
+
+    def _make(self) -> list[TaskRow]:
         words = self.expression.lower().split()
         kept = [
             row

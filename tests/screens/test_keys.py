@@ -141,6 +141,15 @@ async def test_the_footer_shows_only_keys_that_work_here() -> None:
         assert "shut down" not in footer
 
 
+async def test_the_footer_offers_nothing_more_below_a_dialog() -> None:
+    app = Console(FakeSession(is_read_only=True), screen="workers")
+    async with app.run_test(size=SIZE) as pilot:
+        await settle(pilot)
+        await press(pilot, "a")
+
+        assert "shut down" not in shown_text(app).splitlines()[-1]
+
+
 async def test_q_goes_back_and_quits_only_when_pressed_twice_at_the_root() -> None:
     app = Console(FakeSession(), screen="tasks")
     async with app.run_test(size=SIZE) as pilot:
@@ -233,6 +242,16 @@ async def test_help_finds_a_key_by_what_it_does() -> None:
         assert "half a page" not in shown_text(app)
 
 
+async def test_help_finds_a_key_of_another_screen() -> None:
+    app = Console(FakeSession(), screen="tasks")
+    async with app.run_test(size=SIZE) as pilot:
+        await settle(pilot)
+        await press(pilot, "question_mark")
+        await type_text(pilot, "purge")
+
+        assert "queues" in shown_text(app).split("purge")[-1]
+
+
 async def test_sort_menu_orders_by_the_column_picked() -> None:
     app = Console(FakeSession(), screen="workers")
     async with app.run_test(size=SIZE) as pilot:
@@ -240,8 +259,8 @@ async def test_sort_menu_orders_by_the_column_picked() -> None:
         await press(pilot, "s", "d")
 
         text = shown_text(app)
-        assert "DONE ▲" in text
-        assert text.index("w3@ip-10-1-2") < text.index("w1@ip-10-1-0")
+        assert "DONE ▼" in text
+        assert text.index("w1@ip-10-1-0") < text.index("w3@ip-10-1-2")
 
 
 async def test_copying_goes_to_the_clipboard() -> None:

@@ -63,7 +63,7 @@ def open_console(invocation: Invocation, options: ConsoleOptions) -> int:
             expression=options.expression,
             is_ascii=options.is_ascii or None,
             theme=theme,
-            start=start_facts(app, DEMO, CONTEXT),
+            start=start_facts(app, DEMO, CONTEXT, is_app_named=invocation.has_app),
             connect=opener.picked,
         )
         if not opener.is_demo_picked:

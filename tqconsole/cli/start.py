@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from tqconsole.core.contexts import load_contexts
 from tqconsole.core.inspection import masked
 from tqconsole.engine.brokers import BROKERS
-from tqconsole.engine.brokers.resolution import APP_VARIABLES, BROKER_VARIABLES, known_workers
+from tqconsole.engine.brokers.resolution import BROKER_VARIABLES, known_workers
 from tqconsole.screens.start import StartChoice, StartFacts
 
 if TYPE_CHECKING:
@@ -21,7 +21,9 @@ _USUAL_PORTS = {"redis": 6379, "amqp": 5672}
 _PORT_WAIT_S = 0.1
 
 
-def start_facts(app: App, demo_choice: str, context_prefix: str) -> StartFacts:
+def start_facts(
+    app: App, demo_choice: str, context_prefix: str, *, is_app_named: bool
+) -> StartFacts:
     """Return what was looked for and what is offered; only the contexts if a broker was named.
 
     `demo_choice` is what comes back when the demo is picked, `context_prefix` what a context's
@@ -31,11 +33,11 @@ def start_facts(app: App, demo_choice: str, context_prefix: str) -> StartFacts:
     contexts = context_choices(context_prefix)
     if not resolved.is_default:
         return StartFacts(contexts=contexts)
-    variables = (*BROKER_VARIABLES, *APP_VARIABLES)
     answering = _answering()
     looked_for = (
-        ("-b, -A, --context", "not given"),
-        ("environment", f"{', '.join(variables)}: not set"),
+        ("-b, --context", "not given"),
+        ("-A", f"{app.main} names no broker" if is_app_named else "not given"),
+        ("environment", f"{', '.join(BROKER_VARIABLES)} not set"),
         ("pyproject.toml", "no broker in [tool.tqconsole]"),
         ("contexts.toml", f"{len(contexts)} saved, none of them current" if contexts else "none"),
         ("localhost", ", ".join(_told(choice) for choice in answering) or "nothing answers"),

@@ -10,6 +10,7 @@ import json
 from collections import deque
 from collections.abc import Mapping
 from concurrent.futures import Future
+from types import SimpleNamespace
 from typing import Any, TypeVar
 
 from tqconsole.core.action_input import read_fields
@@ -22,6 +23,7 @@ from tqconsole.core.lookup import KnownTask, text_facts
 from tqconsole.core.model_session import SessionModel
 from tqconsole.core.perform import READ_ONLY_ERROR, title_of
 from tqconsole.core.picture import Surroundings
+from tqconsole.core.signatures import Signatures
 from tqconsole.core.simulated_events import PICTURE_AT, TYPES, EventSource, depths
 from tqconsole.core.views import (
     ActionDone,
@@ -60,7 +62,7 @@ class SimulatedSession:
         now_at: float = PICTURE_AT,
         *,
         worker_count: int = 9,
-        tasks_per_s: float = 8.0,
+        tasks_per_s: float = 14.0,
         is_read_only: bool = False,
         history_s: int = HISTORY_S,
     ) -> None:
@@ -72,6 +74,10 @@ class SimulatedSession:
             "prod", "amqp://app:**@mq1//shop", "from -b", is_read_only=is_read_only
         )
         self._model = SessionModel(self._clock, surroundings, Cluster(self._clock))
+        self._signatures = Signatures()
+        self._signatures.read(
+            lambda: {kind.name: SimpleNamespace(run=kind.function) for kind in TYPES}
+        )
         self._audit: deque[AuditLine] = deque(maxlen=100)
         self._silent_from_at = now_at - SILENT_S
         self._introduce()
@@ -155,12 +161,11 @@ class SimulatedSession:
 
     def signature(self, task_name: str) -> str:
         """Return what arguments a task takes."""
-        kinds = {kind.name: kind for kind in TYPES}
-        return kinds[task_name].signature if task_name in kinds else ""
+        return self._signatures.text(task_name)
 
     def call_complaint(self, task_name: str, args: list[Any], kwargs: Mapping[str, Any]) -> str:
-        """Return nothing: these tasks run nowhere."""
-        return ""
+        """Return why a task cannot be called so."""
+        return self._signatures.complaint(task_name, args, kwargs)
 
     def inspect(self, worker: str, what: str) -> Future[Inspected]:
         """Answer out of the rows."""
@@ -175,7 +180,7 @@ class SimulatedSession:
         kinds = [kind for kind in TYPES if kind.queue == queue]
         messages = tuple(
             PeekedMessage(
-                f"{number:08x}-5d1e-4a55-b0f2-2f0c6d0a41e7",
+                f"{(number + 1) * 2_654_435_761 % 2**32:08x}-5d1e-4a55-b0f2-2f0c6d0a41e7",
                 kinds[number % len(kinds)].name,
                 kinds[number % len(kinds)].args.format(n=number),
                 "{}",
@@ -197,7 +202,7 @@ class SimulatedSession:
         letters = tuple(
             DeadLetterView(
                 f"letter-{number}",
-                f"{number:08x}-5d1e-4a55-b0f2-2f0c6d0a41e7",
+                f"{number * 2_654_435_761 % 2**32:08x}-5d1e-4a55-b0f2-2f0c6d0a41e7",
                 "img.resize",
                 "img",
                 "worker-lost",
@@ -243,6 +248,7 @@ class SimulatedSession:
         }
         call = {**long_start, "type": "task-received", "name": "report.build", "args": "(2026, 11)"}
         cluster.apply([call, long_start], now_at)
+        self._source.occupy(self._source.workers[LONG_WORKER])
 
     def _second(self) -> None:
         cluster = self._model.cluster
@@ -302,10 +308,10 @@ def _stats(number: int) -> dict[str, Any]:
     return {
         "pool": {
             "implementation": f"celery.concurrency.{pool}:TaskPool",
-            "max-concurrency": 16 if pool == "prefork" else 32,
+            "max-concurrency": 4 if pool == "prefork" else 8,
         },
         "pid": 4000 + number,
-        "prefetch_count": 64,
+        "prefetch_count": 16,
         "uptime": 21_600 * (number + 1),
         "rusage": {"maxrss": 217_088},
     }

@@ -8,8 +8,9 @@ real cluster.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from math import sin, tau
 from random import Random
 from typing import Any
 
@@ -32,7 +33,15 @@ class SimulatedType:
     failed_ratio: float = 0.0
     exception: str = ""
     args: str = "()"
-    signature: str = "()"
+    function: Callable[..., None] = lambda: None
+
+
+def _send(customer_id: int, template: str) -> None:
+    """Stand for a task: only what arguments it takes matters."""
+
+
+def _resize(image_id: int, kind: str = "thumb") -> None:
+    """Stand for a task likewise."""
 
 
 TYPES = (
@@ -44,7 +53,7 @@ TYPES = (
         0.002,
         "SMTPServerDisconnected('Connection unexpectedly closed')",
         "({n}, 'welcome')",
-        "(customer_id: int, template: str)",
+        _send,
     ),
     SimulatedType(
         "img.resize",
@@ -54,11 +63,11 @@ TYPES = (
         0.17,
         "OSError(\"cannot identify image file '/srv/u/{n}.png'\")",
         "({n}, 'thumb')",
-        "(image_id: int, kind: str = 'thumb')",
+        _resize,
     ),
     SimulatedType("ops.ping", "celery", 0.2, 0.01),
     SimulatedType("gallery.publish", "celery", 0.06, 0.4, 0.01, "Timeout('upstream')", "({n},)"),
-    SimulatedType("report.build", "celery", 0.02, 44.0, 0.0, "", "(2026, {n})"),
+    SimulatedType("report.build", "celery", 0.01, 9.0, 0.0, "", "(2026, {n})"),
 )
 
 _HOSTS = ("ip-10-1-2", "ip-10-1-3", "ip-10-1-4", "ip-10-1-5")
@@ -74,7 +83,7 @@ _TRACEBACK = (
 class EventSource:
     """Makes the events of one cluster, second by second, in the order they happen."""
 
-    def __init__(self, seed: int, worker_count: int = 9, tasks_per_s: float = 8.0) -> None:
+    def __init__(self, seed: int, worker_count: int = 9, tasks_per_s: float = 14.0) -> None:
         self._rng = Random(seed)  # noqa: S311 - pictures must repeat; nothing secret here
         self.workers = tuple(
             f"w{number}@{_HOSTS[(number - 1) // 3 % len(_HOSTS)]}"
@@ -86,6 +95,10 @@ class EventSource:
         self._pending: list[tuple[float, int, Event]] = []
         self._number = 0
         self._owed = 0.0
+
+    def occupy(self, worker: str) -> None:
+        """Let a worker have a run in hand that none of these events tells of."""
+        self._active[worker] += 1
 
     def heartbeats(self, at: float, silent: tuple[str, ...] = ()) -> list[Event]:
         """Return one heartbeat of each worker that is not silent."""
@@ -107,7 +120,7 @@ class EventSource:
     def second(self, at: float, busy: tuple[str, ...] | None = None) -> list[Event]:
         """Return the task events of the second that begins at `at`; `busy` are who takes tasks."""
         workers = busy if busy is not None else self.workers
-        self._owed += self._tasks_per_s
+        self._owed += self._tasks_per_s * tide(at)
         while self._owed >= 1:
             self._owed -= 1
             for event in self._life(at + self._rng.random(), workers):
@@ -167,6 +180,11 @@ class EventSource:
             self._active[worker] += 1
         elif event["type"] in ("task-succeeded", "task-failed", "task-retried"):
             self._active[worker] -= 1
+
+
+def tide(at: float) -> float:
+    """Return how busy the clients are at an instant, 1 on average: two waves over each other."""
+    return 1.0 + 0.4 * sin(at * tau / 233) + 0.12 * sin(at * tau / 41)
 
 
 def depths(elapsed_s: float, now_at: float) -> dict[str, QueueDepth]:

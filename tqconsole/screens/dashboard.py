@@ -103,9 +103,9 @@ class DashboardScreen(TableScreen):
         ]
         span = f"last {span_s} s" if span_s < 60 else f"last {span_s // 60} min"
         self.query_one("#throughput").border_title = Content(f"Throughput, tasks/s, {span}")
-        self.query_one("#runtime").border_title = Content(f"Runtime, s, {span}")
-        for name, series in (("throughput", throughput), ("runtime", runtime)):
-            self.query_one(f"#{name}", Lines).show(_chart_maker(series, span_s))
+        self.query_one("#runtime").border_title = Content(f"Runtime, s, log scale, {span}")
+        self.query_one("#throughput", Lines).show(_chart_maker(throughput, span_s))
+        self.query_one("#runtime", Lines).show(_chart_maker(runtime, span_s, is_log=True))
 
     def _draw_status(self, snapshot: Snapshot) -> None:
         self.query_one("#status", Lines).show(
@@ -237,8 +237,8 @@ def _last_s(values: Sequence[float | None]) -> str:
     return figures.UNKNOWN if last is None else f"{last:.2f}"
 
 
-def _chart_maker(series: list[Series], span_s: int) -> Any:
-    return lambda width, look: chart_lines(series, width, 5, look, span=span_s)
+def _chart_maker(series: list[Series], span_s: int, *, is_log: bool = False) -> Any:
+    return lambda width, look: chart_lines(series, width, 5, look, span=span_s, is_log=is_log)
 
 
 def _trend_maker(snapshot: Snapshot) -> Any:

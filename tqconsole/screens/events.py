@@ -88,7 +88,7 @@ class EventsScreen(TableScreen):
     def __init__(self, session: ConsoleSession) -> None:
         super().__init__(session)
         self._expression = ""
-        self._bar = FilterBar()
+        self._bar = FilterBar(examples="type:task-* worker:w2 name:img")
 
     def content(self) -> Iterable[Widget]:
         """Return filter and table."""

@@ -89,7 +89,7 @@ def _where(row: HelpRow, _look: Look, _now_at: float, _width: int) -> Cell:
 
 
 COLUMNS: list[Column[HelpRow]] = [
-    Column("keys", "KEY", 20, _keys),
+    Column("keys", "KEY", 16, _keys),
     Column("text", "DOES", 20, _text, flex=1),
     Column("where", "WHERE", 10, _where),
 ]
@@ -111,6 +111,9 @@ class HelpScreen(Dialog[None]):
     def __init__(self, groups: Sequence[str], *, is_read_only: bool) -> None:
         super().__init__("Help   type to search   esc closes")
         self._rows = help_rows(groups, is_read_only=is_read_only)
+        # What is searched for may be a key of another screen.
+        others = [entry.screen for entry in KEYMAP if entry.screen not in groups]
+        self._all_rows = help_rows([*groups, *dict.fromkeys(others)], is_read_only=is_read_only)
         self._is_read_only = is_read_only
 
     def body(self) -> Iterable[Widget]:
@@ -140,7 +143,7 @@ class HelpScreen(Dialog[None]):
         words = text.lower().split()
         rows = [
             row
-            for row in self._rows
+            for row in (self._all_rows if words else self._rows)
             if all(word in f"{row.keys} {row.text} {row.where}".lower() for word in words)
         ]
         table = self.query_one(VTable)

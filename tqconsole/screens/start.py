@@ -43,7 +43,7 @@ class StartFacts:
 
 #: Always offered, after what was found.
 CONNECT = StartChoice("connect", "Connect to a broker", "by its URL")
-STAY = StartChoice("dashboard", "Stay here", "this embedded queue; start a worker and it shows")
+STAY = StartChoice("dashboard", "Stay here", "watch this embedded queue")
 
 
 def _label(row: StartChoice, _look: Look, _now_at: float, _width: int) -> Cell:
@@ -55,7 +55,7 @@ def _note(row: StartChoice, _look: Look, _now_at: float, _width: int) -> Cell:
 
 
 COLUMNS: list[Column[StartChoice]] = [
-    Column("label", "", 28, _label),
+    Column("label", "", 22, _label),
     Column("note", "", 20, _note, flex=1),
 ]
 

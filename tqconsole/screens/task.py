@@ -206,6 +206,13 @@ class TaskScreen(TableScreen):
             "task.actions": self.open_actions_menu,
         }
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Rows are there only in the family's tab."""
+        is_of_rows = action == "press" and str(parameters[0]) == "list.open"
+        if is_of_rows and self.is_ready and self.query_one(ContentSwitcher).current != "family":
+            return False
+        return super().check_action(action, parameters)
+
     def targets(self) -> tuple[str, ...]:
         """Return this task."""
         return (self._task_id,)
@@ -235,6 +242,7 @@ class TaskScreen(TableScreen):
         widget = self.query_one(target)
         if widget.can_focus:
             widget.focus()
+        self.refresh_bindings()
         self.redraw()
 
     def action_find(self) -> None:

@@ -45,7 +45,7 @@ class TasksScreen(TableScreen):
         self._expression = ""
         self._sort_key = "age"
         self._is_descending = False
-        self._bar = FilterBar(session.suggest)
+        self._bar = FilterBar(session.suggest, examples="state:FAILURE name:img runtime>1s")
         self._preview = Lines(id="preview", classes="panel")
         self._rows = session.tasks()
         self._problem_before = ""

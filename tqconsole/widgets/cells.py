@@ -74,12 +74,12 @@ QUEUE_RATES: list[Column[QueueView]] = [
 ]
 
 QUEUES_SHORT: list[Column[QueueView]] = [
-    Column("name", "NAME", 10, _queue_name, flex=1, limit=26),
+    Column("name", "NAME", 10, _queue_name, flex=3, limit=26),
     Column("ready", "READY", 6, ready_cell, is_right=True),
     Column("unacked", "UNACK", 5, unacked_cell, is_right=True, priority=3),
     *QUEUE_RATES,
     Column("consumers", "CONS", 4, consumers_cell, is_right=True, priority=5),
-    Column("history", "TREND", 8, history_cell, priority=6, flex=1, limit=24, is_sortable=False),
+    Column("history", "TREND", 6, history_cell, priority=6, flex=1, limit=24, is_sortable=False),
 ]
 
 

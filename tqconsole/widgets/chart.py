@@ -5,8 +5,9 @@ In ASCII the same lines are drawn with `_ . -` marks, one sign a cell.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import ceil, floor, log10
 
 from rich.cells import cell_len
 
@@ -17,6 +18,10 @@ from tqconsole.widgets.sparks import squeezed
 #: Bits of a braille cell, [row][column].
 _DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 _BRAILLE = 0x2800
+#: Cells of the axis' labels: 0.001, 500k.
+LABEL_WIDTH = 5
+#: What a line is drawn of; None where nothing was measured.
+Values = Sequence[float | None]
 #: Three heights within one ASCII cell, from the bottom.
 _ASCII_MARKS = "_.-'"
 
@@ -26,13 +31,37 @@ class Series:
     """One line of a chart, None where nothing was measured; `value` stands beside its name."""
 
     name: str
-    values: Sequence[float | None]
+    values: Values
     style: str
     value: str
 
 
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """What a chart's height stands for."""
+
+    low: float
+    top: float
+    is_log: bool = False
+
+    def ratio(self, value: float) -> float:
+        """Return how high a value stands, 0 to 1."""
+        if not self.is_log:
+            return (value - self.low) / (self.top - self.low)
+        return log10(max(value, self.low) / self.low) / log10(self.top / self.low)
+
+
+def _axis(lines: Iterable[Values], *, is_log: bool) -> Axis:
+    values = [value for line in lines for value in line if value]
+    if not is_log or not values:
+        return Axis(0.0, round_up(max(values, default=0.0)))
+    # Anything below a millisecond is as good as that.
+    low = max(-3, floor(log10(min(values))))
+    return Axis(10.0**low, 10.0 ** max(ceil(log10(max(values))), low + 1), is_log=True)
+
+
 def round_up(value: float) -> float:
-    """Return the next of 1, 2, 5 times a power of ten: the top of an axis."""
+    """Return the next of 1, 2, 3, 5 times a power of ten: the top of an axis."""
     if value <= 0:
         return 1.0
     power = 1.0
@@ -40,7 +69,7 @@ def round_up(value: float) -> float:
         power *= 10
     while power > value:
         power /= 10
-    return next(step * power for step in (1, 2, 5, 10) if step * power >= value)
+    return next(step * power for step in (1, 2, 3, 5, 10) if step * power >= value)
 
 
 def axis_text(value: float) -> str:
@@ -51,30 +80,38 @@ def axis_text(value: float) -> str:
 
 
 def chart_lines(
-    series: Sequence[Series], width: int, height: int, look: Look, *, span: int = 0
+    series: Sequence[Series],
+    width: int,
+    height: int,
+    look: Look,
+    *,
+    span: int = 0,
+    is_log: bool = False,
 ) -> list[list[Piece]]:
     """Return `height` lines of `width` cells: axis, plot, legend.
 
     The plot is `span` values wide (0: as many as there are) with the newest at the right: what is
-    not known yet stays empty.
+    not known yet stays empty. `is_log` gives each power of ten the same height.
     """
     legend_width = max((cell_len(_legend(item)) for item in series), default=0) + 2
-    highest = max((value or 0.0 for item in series for value in item.values), default=0.0)
-    top = round_up(highest)
-    label_width = max(3, cell_len(axis_text(top)))
-    plot_width = max(4, width - label_width - 2 - legend_width)
+    plot_width = max(4, width - LABEL_WIDTH - 2 - legend_width)
     span = span or max((len(item.values) for item in series), default=0)
-    cells = _plot(series, (plot_width, height), top, span, look)
+    dots = plot_width if look.is_ascii else plot_width * 2
+    lines_of = [(_fitted(item.values, dots, span), item.style) for item in series]
+    axis = _axis((values for values, _ in lines_of), is_log=is_log)
+    cells = _plot(lines_of, (plot_width, height), axis, look)
     lines: list[list[Piece]] = []
     for y in range(height):
-        label = axis_text(top) if y == 0 else "0" if y == height - 1 else ""
+        label = axis_text(axis.top if y == 0 else axis.low) if y in (0, height - 1) else ""
         tick = "┤" if label and not look.is_ascii else "|" if look.is_ascii else "│"
-        line: list[Piece] = [(f"{label:>{label_width}} ", "dim"), (tick, "faint")]
+        line: list[Piece] = [(f"{label:>{LABEL_WIDTH}} ", "dim"), (tick, "faint")]
         line += cells[y]
         if y < len(series):
             item = series[y]
             gap = legend_width - cell_len(_legend(item))
             line += [(" " * gap + item.name.ljust(6), item.style), (f"{item.value:>7}", "bold")]
+        else:
+            line.append((" " * legend_width, ""))
         lines.append(line)
     return lines
 
@@ -84,7 +121,7 @@ def _legend(item: Series) -> str:
 
 
 def _plot(
-    series: Sequence[Series], size: tuple[int, int], top: float, span: int, look: Look
+    lines: Sequence[tuple[Values, str]], size: tuple[int, int], axis: Axis, look: Look
 ) -> list[list[Piece]]:
     width, height = size
     per_cell = 1 if look.is_ascii else 2
@@ -93,23 +130,21 @@ def _plot(
     styles = [[""] * width for _ in range(height)]
     marks = [[" "] * width for _ in range(height)]
     # The first series is the one that matters most: it is drawn last, over the others.
-    for item in reversed(series):
-        values = _fitted(item.values, width * per_cell, span)
+    for values, style in reversed(lines):
         offset = width * per_cell - len(values)
         previous: int | None = None
         for position, value in enumerate(values):
             if value is None:
                 previous = None
                 continue
-            level = min(steps - 1, max(0, round(value / top * (steps - 1))))
-            x = offset + position
+            level = min(steps - 1, max(0, round(axis.ratio(value) * (steps - 1))))
             for step in _stroke(previous, level):
-                _put(bits, marks, styles, x, step, item.style, look)
+                _put(bits, marks, styles, offset + position, step, style, look)
             previous = level
     return [_cells(bits[y], marks[y], styles[y], look) for y in range(height)]
 
 
-def _fitted(values: Sequence[float | None], dots: int, span: int) -> Sequence[float | None]:
+def _fitted(values: Values, dots: int, span: int) -> Values:
     """Return a value for each dot when `span` values are as wide as `dots`: means, or between."""
     if not values or span <= 0:
         return values
@@ -120,7 +155,7 @@ def _fitted(values: Sequence[float | None], dots: int, span: int) -> Sequence[fl
     return [_between(values, index * step) for index in range(count)]
 
 
-def _between(values: Sequence[float | None], at: float) -> float | None:
+def _between(values: Values, at: float) -> float | None:
     """Return the value at a place between two, one of them where the other is not known."""
     left = int(at)
     first, second = values[left], values[min(left + 1, len(values) - 1)]
@@ -153,8 +188,7 @@ def _put(
         styles[row][x] = style
         return
     row = height - 1 - step // 4
-    if styles[row][x // 2] != style:
-        bits[row][x // 2] = 0
+    # Lines that meet in a cell keep their dots; the colour is that of the one drawn last.
     bits[row][x // 2] |= _DOTS[3 - step % 4][x % 2]
     styles[row][x // 2] = style
 

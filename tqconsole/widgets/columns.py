@@ -38,6 +38,11 @@ class Column(Generic[RowT]):
     priority: int = 0
     is_sortable: bool = True
 
+    @property
+    def is_largest_first(self) -> bool:
+        """True when the first press sorts the largest up: amounts, but not ages."""
+        return self.is_right and self.key not in ("age", "seen")
+
 
 @dataclass(frozen=True, slots=True)
 class Placed(Generic[RowT]):

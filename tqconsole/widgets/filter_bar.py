@@ -76,10 +76,10 @@ class FilterBar(Vertical):
             super().__init__()
             self.text = text
 
-    def __init__(self, suggest: Suggest | None = None) -> None:
+    def __init__(self, suggest: Suggest | None = None, *, examples: str) -> None:
         super().__init__(classes="filter-bar")
         self._input = FilterInput(
-            placeholder="/ filters: state:FAILURE name:img runtime>1s",
+            placeholder=f"/ filters: {examples}",
             compact=True,
             select_on_focus=False,
             suggester=_WordSuggester(suggest) if suggest else None,

@@ -21,6 +21,7 @@ class KeyLine(Lines):
     def __init__(self) -> None:
         super().__init__(classes="key-line")
         self._spans: list[tuple[int, int, str]] = []
+        self._known: list[tuple[str, str, str]] = []
 
     def on_mount(self) -> None:
         """Draw the keys whenever the bindings change."""
@@ -32,13 +33,17 @@ class KeyLine(Lines):
 
     def _entries(self) -> list[tuple[str, str, str]]:
         """Return (shown key, label, action), the keys of this screen first."""
+        if self._known and self.app.screen is not self.screen:
+            # Below a dialog the bindings are asked of the dialog: they would all be on.
+            return self._known
         found = []
         for active in self.screen.active_bindings.values():
             binding = active.binding
             if binding.show and active.enabled:
                 label = binding.description.partition(",")[0].removesuffix(" ...")
                 found.append((binding.key_display or binding.key, label, binding.action))
-        return sorted(found, key=lambda entry: entry[0] != _FIRST)
+        self._known = sorted(found, key=lambda entry: entry[0] != _FIRST)
+        return self._known
 
     def _make(self, width: int, look: Look) -> list[list[Piece]]:
         entries = self._entries()

@@ -49,7 +49,7 @@ class TitleLine(Lines):
 
 
 def _crumb_line(snapshot: Snapshot, crumbs: Sequence[str], look: Look) -> list[Piece]:
-    line: list[Piece] = [(" tqconsole ", "bold primary")]
+    line: list[Piece] = [(" tqconsole", "bold primary")]
     parts = [part for part in (snapshot.context, *crumbs) if part]
     for index, part in enumerate(parts):
         line.append((f" {look.glyphs.crumb} ", "dim"))

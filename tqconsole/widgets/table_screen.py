@@ -161,8 +161,12 @@ class TableScreen(ConsoleScreen):
 
     def _sort(self, key: str) -> None:
         table = self.table
-        is_descending = not table.is_descending if key == table.sort_key else False
+        column = next(column for column in table.columns if column.key == key)
+        is_again = key == table.sort_key
+        is_descending = not table.is_descending if is_again else column.is_largest_first
         self.sort_by(key, is_descending=is_descending)
+        if not table.is_following:
+            table.move_to(0)
 
     def _sort_menu(self) -> None:
         columns = [column for column in self.table.columns if column.is_sortable]

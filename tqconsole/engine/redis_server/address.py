@@ -6,6 +6,7 @@ Forms: `redis://[user:password@]host[:port]/db`, `rediss://` for TLS, `redis+soc
 
 from __future__ import annotations
 
+import socket
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -137,9 +138,22 @@ def _connection(address: Address) -> dict[str, Any]:
         given.get("socket_connect_timeout") or CONNECT_TIMEOUT_S, "socket_connect_timeout"
     )
     wanted["socket_keepalive"] = address.flag("socket_keepalive", default=True)
-    if isinstance(given.get("socket_keepalive_options"), Mapping):
-        wanted["socket_keepalive_options"] = dict(given["socket_keepalive_options"])
+    own = given.get("socket_keepalive_options")
+    wanted["socket_keepalive_options"] = dict(own) if isinstance(own, Mapping) else _keepalive()
     return {**wanted, **(_tls(address) if address.is_tls else {})}
+
+
+def _keepalive() -> dict[int, int]:
+    """Return options by which the kernel notices within 15 s that nobody is there any more, also
+    on a connection that only listens.
+    """
+    wanted = {
+        "TCP_KEEPIDLE": 5,
+        "TCP_KEEPINTVL": 3,
+        "TCP_KEEPCNT": 3,
+        "TCP_USER_TIMEOUT": 15_000,
+    }
+    return {getattr(socket, name): value for name, value in wanted.items() if hasattr(socket, name)}
 
 
 def _tls(address: Address) -> dict[str, Any]:

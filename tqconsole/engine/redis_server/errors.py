@@ -11,7 +11,7 @@ from tqconsole.engine.exceptions import (
 
 #: First words of an answer that no retry can help, and what to do.
 _HOPELESS = {
-    "NOAUTH": "wants a password: put it into the URL, redis://:password@host:6379/0",
+    "NOAUTH": "wants a password that fits: put it into the URL, redis://:password@host:6379/0",
     "WRONGPASS": "refuses the password (or user): correct redis://user:password@host:6379/0",
     "NOPERM": "does not allow this user what a task queue needs: give it ~* &* +@all",
     "MOVED": "is a Redis Cluster, whose keys lie on several servers: use one server without"
@@ -28,6 +28,14 @@ _PASSING = {
     "NOREPLICAS": "takes no writes, since it has too few replicas",
     "UNBLOCKED": "ended a waiting command, since its role has changed",
     "BUSY": "is busy with a script",
+}
+#: redis-py's classes, the narrower first, and the word each stands for.
+_KINDS = {
+    "AuthenticationError": "NOAUTH",
+    "NoPermissionError": "NOPERM",
+    "BusyLoadingError": "LOADING",
+    "ReadOnlyError": "READONLY",
+    "OutOfMemoryError": "OOM",
 }
 #: After these the connection is given up: the next one may reach another server.
 MOVED_ON = ("READONLY", "MASTERDOWN", "UNBLOCKED", "LOADING")
@@ -53,14 +61,17 @@ def of_answer(text: str, server: str) -> EngineError:
 
 
 def of_connecting(error: BaseException, server: str) -> EngineError:
-    """Return the error for a connection that could not be made."""
-    answer = of_answer(str(error), server)
-    if isinstance(answer, ImproperlyConfigured) or type(error).__name__ in (
-        "BusyLoadingError",
-        "MaxConnectionsError",
-        "ReadOnlyError",
-    ):
-        return answer
+    """Return the error for a connection that could not be made: redis-py's, which has taken the
+    answer's first word away and made a class of it.
+    """
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    for kind, word in _KINDS.items():
+        if kind in kinds:
+            return of_answer(f"{word} {error!s:.200}", server)
+    if "unknown command" in str(error) and "HELLO" in str(error).upper():
+        return ImproperlyConfigured(f"Redis at {server} is too old: 6.2 or later is needed")
+    if "ResponseError" in kinds:
+        return of_answer(str(error), server)
     return BrokerUnreachableError(f"Nobody answers at {server} (Redis): {error!s:.300}")
 
 

@@ -48,6 +48,7 @@ class RedisBroker(Broker):
         self._keys = Keys(self._address)
         self._link = Link(self._address, clock)
         self._router = Router(self._link, self._keys)
+        self._speaker = fanout.Speaker(self._link, self._keys, clock)
         self._letters = Letters(self._link, self._keys)
         self._spare: list[Link] = []
         self._spare_lock = threading.Lock()
@@ -121,10 +122,11 @@ class RedisBroker(Broker):
 
     def broadcast(self, exchange: ExchangeSpec, publications: Sequence[Publication]) -> int:
         """See `Broker.broadcast`."""
-        return fanout.broadcast(self._link, self._keys, exchange, publications)
+        return self._speaker.broadcast(exchange, publications)
 
     def subscribe(self, queue: QueueSpec, patterns: Sequence[str]) -> Subscription:
         """See `Broker.subscribe`: a connection of its own."""
+        self._speaker.listens()
         if fanout.is_published(queue.exchange):
             link = Link(self._address, self._clock)
             return fanout.ChannelFeed(link, self._keys, queue, patterns, self._clock)
@@ -132,7 +134,7 @@ class RedisBroker(Broker):
 
     def listener_count(self, exchange: ExchangeSpec, routing_key: str) -> int:
         """See `Broker.listener_count`."""
-        return fanout.listener_count(self._link, self._keys, exchange, routing_key)
+        return self._speaker.listener_count(exchange, routing_key)
 
     def live_workers(self) -> list[LiveWorker]:
         """See `Broker.live_workers`: those that hold a lease; Celery's own are not among them."""

@@ -24,6 +24,8 @@ from tqconsole.engine.redis_server.link import Command, Link
 
 #: Seconds a reply and its reader's record live, and kombu's for a table of such bindings.
 REPLY_TTL_S, BINDINGS_TTL_S = 300, 3600
+#: Seconds for which a message that nobody heard, and an answer of nobody, say that nobody listens.
+_UNHEARD_S, _ASKED_S = 2.5, 10.0
 #: Replies read at once.
 _PAGE = 1_000
 #: Seconds that answers to subscribing may take.
@@ -35,31 +37,63 @@ def is_published(exchange: ExchangeSpec) -> bool:
     return exchange.kind in ("fanout", "topic")
 
 
-def broadcast(link: Link, keys: Keys, exchange: ExchangeSpec, what: Sequence[Publication]) -> int:
-    """Send to whoever listens now; return how many heard the last one."""
-    if not what:
-        return 0
-    if is_published(exchange):
-        heard = link.ask(
+class Speaker:
+    """Sends, and knows for a moment that nobody listens.
+
+    A worker asks every two seconds whether somebody does, and sends its heartbeats as often: while
+    those reach nobody, the server need not be asked again each time.
+    """
+
+    def __init__(self, link: Link, keys: Keys, clock: Clock) -> None:
+        self._link = link
+        self._keys = keys
+        self._clock = clock
+        self._unheard_mono: dict[str, float] = {}
+        self._asked_mono: dict[str, float] = {}
+
+    def listens(self) -> None:
+        """Somebody here begins to listen: what was known of nobody is over."""
+        self._unheard_mono.clear()
+
+    def broadcast(self, exchange: ExchangeSpec, what: Sequence[Publication]) -> int:
+        """Send to whoever listens now; return how many heard the last one."""
+        if not what:
+            return 0
+        if not is_published(exchange):
+            return [_reply(self._link, self._keys, exchange, it) for it in what][-1]
+        heard = self._link.ask(
             [
-                ("PUBLISH", keys.channel(exchange.name, it.routing_key), _written(it, exchange))
+                (
+                    "PUBLISH",
+                    self._keys.channel(exchange.name, it.routing_key),
+                    _written(it, exchange),
+                )
                 for it in what
             ]
         )
+        if any(heard):
+            self._unheard_mono.pop(exchange.name, None)
+        else:
+            self._unheard_mono[exchange.name] = self._clock.mono()
         return int(heard[-1])
-    return [_reply(link, keys, exchange, it) for it in what][-1]
 
+    def listener_count(self, exchange: ExchangeSpec, routing_key: str) -> int:
+        """Return how many would hear that key.
 
-def listener_count(link: Link, keys: Keys, exchange: ExchangeSpec, routing_key: str) -> int:
-    """Return how many would hear that key.
-
-    For channels an empty message is published: its readers, kombu's too, let it go by, and only
-    the answer to PUBLISH counts those who listen by a pattern.
-    """
-    if is_published(exchange):
-        return int(link.run("PUBLISH", keys.channel(exchange.name, routing_key), b""))
-    bindings = link.run("SMEMBERS", keys.binding(exchange.name))
-    return sum(keys.binding_of(it)[0] == routing_key for it in bindings)
+        For channels an empty message is published: its readers, kombu's too, let it go by, and
+        only the answer to PUBLISH counts those who listen by a pattern.
+        """
+        if not is_published(exchange):
+            bindings = self._link.run("SMEMBERS", self._keys.binding(exchange.name))
+            return sum(self._keys.binding_of(it)[0] == routing_key for it in bindings)
+        channel, now_mono = self._keys.channel(exchange.name, routing_key), self._clock.mono()
+        unheard_s = now_mono - self._unheard_mono.get(exchange.name, float("-inf"))
+        asked_s = now_mono - self._asked_mono.get(channel, float("-inf"))
+        if unheard_s < _UNHEARD_S and asked_s < _ASKED_S:
+            return 0
+        count = int(self._link.run("PUBLISH", channel, b""))
+        self._asked_mono[channel] = now_mono if count == 0 else float("-inf")
+        return count
 
 
 def _reply(link: Link, keys: Keys, exchange: ExchangeSpec, publication: Publication) -> int:
@@ -114,7 +148,8 @@ class ChannelFeed(Subscription):
 
     def fileno(self) -> int | None:
         """See `Subscription.fileno`: the connection's."""
-        return None if self._is_closed else self._link.descriptor().fileno()
+        is_there = not self._is_closed and self._link.is_open
+        return self._link.descriptor().fileno() if is_there else None
 
     @property
     def missed_count(self) -> int:

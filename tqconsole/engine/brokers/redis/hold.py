@@ -43,8 +43,8 @@ from tqconsole.engine.protocol.transfer import (
 )
 from tqconsole.engine.redis_server.link import Link
 
-#: Seconds between two looks although the bell is quiet: a link may be half open.
-BACKSTOP_S = 4.0
+#: Seconds between two looks although the bell is quiet; a dead link is noticed in 15 s.
+BACKSTOP_S = 30.0
 #: Seconds between two looks without a bell.
 _POLL_S = 0.05
 
@@ -179,11 +179,13 @@ class RedisConsumer(Consumer):
         """See `Consumer.renew`. Any thread may call it."""
         if self._is_closed or self._pid != os.getpid():
             return
-        who = members.who(self._worker_name, self._feeding.names)
-        tags = list(self._hand)
-        self._reaper.known = members.renew(self._link, self._keys, self._uuid, who, tags)
-        self._reaper.known_mono = self._clock.mono()
-        expiries = [it for name in self._feeding.names for it in self._server.router.expiries(name)]
+        queues, tags = self._feeding.names, list(self._hand)
+        who = members.record_of(self._worker_name, queues)
+        known, due_at = members.renew(self._link, self._keys, self._uuid, who, tags, queues)
+        self._reaper.note(known, self._clock.mono())
+        if due_at is not None:
+            self._due_at = min(due_at, self._due_at or due_at)
+        expiries = [it for name in queues for it in self._server.router.expiries(name)]
         if expiries:
             self._link.ask(expiries)
 
@@ -191,6 +193,8 @@ class RedisConsumer(Consumer):
         """See `Consumer.give_back`; what is lost is ours until it is settled."""
         given, lost = self._reaper.give_back(max_deaths, self._clock, self._next_tag)
         self._hand.update(lost)
+        if given.returned_count:
+            self._looked_mono = float("-inf")
         return given
 
     def add_queue(self, queue: QueueSpec) -> None:

@@ -201,7 +201,8 @@ end
 #: Who consumes: ARGV consumers, lease prefix.
 LOOK = Script(_READ + _KNOWN + "return known(take(), take())")
 
-#: Renews: ARGV index, consumers, lease prefix, uuid, who, lease ms, record ms, count, tags.
+#: Renews: ARGV index, consumers, lease prefix, uuid, who, lease ms, record ms, count, tags, count,
+#: indexes of what is parked. Answers who is known, and when the next parked one is due.
 RENEW = Script(
     _READ
     + _CLOCK
@@ -221,7 +222,14 @@ for _ = 1, number() do
     call('ZADD', index, 'XX', now_s + half, tag)
   end
 end
-return known(consumers, lease_prefix)
+local next_due = ''
+for _ = 1, number() do
+  local soonest = call('ZRANGE', take(), 0, 0, 'WITHSCORES')[2]
+  if soonest and (next_due == '' or tonumber(soonest) < tonumber(next_due)) then
+    next_due = soonest
+  end
+end
+return {known(consumers, lease_prefix), next_due}
 """
 )
 

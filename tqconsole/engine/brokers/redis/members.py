@@ -89,7 +89,7 @@ def owner_of(tag: str) -> tuple[str, str]:
     return (words[1] if len(words) > 1 else ""), name
 
 
-def who(worker_name: str, queues: Sequence[str]) -> bytes:
+def record_of(worker_name: str, queues: Sequence[str]) -> bytes:
     """Return a consumer's record."""
     host = this_host()
     return encode_json(
@@ -103,11 +103,17 @@ def who(worker_name: str, queues: Sequence[str]) -> bytes:
     )
 
 
-def renew(link: Link, keys: Keys, uuid: str, record: bytes, tags: Sequence[str]) -> list[Member]:
-    """Renew a lease and the scores in hand; return all consumers on record."""
-    words = (keys.unacked_index, keys.consumers, keys.lease(""), uuid, record)
-    found = link.script(lua.RENEW, [*words, LEASE_MS, RECORD_MS, len(tags), *tags])
-    return [_member(row) for row in found]
+def renew(
+    link: Link, keys: Keys, uuid: str, who: bytes, tags: Sequence[str], queues: Sequence[str]
+) -> tuple[list[Member], float | None]:
+    """Renew a lease and the scores in hand.
+
+    Returns: all consumers on record, and when the next that is parked of these queues is due.
+    """
+    words = (keys.unacked_index, keys.consumers, keys.lease(""), uuid, who, LEASE_MS, RECORD_MS)
+    parked = [keys.parked(name) for name in queues]
+    found, due_at = link.script(lua.RENEW, [*words, len(tags), *tags, len(parked), *parked])
+    return [_member(row) for row in found], float(due_at) if due_at else None
 
 
 def known(link: Link, keys: Keys) -> list[Member]:

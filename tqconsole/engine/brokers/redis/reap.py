@@ -64,7 +64,7 @@ class _Step:
 
 
 class Reaper:
-    """Finds the dead for one consumer. `known` is what the last renewal brought."""
+    """Finds the dead for one consumer."""
 
     def __init__(self, link: Link, keys: Keys, uuid: str, worker_name: str) -> None:
         self._link = link
@@ -72,23 +72,27 @@ class Reaper:
         self._uuid = uuid
         self._worker_name = worker_name
         self._has_searched = False
-        self.known: list[Member] = []
-        self.known_mono = float("-inf")
+        self._known: list[Member] = []
+        self._known_mono = float("-inf")
+
+    def note(self, known: list[Member], now_mono: float) -> None:
+        """Take in who is on record, as a renewal brought it. Any thread may call it."""
+        self._known, self._known_mono = known, now_mono
 
     def give_back(
         self, max_deaths: int, clock: Clock, next_tag: NextTag
     ) -> tuple[GivenBack, dict[str, Held]]:
         """Return what was given back, and what is in our hands now, to be reported."""
-        if clock.mono() - self.known_mono > _FRESH_S:
-            self.known = members.known(self._link, self._keys)
-            self.known_mono = clock.mono()
+        if clock.mono() - self._known_mono > _FRESH_S:
+            self._known = members.known(self._link, self._keys)
+            self._known_mono = clock.mono()
         given = _Given()
         names: list[str] = []
         for dead in self._dead():
             if self._give_back_one(dead, max_deaths, clock.now(), next_tag, given):
                 names.append(dead.worker_name)
                 self._link.run("HDEL", self._keys.consumers, dead.uuid)
-                self.known = [it for it in self.known if it.uuid != dead.uuid]
+                self._known = [it for it in self._known if it.uuid != dead.uuid]
         return (
             GivenBack(
                 given.returned_count,
@@ -101,7 +105,7 @@ class Reaper:
 
     def _dead(self) -> Iterator[_Dead]:
         host = this_host()
-        for it in self.known:
+        for it in self._known:
             if it.uuid == self._uuid:
                 continue
             is_over = it.is_earlier_life(host, self._worker_name)
@@ -110,7 +114,7 @@ class Reaper:
         if not self._has_searched:
             # A fleet that was away longer than its records has left only its tags.
             self._has_searched = True
-            yield from self._strays({it.uuid for it in self.known})
+            yield from self._strays({it.uuid for it in self._known})
 
     def _strays(self, on_record: set[str]) -> Iterator[_Dead]:
         owners = {

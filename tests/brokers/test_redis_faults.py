@@ -252,6 +252,17 @@ def _taken(consumer: Any) -> list[str]:
     raise AssertionError("nothing came")
 
 
+def test_server_that_lost_its_data_is_told_the_queues_again(broker: Broker) -> None:
+    consumer = broker.consumer([QUEUE], "w1@here")
+    broker._link.run("FLUSHDB")
+
+    consumer.renew()
+
+    assert broker.queue_names() == ["celery"]
+    assert [it.worker_name for it in broker.live_workers()] == ["w1@here"]
+    consumer.close()
+
+
 def test_socket_of_the_machine_will_do(tmp_path: Path) -> None:
     path = tmp_path / "s.sock"
     with redis_up(tmp_path / "redis", "--unixsocket", str(path)):

@@ -24,8 +24,6 @@ for app in (ours, theirs):
     app.conf.update(
         broker_connection_retry_on_startup=True,
         broker_transport_options={"visibility_timeout": VISIBILITY_S},
-        # kombu looks for what to give back at every tenth of these; the test has no minutes.
-        worker_enable_remote_control=True,
     )
 
 
@@ -43,6 +41,12 @@ def note(line: str) -> str:
     os.write(descriptor, f"{line}\n".encode())
     os.close(descriptor)
     return line
+
+
+def late(line: str) -> str:
+    """Leave a line after a moment, in which the worker may be killed."""
+    threading.Event().wait(0.002)
+    return note(line)
 
 
 def hold(name: str) -> str:
@@ -65,4 +69,5 @@ for app in (ours, theirs):
     for task in (add, fail, note):
         app.task(name=task.__name__)(task)
     app.task(name="hold", acks_late=True)(hold)
+    app.task(name="late", acks_late=True)(late)
     app.task(name="flaky", bind=True)(flaky)

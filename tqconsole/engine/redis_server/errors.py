@@ -72,6 +72,11 @@ def of_connecting(error: BaseException, server: str) -> EngineError:
         return ImproperlyConfigured(f"Redis at {server} is too old: 6.2 or later is needed")
     if "ResponseError" in kinds:
         return of_answer(str(error), server)
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return ImproperlyConfigured(
+            f"Redis at {server} shows a certificate that nobody here vouches for: name its"
+            f" authority with ssl_ca_certs=/path/ca.pem ({error!s:.200})"
+        )
     return BrokerUnreachableError(f"Nobody answers at {server} (Redis): {error!s:.300}")
 
 

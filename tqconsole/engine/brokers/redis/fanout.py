@@ -6,6 +6,7 @@ list per reader, found by its binding, which dies with its reader.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -28,8 +29,8 @@ REPLY_TTL_S, BINDINGS_TTL_S = 300, 3600
 _UNHEARD_S, _ASKED_S = 2.5, 10.0
 #: Replies read at once.
 _PAGE = 1_000
-#: Seconds that answers to subscribing may take.
-_SUBSCRIBE_S = 10.0
+#: Seconds that the answers to subscribing and to leaving may take.
+_SUBSCRIBE_S, _LEAVE_S = 10.0, 0.5
 
 
 def is_published(exchange: ExchangeSpec) -> bool:
@@ -127,6 +128,7 @@ class ChannelFeed(Subscription):
     ) -> None:
         self._link = link
         self._keys = keys
+        self._clock = clock
         self._exchange = queue.exchange
         self._patterns = tuple(patterns)
         self._globs = _globs(keys, queue.exchange, patterns)
@@ -135,7 +137,7 @@ class ChannelFeed(Subscription):
         self._is_closed = False
         link.connect()
         link.send([("PSUBSCRIBE", *self._globs)])
-        self._confirm(clock)
+        self._confirm(b"psubscribe", _SUBSCRIBE_S)
 
     def receive(self, timeout_s: float) -> list[Broadcasted]:
         """See `Subscription.receive`. Raises: OperationalError when the connection broke."""
@@ -157,18 +159,24 @@ class ChannelFeed(Subscription):
         return 0
 
     def close(self) -> None:
-        """See `Subscription.close`."""
-        self._is_closed = True
-        self._waiting = []
-        self._link.close()
+        """See `Subscription.close`: the server no longer counts us when this returns."""
+        if not self._is_closed:
+            self._is_closed = True
+            with contextlib.suppress(EngineError):
+                self._link.send([("PUNSUBSCRIBE",)])
+                self._confirm(b"punsubscribe", _LEAVE_S)
+            self._waiting = []
+            self._link.close()
 
-    def _confirm(self, clock: Clock) -> None:
-        """Wait until the server listens for us: what is sent after this is heard."""
+    def _confirm(self, kind: bytes, timeout_s: float) -> None:
+        """Wait until the server has done it for every pattern: what is sent after this is heard, or
+        is not.
+        """
         left = len(self._globs)
-        deadline_mono = clock.mono() + _SUBSCRIBE_S
-        while left > 0 and clock.mono() < deadline_mono:
-            answers = self._link.receive(1.0)
-            left -= sum(_kind(it) == b"psubscribe" for it in answers)
+        deadline_mono = self._clock.mono() + timeout_s
+        while left > 0 and (left_s := deadline_mono - self._clock.mono()) > 0:
+            answers = self._link.receive(left_s)
+            left -= sum(_kind(it) == kind for it in answers)
             refused = next((it for it in answers if isinstance(it, hiredis.ReplyError)), None)
             if refused is not None:
                 raise self._link.refusal(refused)

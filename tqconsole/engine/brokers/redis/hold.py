@@ -89,9 +89,10 @@ class RedisConsumer(Consumer):
         self._reaper = reap.Reaper(server.link, server.keys, self._uuid, worker_name)
         self._pid = os.getpid()
         self._is_closed = False
-        for queue in queues:
-            self._server.router.declare(queue)
-            self._feeding.add(queue.name)
+        self._queues = {queue.name: queue for queue in queues}
+        for name in self._queues:
+            self._feeding.add(name)
+        # The first renewal declares them too.
         self.renew()
 
     def exchange(
@@ -181,10 +182,14 @@ class RedisConsumer(Consumer):
             return
         queues, tags = self._feeding.names, list(self._hand)
         who = members.record_of(self._worker_name, queues)
-        known, due_at = members.renew(self._link, self._keys, self._uuid, who, tags, queues)
-        self._reaper.note(known, self._clock.mono())
-        if due_at is not None:
-            self._due_at = min(due_at, self._due_at or due_at)
+        renewed = members.renew(self._link, self._keys, self._uuid, who, tags, queues)
+        self._reaper.note(renewed.known, self._clock.mono())
+        if renewed.due_at is not None:
+            self._due_at = min(renewed.due_at, self._due_at or renewed.due_at)
+        if not renewed.was_alive:
+            # The server may have come back without its data.
+            for queue in list(self._queues.values()):
+                self._server.router.declare(queue)
         expiries = [it for name in queues for it in self._server.router.expiries(name)]
         if expiries:
             self._link.ask(expiries)
@@ -200,11 +205,13 @@ class RedisConsumer(Consumer):
     def add_queue(self, queue: QueueSpec) -> None:
         """See `Consumer.add_queue`."""
         self._server.router.declare(queue)
+        self._queues[queue.name] = queue
         self._feeding.add(queue.name)
         self._look_again()
 
     def cancel_queue(self, queue_name: str) -> None:
         """See `Consumer.cancel_queue`."""
+        self._queues.pop(queue_name, None)
         if self._feeding.remove(queue_name):
             self._look_again()
 

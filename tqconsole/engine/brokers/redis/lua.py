@@ -202,7 +202,8 @@ end
 LOOK = Script(_READ + _KNOWN + "return known(take(), take())")
 
 #: Renews: ARGV index, consumers, lease prefix, uuid, who, lease ms, record ms, count, tags, count,
-#: indexes of what is parked. Answers who is known, and when the next parked one is due.
+#: indexes of what is parked. Answers who is known, when the next parked one is due, and 1 when the
+#: lease was still there.
 RENEW = Script(
     _READ
     + _CLOCK
@@ -211,7 +212,8 @@ RENEW = Script(
 local index, consumers, lease_prefix = take(), take(), take()
 local uuid, who, lease_ms, record_ms = take(), take(), take(), take()
 local lease = lease_prefix .. uuid
-if call('PEXPIRE', lease, lease_ms) == 0 then call('SET', lease, '0', 'PX', lease_ms) end
+local was_there = call('PEXPIRE', lease, lease_ms)
+if was_there == 0 then call('SET', lease, '0', 'PX', lease_ms) end
 call('HSET', consumers, uuid, who)
 call('PEXPIRE', consumers, record_ms)
 for _ = 1, number() do
@@ -229,7 +231,7 @@ for _ = 1, number() do
     next_due = soonest
   end
 end
-return {known(consumers, lease_prefix), next_due}
+return {known(consumers, lease_prefix), next_due, was_there}
 """
 )
 

@@ -53,6 +53,17 @@ class Member:
         return not is_running(self.pid)
 
 
+@dataclass(frozen=True, slots=True)
+class Renewed:
+    """What a renewal brought: all consumers on record, when the next that is parked of the queues
+    is due, and whether the lease was still there.
+    """
+
+    known: tuple[Member, ...]
+    due_at: float | None
+    was_alive: bool
+
+
 def new_uuid() -> str:
     """Return the name of a new consumer of this process."""
     name = secrets.token_hex(16)
@@ -105,15 +116,16 @@ def record_of(worker_name: str, queues: Sequence[str]) -> bytes:
 
 def renew(
     link: Link, keys: Keys, uuid: str, who: bytes, tags: Sequence[str], queues: Sequence[str]
-) -> tuple[list[Member], float | None]:
-    """Renew a lease and the scores in hand.
-
-    Returns: all consumers on record, and when the next that is parked of these queues is due.
-    """
+) -> Renewed:
+    """Renew a lease and the scores in hand."""
+    words: tuple[str | bytes | int, ...]
     words = (keys.unacked_index, keys.consumers, keys.lease(""), uuid, who, LEASE_MS, RECORD_MS)
     parked = [keys.parked(name) for name in queues]
-    found, due_at = link.script(lua.RENEW, [*words, len(tags), *tags, len(parked), *parked])
-    return [_member(row) for row in found], float(due_at) if due_at else None
+    found, due_at, was_alive = link.script(
+        lua.RENEW, [*words, len(tags), *tags, len(parked), *parked]
+    )
+    known = tuple(_member(row) for row in found)
+    return Renewed(known, float(due_at) if due_at else None, bool(was_alive))
 
 
 def known(link: Link, keys: Keys) -> list[Member]:

@@ -72,10 +72,10 @@ class Reaper:
         self._uuid = uuid
         self._worker_name = worker_name
         self._has_searched = False
-        self._known: list[Member] = []
+        self._known: Sequence[Member] = ()
         self._known_mono = float("-inf")
 
-    def note(self, known: list[Member], now_mono: float) -> None:
+    def note(self, known: Sequence[Member], now_mono: float) -> None:
         """Take in who is on record, as a renewal brought it. Any thread may call it."""
         self._known, self._known_mono = known, now_mono
 

@@ -15,6 +15,7 @@ from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
+from textual.scrollbar import ScrollBar
 
 from tqconsole.core.actions import ActionRequest
 from tqconsole.core.port import ConsoleSession
@@ -37,6 +38,7 @@ from tqconsole.screens.worker import WorkerScreen
 from tqconsole.screens.workers import WorkersScreen
 from tqconsole.widgets.base_app import BaseApp
 from tqconsole.widgets.frame import Handler
+from tqconsole.widgets.look import PlainScrollBar
 from tqconsole.widgets.requests import (
     ActionAsked,
     Awaited,
@@ -355,9 +357,6 @@ class Console(BaseApp):
         else:
             self.exit(0)
 
-    def on_tab_line_picked(self, message: object) -> None:
-        """Nothing: the screen has asked already."""
-
 
 def run_console(
     session: ConsoleSession,
@@ -377,6 +376,8 @@ def run_console(
     """
     if is_ascii is None:
         is_ascii = "utf" not in (sys.stdout.encoding or "").lower()
+    if is_ascii:
+        ScrollBar.renderer = PlainScrollBar
     gc.set_threshold(*GC_THRESHOLD)
     while True:
         app = Console(

@@ -17,7 +17,7 @@ from textual.pilot import Pilot
 from tqconsole.console import Console
 
 #: Rounds of message handling and drawing that bring any screen to rest.
-ROUNDS = 4
+ROUNDS = 3
 
 
 async def settle(pilot: Pilot[Any]) -> None:

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import ClassVar
 
 from rich.style import Style
 from textual.app import App
 from textual.color import Color, ColorParseError
+from textual.scrollbar import ScrollBarRender
 from textual.theme import BUILTIN_THEMES, Theme
 from textual.widget import Widget
 
@@ -222,6 +224,13 @@ def _parsed(text: str) -> Color | None:
         return Color.parse(text) if text else None
     except ColorParseError:
         return None
+
+
+class PlainScrollBar(ScrollBarRender):
+    """A scroll bar of whole cells: it needs no signs that ASCII lacks."""
+
+    VERTICAL_BARS: ClassVar[list[str]] = [" "] * 8
+    HORIZONTAL_BARS: ClassVar[list[str]] = [" "] * 8
 
 
 class LookApp(App[int]):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -261,6 +263,32 @@ def test_server_that_lost_its_data_is_told_the_queues_again(broker: Broker) -> N
     assert broker.queue_names() == ["celery"]
     assert [it.worker_name for it in broker.live_workers()] == ["w1@here"]
     consumer.close()
+
+
+def test_fork_while_another_thread_is_talking_is_no_deadlock(broker: Broker) -> None:
+    broker.publish([task("a")])
+    link = broker._link
+    is_held, may_go = threading.Event(), threading.Event()
+
+    def talk() -> None:
+        with link._lock:
+            is_held.set()
+            may_go.wait(10)
+
+    talking = threading.Thread(target=talk)
+    talking.start()
+    is_held.wait(10)
+    child = os.fork()
+    if child == 0:
+        broker.publish([task("b")])
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    may_go.set()
+    talking.join()
+
+    assert status == 0
+    # And the parent's own connection is as it was.
+    assert broker.depth("celery").ready_count == 2
 
 
 def test_socket_of_the_machine_will_do(tmp_path: Path) -> None:

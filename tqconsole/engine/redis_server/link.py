@@ -14,6 +14,7 @@ import select
 import socket
 import ssl
 import threading
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -59,6 +60,12 @@ class Link:
         self._timeout_s = float(address.connection["socket_timeout"])
         self._pid = 0
         self._used_mono = 0.0
+        _links.add(self)
+
+    def forked(self) -> None:
+        """Begin anew in a fork's child: a thread that is not there may have held the lock."""
+        self._lock = threading.RLock()
+        self.close()
 
     @property
     def is_open(self) -> bool:
@@ -255,6 +262,19 @@ class Link:
     @staticmethod
     def _new_reader() -> Any:
         return hiredis.Reader(notEnoughData=_NOTHING)
+
+
+#: Every link of this process; process-wide because forks are.
+_links: weakref.WeakSet[Link] = weakref.WeakSet()
+
+
+def _forked() -> None:
+    for link in list(_links):
+        link.forked()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
 
 
 def _packed(commands: Sequence[Command]) -> bytes:

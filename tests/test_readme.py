@@ -92,7 +92,7 @@ def worker(folder: Path, environment: dict[str, str]) -> Iterator[None]:
         if "ready." in line:
             break
     else:
-        process.communicate()
+        process.communicate(timeout=20)
         pytest.fail("".join(seen))
     yield
     os.killpg(process.pid, signal.SIGTERM)

@@ -94,4 +94,4 @@ def kill_while_holding(broker: Broker) -> Iterator[Callable[..., None]]:
     yield run
     for process in processes:
         process.kill()
-        process.communicate()
+        process.communicate(timeout=20)

@@ -33,7 +33,7 @@ class Reader:
         self._connection: sqlite3.Connection | None = None
         self._file_number = 0
         self._is_held_for_fork = False
-        forks.guard(self)
+        forks.guard(self, forks.Turn.READER)
 
     def read(self, query: Callable[[sqlite3.Connection], Value]) -> Value:
         """Return what `query` makes of the connection. It must fetch all it wants."""
@@ -96,7 +96,6 @@ class Readers:
         self._path = path
         self._ensure = ensure
         self._readers: list[Reader] = []
-        self._growing = threading.Lock()
 
     def read(self, query: Callable[[sqlite3.Connection], Value]) -> Value:
         """Run `query` on a reader that is free, on a new one, or wait for one."""
@@ -104,7 +103,7 @@ class Readers:
             was_free, value = reader.try_read(query)
             if was_free:
                 return value  # type: ignore[return-value]
-        with self._growing:
+        with forks.making:
             if len(self._readers) < _MOST_READERS:
                 reader = Reader(self._path, self._ensure)
                 self._readers.append(reader)

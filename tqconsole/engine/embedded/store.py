@@ -10,7 +10,6 @@ from __future__ import annotations
 import atexit
 import contextlib
 import sqlite3
-import threading
 import weakref
 from collections.abc import Callable
 from pathlib import Path
@@ -112,21 +111,6 @@ class Store:
 # One writing connection per process is what makes group commit and the writers' order work, and
 # processes are what this is about: so the table is the process's, and holds nothing alive.
 _stores: weakref.WeakValueDictionary[tuple[Location, int], Store] = weakref.WeakValueDictionary()
-_opening = threading.Lock()
-
-
-class _OpeningAcrossForks:
-    """Nobody forks while another thread holds the table."""
-
-    def before_fork(self) -> None:
-        _opening.acquire()
-
-    def after_fork(self, *, is_child: bool) -> None:
-        _opening.release()
-
-
-_opening_across_forks = _OpeningAcrossForks()
-forks.guard(_opening_across_forks)
 
 
 def _close_all() -> None:
@@ -142,7 +126,7 @@ atexit.register(_close_all)
 def open_store(location: Location, clock: Clock = SYSTEM_CLOCK) -> Store:
     """Return this process's store of that location. Opens no file yet."""
     key = (location, id(clock))
-    with _opening:
+    with forks.making:
         store = _stores.get(key)
         if store is None:
             store = _stores[key] = Store(location, clock)

@@ -102,7 +102,7 @@ class Writer:
         self._file_number = 0
         self._synchronous = ""
         self._checkpoint_at_bytes = CHECKPOINT_BYTES
-        forks.guard(self)
+        forks.guard(self, forks.Turn.WRITER)
 
     def write(self, unit: Unit[Value], *, is_durable: bool) -> Value:
         """Run `unit` in a transaction and return its value once that is committed.

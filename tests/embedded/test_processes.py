@@ -121,6 +121,9 @@ def test_nothing_confirmed_is_lost_when_processes_are_killed(
         threading.Event().wait(chance.uniform(0.05, 0.4))
         for process in (*publishers, *workers):
             process.kill()
+        for process in (*publishers, *workers):
+            # Who is not quite gone yet still has its bell, and keeps its work.
+            process.wait(20)
         for publisher in publishers:
             assert publisher.stdout is not None
             # A line that was cut was not confirmed.

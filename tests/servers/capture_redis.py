@@ -113,7 +113,7 @@ def run_everything(listener: Listener, *, is_short: bool = False) -> None:
         ran["grouped"] = group(add.s(1, 2), fail.s())().results[1]
         ran["linked"] = add.apply_async((1, 2), link=add.s(3).set(queue=PARKED))
         ran["chained"] = chain(add.s(1, 2), add.s(3).set(queue=PARKED))().parent
-        ran["revoked"] = revoked = add.apply_async((1, 1), countdown=2)
+        ran["revoked"] = revoked = _run_revoked()
         revoked.revoke()
         ran["terminated"] = doomed = app.send_task("tasks.wait", (30,))
         listener.wait_for(lambda heard: _has_event(heard, "task-started", doomed.id))
@@ -124,6 +124,10 @@ def run_everything(listener: Listener, *, is_short: bool = False) -> None:
         if name == "rejected":
             continue
         listener.wait_for(lambda heard, end=asynchronous.id: _has_ended(heard, end))
+    if "revoked" in ran:
+        # The record is there before the message is gone, and the next worker would run it.
+        revoked_id = ran["revoked"].id
+        listener.wait_for(lambda heard: _has_event(heard, "task-revoked", revoked_id))
 
 
 #: task id -> name of the case.
@@ -134,6 +138,14 @@ def _run_stamped() -> Any:
     signature = add.s(2, 3)
     signature.stamp(customer="acme")
     return signature.apply_async()
+
+
+def _run_revoked() -> Any:
+    """Send a task of which the worker knows that it is revoked before it comes."""
+    task_id = str(uuid.uuid4())
+    arguments = {"task_id": [task_id], "terminate": False}
+    app.control.broadcast("revoke", arguments, reply=True, limit=1, timeout=PATIENCE_S)
+    return add.apply_async((1, 1), countdown=2, task_id=task_id)
 
 
 def _has_ended(heard: list[tuple[str, bytes]], task_id: str) -> bool:

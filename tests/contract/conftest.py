@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 import tempfile
@@ -9,7 +10,7 @@ from pathlib import Path
 import contract_adapters
 import pytest
 
-from tests.servers.brokers_up import redis_up
+from tests.servers.brokers_up import make_vhosts, rabbitmq_up, redis_up
 from tqconsole.engine.backends import open_backend
 from tqconsole.engine.backends.base import Backend
 from tqconsole.engine.brokers import open_broker
@@ -32,6 +33,18 @@ def redis_server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """One server for all tests of this process."""
     with redis_up(tmp_path_factory.mktemp("redis"), "--databases", "4096") as server:
         yield server.url
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_vhosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Iterator[str]]:
+    """Fresh virtual hosts of one server for all tests of this process."""
+
+    def fresh() -> Iterator[str]:
+        for first in itertools.count(0, 25):
+            yield from make_vhosts(server, first, 25)
+
+    with rabbitmq_up(tmp_path_factory.mktemp("rabbitmq")) as server:
+        yield fresh()
 
 
 @pytest.fixture(params=contract_adapters.parameters(contract_adapters.BROKER_PLACES))
@@ -76,7 +89,7 @@ def kill_while_holding(broker: Broker) -> Iterator[Callable[..., None]]:
                 sys.executable,
                 str(Path(__file__).with_name("contract_victim.py")),
                 # The URL as given: none of these has a password.
-                broker.url,
+                broker.url.replace("**", "guest"),
                 worker_name,
                 str(count),
                 started,

@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,10 +21,10 @@ _databases = itertools.count()
 
 @dataclass(frozen=True)
 class ServerPlace:
-    """A place in a server: the fixture that runs it, and the URL of a fresh place in it."""
+    """A place in a server: the fixture that runs it, and the URL of a fresh place from that."""
 
     fixture: str
-    make_url: Callable[[str], str]
+    make_url: Callable[[Any], str]
 
 
 Place = Callable[[Path], str] | ServerPlace
@@ -39,6 +40,7 @@ BROKER_PLACES: dict[str, Place] = {
     "sqlite-poll": lambda folder: f"sqlite://{folder}/queue.db?bell=poll",
     "memory": lambda folder: f"memory://{uuid.uuid4().hex}",
     "redis": ServerPlace("redis_server_url", redis_url),
+    "rabbitmq": ServerPlace("rabbitmq_vhosts", next),
 }
 
 #: name -> how a fresh, empty place of that result store is addressed.

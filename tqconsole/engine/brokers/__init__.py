@@ -11,7 +11,11 @@ from tqconsole.engine.exceptions import ImproperlyConfigured
 
 #: URL scheme -> "module:Class". The class is called with (url, options).
 BROKERS: dict[str, str] = {
+    "amqp": "tqconsole.engine.brokers.amqp.broker:AmqpBroker",
+    "amqps": "tqconsole.engine.brokers.amqp.broker:AmqpBroker",
+    "librabbitmq": "tqconsole.engine.brokers.amqp.broker:AmqpBroker",
     "memory": "tqconsole.engine.brokers.memory:MemoryBroker",
+    "pyamqp": "tqconsole.engine.brokers.amqp.broker:AmqpBroker",
     "redis": "tqconsole.engine.brokers.redis.broker:RedisBroker",
     "redis+socket": "tqconsole.engine.brokers.redis.broker:RedisBroker",
     "rediss": "tqconsole.engine.brokers.redis.broker:RedisBroker",

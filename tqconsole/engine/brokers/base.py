@@ -115,6 +115,12 @@ class Consumer(abc.ABC):
     def park(self, due: Sequence[tuple[str, float]]) -> None:
         """Let the broker keep these deliveries ((tag, due_at)) until due: they are ours no more."""
 
+    def forfeited(self) -> list[str]:
+        """Return the tags that were taken from us since the last call: others may have the messages
+        by now, so what has not started must not start. None where that is not noticed.
+        """
+        return []
+
     @abc.abstractmethod
     def renew(self) -> None:
         """Say that this worker lives (every `Broker.renew_interval_s`). Any thread may call it."""

@@ -15,7 +15,7 @@ from functools import partial
 from queue import Empty
 from typing import TYPE_CHECKING, Any
 
-from amqp.protocol import queue_declare_ok_t  # type: ignore[import-untyped]  # no types
+from amqp.protocol import queue_declare_ok_t
 from kombu.exceptions import ChannelError
 from kombu.exceptions import EncodeError as KombuEncodeError
 from kombu.transport import virtual
@@ -77,7 +77,7 @@ class OpenMessages(virtual.QoS):
 
     def restore_unacked(self) -> list[Any]:
         """Return all open messages to their queues."""
-        self._flush()  # type: ignore[no-untyped-call]  # kombu has no types
+        self._flush()
         tags = list(self._delivered)
         self._delivered.clear()
         self.channel.settle(tags, Verdict.RETURN)
@@ -106,7 +106,7 @@ class StoreChannel(GuestQueues, virtual.Channel):
     from_transport_options = ()  # type: ignore[assignment]  # kombu's has two options
 
     def __init__(self, connection: Transport, **options: Any) -> None:
-        super().__init__(connection, **options)  # type: ignore[no-untyped-call]  # kombu has no types
+        super().__init__(connection, **options)
         self._store = connection.store
         self._hold: Hold | None = None
         self._turn: deque[str] = deque()
@@ -160,7 +160,7 @@ class StoreChannel(GuestQueues, virtual.Channel):
             )
         if options.get("passive") and self._bindings(exchange or ""):
             return
-        super().exchange_declare(exchange, type, **options)  # type: ignore[no-untyped-call]  # kombu has no types
+        super().exchange_declare(exchange, type, **options)
 
     def prepare_queue_arguments(
         self, arguments: dict[str, Any] | None, **options: Any
@@ -205,14 +205,14 @@ class StoreChannel(GuestQueues, virtual.Channel):
             self._turn.append(queue)
             if no_ack:
                 self._no_ack.add(queue)
-        super().basic_consume(queue, no_ack, callback, consumer_tag, **options)  # type: ignore[no-untyped-call]  # kombu has no types
+        super().basic_consume(queue, no_ack, callback, consumer_tag, **options)
         self.wake()
 
     def basic_cancel(self, consumer_tag: str) -> None:
         """Deliver no more; what was claimed and not delivered goes back."""
         self._mind_forks()
         queue = self._tag_to_queue.get(consumer_tag)
-        super().basic_cancel(consumer_tag)  # type: ignore[no-untyped-call]  # kombu has no types
+        super().basic_cancel(consumer_tag)
         if queue is None or queue in self._active_queues:
             return
         if queue in self._transport.log_queues:
@@ -251,7 +251,7 @@ class StoreChannel(GuestQueues, virtual.Channel):
             payload = self._get(queue)
         except Empty:
             return None
-        message = self.Message(payload, channel=self)  # type: ignore[no-untyped-call]  # kombu has no types
+        message = self.Message(payload, channel=self)
         if not no_ack:
             self.qos.append(message, message.delivery_tag)
         elif queue not in self._transport.log_queues:
@@ -314,7 +314,7 @@ class StoreChannel(GuestQueues, virtual.Channel):
         self._mind_forks()
         hold, transport = self._hold, self.connection
         try:
-            super().close()  # type: ignore[no-untyped-call]  # kombu has no types
+            super().close()
         finally:
             self._hold = None
             self._turn.clear()

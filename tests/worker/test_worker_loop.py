@@ -246,6 +246,9 @@ def test_what_left_for_the_broker_for_writing_leaves_once(url: str) -> None:
     class Refusing:
         is_down = True
 
+        def forfeited(self) -> list[str]:
+            return []
+
         def exchange(self, *_: Any) -> list[Any]:
             if self.is_down:
                 raise OperationalError("gone")

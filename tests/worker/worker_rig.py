@@ -24,6 +24,7 @@ from tqconsole.engine.worker.values import (
     ExchangeDone,
     ExchangeFailed,
     Exit,
+    Forfeited,
     Happening,
     Log,
     MachineOptions,
@@ -66,6 +67,8 @@ class Rig:
         self.now = Now(1_800_000_000.0, 1000.0)
         self.queue: list[Arrival] = []
         self.is_broker_down = False
+        #: Tags that the broker takes away with the next exchange.
+        self.forfeited: list[str] = []
         self.actions: list[Action] = []
         self.exchanges: list[Exchange] = []
         self.settled: list[Settlement] = []
@@ -197,7 +200,7 @@ class Rig:
     def _carry_out(self, action: Action) -> list[Happening]:
         match action:
             case Exchange():
-                return [self._exchange(action)]
+                return [*self._forfeits(), self._exchange(action)]
             case Store():
                 self.results.extend(action.writes)
                 return [StoreDone()]
@@ -206,6 +209,10 @@ class Rig:
                 return [self._count()]
             case _:
                 return []
+
+    def _forfeits(self) -> list[Happening]:
+        tags, self.forfeited = self.forfeited, []
+        return [Forfeited(tags)] if tags else []
 
     def _exchange(self, action: Exchange) -> Happening:
         self.exchanges.append(action)

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from tqconsole.engine.exceptions import RefusedError
 from tqconsole.engine.protocol.transfer import Verdict
 from tqconsole.engine.worker.ending import Endings
+from tqconsole.engine.worker.forfeits import Forfeits
 from tqconsole.engine.worker.hand import Hand
 from tqconsole.engine.worker.rates import Bucket
 from tqconsole.engine.worker.values import Arrival, Entry, Notify, TaskPolicy
@@ -29,9 +30,10 @@ HELD_COUNT = 4
 class Admission:
     """Lets deliveries in, and lets those through whose time or token has come."""
 
-    def __init__(self, hand: Hand, endings: Endings) -> None:
+    def __init__(self, hand: Hand, endings: Endings, forfeits: Forfeits) -> None:
         self._hand = hand
         self._endings = endings
+        self._forfeits = forfeits
         self._buckets: dict[str, Bucket] = {
             name: Bucket(policy.rate_per_s)
             for name, policy in hand.policies.items()
@@ -50,11 +52,15 @@ class Admission:
             if isinstance(header, RefusedError):
                 self._endings.refuse(delivery, header)
                 continue
+            if hand.forfeited and self._forfeits.recognise(delivery, header):
+                continue
             policy = hand.policies.get(header.task_name)
             if policy is None:
                 self._endings.refuse_unknown(delivery, header)
-                continue
-            self._enter(Entry(delivery, header, policy))
+            elif delivery.deaths >= hand.options.max_deaths:
+                self._endings.refuse_killer(Entry(delivery, header, policy))
+            else:
+                self._enter(Entry(delivery, header, policy))
 
     def _enter(self, entry: Entry) -> None:
         hand, header = self._hand, entry.header

@@ -29,6 +29,7 @@ from tqconsole.engine.worker.values import (
     ExchangeDone,
     ExchangeFailed,
     Exit,
+    Forfeited,
     Happening,
     KillAll,
     Log,
@@ -114,6 +115,13 @@ class Carrier:
     # --- broker and store ---------------------------------------------------------------------
 
     def _exchange(self, exchange: Exchange) -> None:
+        answer = self._exchanged(exchange)
+        if forfeited := self._rim.consumer.forfeited():
+            # Told first: what is lost must not start, and what comes back may be known.
+            self._answers.append(Forfeited(forfeited))
+        self._answers.append(answer)
+
+    def _exchanged(self, exchange: Exchange) -> Happening:
         rim = self._rim
         try:
             riding = self._riding(exchange)
@@ -125,13 +133,12 @@ class Carrier:
         except ImproperlyConfigured:
             raise
         except EngineError as error:
-            self._answers.append(ExchangeFailed(str(error)))
+            return ExchangeFailed(str(error))
         except Exception as error:  # noqa: BLE001 - an adapter's mistake must not end a worker
             self._show("The broker's adapter failed", error)
-            self._answers.append(ExchangeFailed(repr(error)))
-        else:
-            self._published_count = 0
-            self._answers.append(ExchangeDone(rim.reader.read(deliveries)))
+            return ExchangeFailed(repr(error))
+        self._published_count = 0
+        return ExchangeDone(rim.reader.read(deliveries))
 
     def _riding(self, exchange: Exchange) -> Riding | None:
         """Return what goes in the consumer's own trip; what goes elsewhere is there after this.

@@ -240,6 +240,13 @@ class Endings:
             logging.ERROR, f"Refused a message from queue {delivery.queue}: {error} (dead letter)"
         )
 
+    def refuse_killer(self, entry: Entry) -> None:
+        """Fail a task that has killed often enough; where a broker gives back by itself, nobody has
+        done so before.
+        """
+        text = f"the process that ran it died {entry.delivery.deaths} times"
+        self._fail(entry, WorkerLostError(text), Verdict.DEAD)
+
     def refuse_unknown(self, delivery: Delivery, header: TaskHeader) -> None:
         """Fail a task that nobody registered here, and keep its message as a dead letter."""
         hand = self._hand

@@ -133,9 +133,12 @@ class Exchanging:
     def _land(self) -> tuple[Exchange, list[list[Entry]]]:
         if self._flight is None:
             raise RuntimeError("an exchange was answered that nobody asked for")
-        flight, self._flight = self._flight, None
+        (exchange, batches), self._flight = self._flight, None
         self._hand.in_flight_count = 0
-        return flight
+        if any(entry.is_forfeited for batch in batches for entry in batch):
+            ours = [[entry for entry in batch if not entry.is_forfeited] for batch in batches]
+            batches = [batch for batch in ours if batch]
+        return exchange, batches
 
     def store(self) -> None:
         """Have the records stored that must be there before what they belong to is settled."""

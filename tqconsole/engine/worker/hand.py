@@ -60,6 +60,8 @@ class Hand:
         self.results: list[ResultWrite] = []
         self.parked: list[tuple[str, float]] = []
         self.unsaved: list[Debt] = []
+        #: Deliveries that the broker took from us while they ran -> how they ended, None: not yet.
+        self.forfeited: dict[str, Verdict | None] = {}
         # Going out with this step.
         self.actions: list[Action] = []
         self.events: list[tuple[str, dict[str, Any]]] = []
@@ -87,6 +89,8 @@ class Hand:
         publications: Sequence[Publication] = (),
     ) -> None:
         """Owe this settlement; where the store does not ride, its records are stored before."""
+        if self.forfeited and tag in self.forfeited:
+            self.forfeited[tag] = verdict
         settlement = Settlement(tag, verdict, reason, detail)
         if results and not self.options.store_rides:
             self.unsaved.append(Debt(settlement, results, publications))

@@ -21,6 +21,7 @@ from tqconsole.engine.protocol.transfer import Verdict
 from tqconsole.engine.worker.admission import Admission
 from tqconsole.engine.worker.ending import PLAIN_WRITING, Endings, Writing
 from tqconsole.engine.worker.exchanging import Exchanging
+from tqconsole.engine.worker.forfeits import Forfeits
 from tqconsole.engine.worker.hand import Hand
 from tqconsole.engine.worker.handing import Handing
 from tqconsole.engine.worker.revokes import carries_stamp
@@ -32,6 +33,7 @@ from tqconsole.engine.worker.values import (
     ExchangeDone,
     ExchangeFailed,
     Exit,
+    Forfeited,
     Happening,
     KillAll,
     LossReported,
@@ -68,7 +70,8 @@ class Machine:
     ) -> None:
         self._hand = Hand(options, dict(policies))
         self._endings = Endings(self._hand, writing)
-        self._admission = Admission(self._hand, self._endings)
+        self._forfeits = Forfeits(self._hand)
+        self._admission = Admission(self._hand, self._endings, self._forfeits)
         self._handing = Handing(self._hand, self._endings)
         self._exchanging = Exchanging(self._hand, self._handing, self._admission, random)
         self._stopped_mono = 0.0
@@ -80,6 +83,7 @@ class Machine:
         self._handlers: dict[type, Callable[[Any], None]] = {
             ExchangeDone: exchanging.done,
             ExchangeFailed: exchanging.failed,
+            Forfeited: self._on_forfeited,
             StoreDone: exchanging.stored,
             StoreFailed: exchanging.not_stored,
             Rang: exchanging.ring,
@@ -149,6 +153,9 @@ class Machine:
             self._cold_mono,
         ]
         return min((mono for mono in times if mono is not None), default=None)
+
+    def _on_forfeited(self, forfeited: Forfeited) -> None:
+        self._forfeits.lose(forfeited.tags, self._exchanging.in_flight())
 
     # --- the pool -----------------------------------------------------------------------------
 

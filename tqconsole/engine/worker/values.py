@@ -79,8 +79,8 @@ class Entry:
     """One delivery in this worker's hands, from its arrival to its settlement."""
 
     __slots__ = (
-        "batch_id", "delivery", "header", "is_acked", "is_handed", "is_revoked", "job_id", "pid",
-        "policy", "signum", "started_at", "submitted_mono",
+        "batch_id", "delivery", "header", "is_acked", "is_forfeited", "is_handed", "is_revoked",
+        "job_id", "pid", "policy", "signum", "started_at", "submitted_mono",
     )  # fmt: skip
 
     def __init__(self, delivery: Delivery, header: TaskHeader, policy: TaskPolicy) -> None:
@@ -97,6 +97,8 @@ class Entry:
         #: Handed over as acknowledged: it will not come back.
         self.is_acked = False
         self.is_revoked = False
+        #: The broker took it from us while its handover was under way.
+        self.is_forfeited = False
         #: The signal that `terminate` asked for, None when nobody did.
         self.signum: int | None = None
 
@@ -112,6 +114,13 @@ class ExchangeDone(msgspec.Struct, frozen=True):
     """The last exchange took effect; these came in (oldest first)."""
 
     arrivals: Sequence[Arrival] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Forfeited:
+    """The broker has taken these deliveries from us."""
+
+    tags: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +241,7 @@ class Tick:
 
 Happening = (
     ExchangeDone
+    | Forfeited
     | ExchangeFailed
     | StoreDone
     | StoreFailed

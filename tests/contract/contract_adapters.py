@@ -49,6 +49,7 @@ BACKEND_PLACES: dict[str, Place] = {
     "sqlite-udp": lambda folder: f"sqlite://{folder}/queue.db?bell=udp",
     "memory": lambda folder: "cache+memory://",
     "redis": ServerPlace("redis_server_url", redis_url),
+    "rpc": ServerPlace("rabbitmq_vhosts", lambda vhosts: "rpc+" + next(vhosts)),
 }
 
 #: Rows that need more than a place.

@@ -131,7 +131,20 @@ class Connections:
         if configured is None and self.broker.transport == "sqlite":
             # One file holds both: results cost nothing to set up where the broker costs nothing.
             return open_backend(self.resolved.url, self._conf.broker_transport_options)
+        if str(configured).partition(":")[0].lower() == "rpc":
+            return self._opened_rpc()
         return open_backend(configured, self._conf.result_backend_transport_options)
+
+    def _opened_rpc(self) -> Backend:
+        """Results travel through the broker that workers read from: the caller listens there."""
+        conf = self._conf
+        options = {
+            **conf.broker_transport_options,
+            **conf.result_backend_transport_options,
+            "result_expires": conf.result_expires,
+            "result_persistent": conf.result_persistent,
+        }
+        return open_backend(f"rpc+{self.resolved.url}", options)
 
 
 def _url_of(conf: Settings, setting: str) -> str | None:

@@ -33,6 +33,7 @@ from tqconsole.engine.app.options import (
 )
 from tqconsole.engine.app.publish import Publisher, PublishingApp
 from tqconsole.engine.app.queues import Address, QueueTable
+from tqconsole.engine.backends.base import Backend
 from tqconsole.engine.exceptions import OperationalError
 from tqconsole.engine.protocol.message import Message
 from tqconsole.engine.protocol.task import Embed, TaskCall, encode_task
@@ -59,6 +60,11 @@ class SendingApp(PublishingApp, Protocol):
 
     def AsyncResult(self, id: str, **fields: Any) -> AsyncResult:
         """Return the result of an id."""
+        ...
+
+    @property
+    def backend(self) -> Backend:
+        """The result store."""
         ...
 
     def send_event(self, event_type: str, **fields: Any) -> None:
@@ -89,6 +95,8 @@ class _Defaults(NamedTuple):
     is_priority_inherited: bool
     repr_levels: int
     is_event_sent: bool
+    #: Results are sent to the caller, who must listen before the call is.
+    are_results_sent: bool
 
 
 class Sender:
@@ -134,11 +142,18 @@ class Sender:
         Raises: OperationalError when the broker could not be reached; nothing was sent then.
         """
         if sendings:
+            if self._defaults().are_results_sent:
+                self._expect_results(sendings)
             policy = sendings[0].policy
             self._publisher.publish([sending.publication for sending in sendings], policy)
         for sending in sendings:
             self._after(sending)
         return [sending.result for sending in sendings]
+
+    def _expect_results(self, sendings: Sequence[Sending]) -> None:
+        own = self._app.oid
+        if any(it.call.reply_to == own and not it.call.ignore_result for it in sendings):
+            self._app.backend.expect(own)
 
     def publish(self, publications: Sequence[Publication], policy: dict[str, Any]) -> None:
         """Publish messages in one trip, by the publish policy. Raises: OperationalError."""
@@ -168,6 +183,7 @@ class Sender:
             is_priority_inherited=conf.task_inherit_parent_priority,
             repr_levels=conf.task_repr_maxlevels,
             is_event_sent=conf.task_send_sent_event,
+            are_results_sent=str(conf.result_backend).startswith("rpc"),
         )
         self._known = made
         return made

@@ -16,11 +16,15 @@ BACKENDS: dict[str, str] = {
     "redis": "tqconsole.engine.backends.redis:RedisBackend",
     "redis+socket": "tqconsole.engine.backends.redis:RedisBackend",
     "rediss": "tqconsole.engine.backends.redis:RedisBackend",
+    "rpc+amqp": "tqconsole.engine.backends.rpc:RpcBackend",
+    "rpc+amqps": "tqconsole.engine.backends.rpc:RpcBackend",
+    "rpc+librabbitmq": "tqconsole.engine.backends.rpc:RpcBackend",
+    "rpc+pyamqp": "tqconsole.engine.backends.rpc:RpcBackend",
     "sqlite": "tqconsole.engine.backends.sqlite:SqliteBackend",
 }
 
 #: Schemes that Celery speaks. Whoever says one did not misspell it.
-_OTHERS = frozenset({"amqp", "db", "django-db", "file", "mongodb", "redis", "rediss", "rpc"})
+_OTHERS = frozenset({"amqp", "db", "django-db", "file", "mongodb"})
 
 
 def open_backend(url: str | None, options: dict[str, Any] | None = None) -> Backend:
@@ -41,12 +45,19 @@ def open_backend(url: str | None, options: dict[str, Any] | None = None) -> Back
 
 
 def _unknown_scheme(scheme: str) -> str:
-    known = ", ".join(sorted(BACKENDS))
+    if scheme.startswith("rpc"):
+        broker = scheme.removeprefix("rpc+")
+        return (
+            f"rpc:// sends results through an amqp:// broker, and this one is {broker}://: name"
+            " a store with --result-backend or result_backend (redis://..., sqlite:///...)"
+        )
+    names = sorted({"rpc" if name.startswith("rpc+") else name for name in BACKENDS})
+    known = ", ".join(names)
     if scheme in _OTHERS:
         return (
             f"{scheme}:// as result backend is not spoken by this version of tqconsole, which "
             f"knows {known}: name another one with --result-backend or result_backend"
         )
-    nearest = difflib.get_close_matches(scheme, BACKENDS, n=1)
+    nearest = difflib.get_close_matches(scheme, names, n=1)
     hint = f" Did you mean {nearest[0]}?" if nearest else ""
     return f"No such result backend: {scheme!r}.{hint} Known: {known}"

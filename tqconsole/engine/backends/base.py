@@ -32,6 +32,8 @@ class Backend(abc.ABC):
     is_enabled: bool = True
     #: True when any process with the URL can read a record by its id (not rpc, not memory).
     is_readable_by_others: bool = True
+    #: False where `put` and `get` are refused: groups and chords need a real store.
+    can_keep_keys: bool = True
 
     @property
     @abc.abstractmethod
@@ -55,6 +57,11 @@ class Backend(abc.ABC):
     @abc.abstractmethod
     def forget(self, task_ids: Sequence[str]) -> None:
         """Delete records; unknown ids are fine."""
+
+    def expect(self, reply_to: str) -> None:  # noqa: B027 - most stores need no word of it
+        """Called before calls are sent whose results are to come to `reply_to`: a store that sends
+        them makes sure that the address exists. Raises: OperationalError.
+        """
 
     @abc.abstractmethod
     def watch(self, task_ids: Sequence[str], reply_to: str) -> Watch:

@@ -108,5 +108,5 @@ class Suspects:
             QueueSpec(name, expires_s=_EXPIRES_S, message_ttl_s=_RETURN_S, arguments=back)
         )
         with self._link.channel(HELD) as channel:
-            channel.basic_consume(name, nowait=True)
+            channel.basic_consume(name, consumer_tag=name, nowait=True)
         self._watched.add(queue_name)

@@ -80,7 +80,7 @@ def verb(invocation: Invocation, name: str, **options: Any) -> int:
     if options["wait"] and options["ignore_result"]:
         raise click.UsageError("--wait waits for the result that --ignore-result gives up.")
     if options["wait"]:
-        require_readable_store(app.backend)
+        require_readable_store(app.backend, is_caller=True)
     given = {key: options[key] for key in _SENT if options[key] is not None}
     if options["ignore_result"]:
         given["ignore_result"] = True

@@ -12,13 +12,18 @@ from tqconsole.engine.exceptions import NotSupportedError
 from tqconsole.engine.exceptions import TimeoutError as WaitTimeoutError
 
 
-def require_readable_store(backend: Backend) -> None:
-    """Make sure that results can be read here. Raises: NotSupportedError saying why not."""
+def require_readable_store(backend: Backend, *, is_caller: bool = False) -> None:
+    """Make sure that results can be read here; `is_caller`: by the process that sends the call.
+
+    Raises: NotSupportedError saying why not.
+    """
     if not backend.is_enabled:
         raise NotSupportedError(
             "No result store is configured, so no result was kept: "
             "set result_backend or say --result-backend URL"
         )
+    if is_caller and backend.is_sent_to_callers:
+        return
     if not backend.is_readable_by_others:
         raise NotSupportedError(
             f"Results in {backend.url} can be read by the process that sent the task only: "

@@ -32,6 +32,8 @@ class Backend(abc.ABC):
     is_enabled: bool = True
     #: True when any process with the URL can read a record by its id (not rpc, not memory).
     is_readable_by_others: bool = True
+    #: True when records go to who sent the call, whoever that is, and to nobody else (rpc).
+    is_sent_to_callers: bool = False
     #: False where `put` and `get` are refused: groups and chords need a real store.
     can_keep_keys: bool = True
 

@@ -39,6 +39,7 @@ class RpcBackend(Backend):
     """The results that came to this process. `url` is the broker's, behind `rpc+`."""
 
     is_readable_by_others = False
+    is_sent_to_callers = True
     can_keep_keys = False
 
     def __init__(

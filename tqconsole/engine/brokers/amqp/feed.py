@@ -75,7 +75,7 @@ class AmqpFeed(Subscription):
         self._is_closed = True
         try:
             with self._link.channel(CONSUME) as channel:
-                channel.queue_delete(self._queue.name)
+                channel.basic_cancel(self._queue.name)
             self._link.drop(CONSUME)
         except EngineError:
             self._link.close()
@@ -97,7 +97,7 @@ class AmqpFeed(Subscription):
             if pattern != self._queue.routing_key:
                 declarer.bind(self._queue, pattern)
         with self._link.channel(CONSUME) as channel:
-            channel.basic_consume(self._queue.name, no_ack=True)
+            channel.basic_consume(self._queue.name, no_ack=True, consumer_tag=self._queue.name)
             return channel
 
 

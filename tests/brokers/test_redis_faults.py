@@ -16,7 +16,6 @@ from tests.servers.brokers_up import Server, free_port, redis_up
 from tqconsole.engine.backends import open_backend
 from tqconsole.engine.brokers import open_broker
 from tqconsole.engine.brokers.base import Broker
-from tqconsole.engine.brokers.redis import lua
 from tqconsole.engine.clock import SYSTEM_CLOCK
 from tqconsole.engine.exceptions import (
     BrokerUnreachableError,
@@ -71,18 +70,18 @@ def lose_answers(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Let a link carry out the next exchanges and lose their answers."""
 
     def lose(*, is_carried_out: bool) -> None:
-        original = Link.script
+        # Only exchanges are begun; everything else waits for its answer.
+        name = "finish" if is_carried_out else "begin"
+        original = getattr(Link, name)
 
-        def script(self: Link, which: Any, arguments: Any) -> Any:
-            if which is not lua.EXCHANGE:
-                return original(self, which, arguments)
-            monkeypatch.setattr(Link, "script", original)
+        def lost(self: Link, *arguments: Any) -> Any:
+            monkeypatch.setattr(Link, name, original)
             if is_carried_out:
-                original(self, which, arguments)
+                original(self, *arguments)
             self.close()
             raise OperationalError("the answer was lost")
 
-        monkeypatch.setattr(Link, "script", script)
+        monkeypatch.setattr(Link, name, lost)
 
     return lose
 

@@ -249,9 +249,11 @@ def test_what_left_for_the_broker_for_writing_leaves_once(url: str) -> None:
         def forfeited(self) -> list[str]:
             return []
 
-        def exchange(self, *_: Any) -> list[Any]:
+        def begin(self, *_: Any) -> None:
             if self.is_down:
                 raise OperationalError("gone")
+
+        def finish(self) -> list[Any]:
             return []
 
     consumer, writer = Refusing(), MemoryBroker(url)

@@ -97,6 +97,26 @@ class Consumer(abc.ABC):
         Raises: OperationalError; nothing took effect then, call again with the same arguments.
         """
 
+    def begin(
+        self,
+        settled: Sequence[Settlement] = (),
+        started: Sequence[Handover] = (),
+        wanted: int = 0,
+        riding: Riding | None = None,
+    ) -> None:
+        """Do the part of an exchange after which what is `started` may start: its write has left.
+
+        `finish` must come next. Raises: as `exchange`.
+        """
+        self._begun = self.exchange(settled, started, wanted, riding)
+
+    def finish(self) -> list[Delivery]:
+        """Return what the exchange that was begun has brought. Raises: as `exchange`."""
+        begun, self._begun = self._begun, []
+        return begun
+
+    _begun: list[Delivery] = []  # noqa: RUF012 - replaced, never changed
+
     @abc.abstractmethod
     def wait(self, timeout_s: float) -> bool:
         """Sleep until something may be there to fetch, or `timeout_s`; True when it may."""

@@ -1,8 +1,9 @@
-"""The pool port: slots that run a callable on bytes. A pool knows no task.
+"""The pool port: slots that run a callable on a payload. A pool knows no task.
 
-`run` takes a job's payload and returns its outcome, both as bytes that only the worker
-understands. The worker's loop is the only caller; a pool speaks back through `poll`, and its
-descriptors wake the loop's selector. Death of a child is news, never an exception.
+The runner takes a job's payload and returns its outcome, which only the worker understands: bytes
+where the slots are processes, plain values where they share the worker's memory. The worker's loop
+is the only caller; a pool speaks back through `poll`, and its descriptors wake the loop's selector.
+Death of a child is news, never an exception.
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ from typing import Any
 import msgspec
 
 #: What a slot runs: payload -> outcome. It must not raise; a pool reports it as a death if it does.
-Runner = Callable[[bytes], bytes]
+Runner = Callable[[Any], Any]
 
 
 class Job(msgspec.Struct, frozen=True):
     """One run. Limits in seconds, None for none; `job_id` is the worker's (a small int)."""
 
     job_id: int
-    payload: bytes
+    payload: Any
     soft_limit_s: float | None = None
     hard_limit_s: float | None = None
 
@@ -39,7 +40,7 @@ class JobEnded(msgspec.Struct, frozen=True):
     """The runner returned."""
 
     job_id: int
-    outcome: bytes
+    outcome: Any
 
 
 class JobLost(msgspec.Struct, frozen=True):
@@ -71,6 +72,8 @@ class Pool(abc.ABC):
     can_resize: bool = False
     #: True when `submit` itself runs the job before it returns (solo).
     is_inline: bool = False
+    #: True when payloads and outcomes need not be bytes.
+    shares_memory: bool = False
 
     @abc.abstractmethod
     def start(self) -> None:

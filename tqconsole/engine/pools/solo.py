@@ -32,6 +32,7 @@ class SoloPool(Pool):
 
     implementation = "celery.concurrency.solo:TaskPool"
     is_inline = True
+    shares_memory = True
 
     def __init__(
         self,

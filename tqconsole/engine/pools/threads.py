@@ -36,6 +36,7 @@ class ThreadsPool(Pool):
     """A set of threads, each with its own jobs."""
 
     implementation = "celery.concurrency.thread:TaskPool"
+    shares_memory = True
     can_resize = True
 
     def __init__(

@@ -15,6 +15,7 @@ import socket
 import ssl
 import threading
 import weakref
+from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
@@ -47,6 +48,18 @@ class Script:
         self.sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest().encode()
 
 
+class Pending:
+    """A script whose answer is still to come."""
+
+    __slots__ = ("answer", "arguments", "error", "script")
+
+    def __init__(self, script: Script, arguments: Sequence[str | bytes | int | float]) -> None:
+        self.script = script
+        self.arguments = arguments
+        self.answer: Any = _NOTHING
+        self.error: EngineError | None = None
+
+
 class Link:
     """A connection. Made on first use. Raises OperationalError or ImproperlyConfigured only."""
 
@@ -56,6 +69,8 @@ class Link:
         self._lock = threading.RLock()
         self._connection: Any = None
         self._socket: socket.socket | None = None
+        #: What was asked and is not answered yet, oldest first.
+        self._pending: deque[Pending] = deque()
         self._reader = self._new_reader()
         self._timeout_s = float(address.connection["socket_timeout"])
         self._pid = 0
@@ -104,6 +119,33 @@ class Link:
             raise self.refusal(answer)
         return answer
 
+    def begin(self, script: Script, arguments: Sequence[str | bytes | int | float]) -> Pending:
+        """Send a script and wait for nothing: `finish` brings what it returns."""
+        pending = Pending(script, arguments)
+        packed = _packed([(b"EVALSHA", script.sha, b"0", *arguments)])
+        with self._lock:
+            link = self._opened()
+            try:
+                link.sendall(packed)
+            except OSError as error:
+                raise self._broken(error) from error
+            self._pending.append(pending)
+        return pending
+
+    def finish(self, pending: Pending) -> Any:
+        """Return what a script that was begun returns."""
+        with self._lock:
+            while pending.answer is _NOTHING and pending.error is None:
+                self._answer_pending(self._listening())
+        if pending.error is not None:
+            raise pending.error
+        answer = pending.answer
+        if isinstance(answer, hiredis.ReplyError):
+            if str(answer).startswith("NOSCRIPT"):
+                return self.script(pending.script, pending.arguments)
+            raise self.refusal(answer)
+        return answer
+
     def send(self, commands: Sequence[Command]) -> None:
         """Write commands whose answers `receive` brings."""
         with self._lock:
@@ -138,6 +180,11 @@ class Link:
         """Hang up. A later use connects again."""
         with self._lock:
             connection, self._connection, self._socket = self._connection, None, None
+            lost, self._pending = self._pending, deque()
+            for pending in lost:
+                pending.error = errors.of_link(
+                    ConnectionError("closed before it answered"), self.address.server
+                )
             if connection is not None:
                 # In a fork's child it only lets go of its copy of the socket.
                 with contextlib.suppress(Exception):
@@ -148,11 +195,21 @@ class Link:
     def _exchanged(self, packed: bytes, count: int) -> list[Any]:
         with self._lock:
             link = self._opened()
+            while self._pending:
+                self._answer_pending(link)
             try:
                 link.sendall(packed)
                 return [self._answer(link) for _ in range(count)]
             except (OSError, hiredis.HiredisError) as error:
                 raise self._broken(error) from error
+
+    def _answer_pending(self, link: socket.socket) -> None:
+        """Take the answer to the oldest of what was begun."""
+        try:
+            answer = self._answer(link)
+        except (OSError, hiredis.HiredisError) as error:
+            raise self._broken(error) from error
+        self._pending.popleft().answer = answer
 
     def _answer(self, link: socket.socket) -> Any:
         while True:
@@ -195,7 +252,9 @@ class Link:
         if self._socket is not None:
             now_mono = self._clock.mono()
             is_stale = self._pid != os.getpid() or (
-                now_mono - self._used_mono > _IDLE_S and _has_hung_up(self._socket)
+                not self._pending
+                and now_mono - self._used_mono > _IDLE_S
+                and _has_hung_up(self._socket)
             )
             self._used_mono = now_mono
             if not is_stale:

@@ -18,16 +18,18 @@ from tqconsole.engine.exceptions import EngineError, ImproperlyConfigured, NotSu
 from tqconsole.engine.log import one_line
 from tqconsole.engine.pools.base import Job, JobEnded, JobLost, Pool
 from tqconsole.engine.protocol.transfer import Riding
-from tqconsole.engine.worker.outcome import decode_outcome
+from tqconsole.engine.worker.outcome import Outcome, decode_outcome
 from tqconsole.engine.worker.payload import RunPayload, encode_payload
 from tqconsole.engine.worker.reading import Reader
 from tqconsole.engine.worker.revoked_records import RevokedRecords
 from tqconsole.engine.worker.values import (
     Action,
+    Arrival,
     Emit,
     Exchange,
     ExchangeDone,
     ExchangeFailed,
+    ExchangeWritten,
     Exit,
     Forfeited,
     Happening,
@@ -82,6 +84,8 @@ class Carrier:
         self._events: list[tuple[str, dict[str, Any]]] = []
         self._answers: list[Happening] = []
         self._is_pool_dead = False
+        #: An exchange was begun and its end is not told yet.
+        self._is_exchange_open = False
         #: How many publications of an exchange that failed have left for `write_broker`.
         self._published_count = 0
         #: Something was submitted that the pool may have begun: it is worth a look.
@@ -115,21 +119,48 @@ class Carrier:
     # --- broker and store ---------------------------------------------------------------------
 
     def _exchange(self, exchange: Exchange) -> None:
-        answer = self._exchanged(exchange)
-        if forfeited := self._rim.consumer.forfeited():
-            # Told first: what is lost must not start, and what comes back may be known.
-            self._answers.append(Forfeited(forfeited))
+        failed = self._tried(lambda: self._begin(exchange))
+        if failed is None:
+            self._is_exchange_open = True
+            if exchange.started:
+                # They start now; the answer is taken when there is nothing else to do.
+                self._tell_forfeited()
+                self._answers.append(ExchangeWritten())
+                return
+        answer = failed or self._ended_exchange()
+        self._tell_forfeited()
         self._answers.append(answer)
 
-    def _exchanged(self, exchange: Exchange) -> Happening:
+    def finish_exchange(self) -> list[Happening]:
+        """Wait for the end of the exchange that is under way, if there is one."""
+        if self._is_exchange_open:
+            answer = self._ended_exchange()
+            self._tell_forfeited()
+            self._answers.append(answer)
+        answers, self._answers = self._answers, []
+        return answers
+
+    def _begin(self, exchange: Exchange) -> None:
         rim = self._rim
+        riding = self._riding(exchange)
+        if exchange.parked:
+            rim.consumer.park(exchange.parked)
+        rim.consumer.begin(exchange.settled, exchange.started, exchange.wanted, riding)
+
+    def _ended_exchange(self) -> Happening:
+        self._is_exchange_open = False
+        arrivals: list[Arrival] = []
+        failed = self._tried(
+            lambda: arrivals.extend(self._rim.reader.read(self._rim.consumer.finish()))
+        )
+        if failed is not None:
+            return failed
+        self._published_count = 0
+        return ExchangeDone(arrivals)
+
+    def _tried(self, step: Callable[[], None]) -> ExchangeFailed | None:
         try:
-            riding = self._riding(exchange)
-            if exchange.parked:
-                rim.consumer.park(exchange.parked)
-            deliveries = rim.consumer.exchange(
-                exchange.settled, exchange.started, exchange.wanted, riding
-            )
+            step()
         except ImproperlyConfigured:
             raise
         except EngineError as error:
@@ -137,8 +168,12 @@ class Carrier:
         except Exception as error:  # noqa: BLE001 - an adapter's mistake must not end a worker
             self._show("The broker's adapter failed", error)
             return ExchangeFailed(repr(error))
-        self._published_count = 0
-        return ExchangeDone(rim.reader.read(deliveries))
+        return None
+
+    def _tell_forfeited(self) -> None:
+        """Told first: what is lost must not start, and what comes back may be known."""
+        if forfeited := self._rim.consumer.forfeited():
+            self._answers.append(Forfeited(forfeited))
 
     def _riding(self, exchange: Exchange) -> Riding | None:
         """Return what goes in the consumer's own trip; what goes elsewhere is there after this.
@@ -220,9 +255,8 @@ class Carrier:
             hard_limit_s=order.hard_limit_s,
             deaths=delivery.deaths,
         )
-        return Job(
-            order.entry.job_id, encode_payload(payload), order.soft_limit_s, order.hard_limit_s
-        )
+        packed = payload if self._rim.pool.shares_memory else encode_payload(payload)
+        return Job(order.entry.job_id, packed, order.soft_limit_s, order.hard_limit_s)
 
     def news(self) -> list[Happening]:
         """Return what the pool has to tell, with its present count of slots."""
@@ -296,6 +330,8 @@ class Carrier:
 
 
 def _ended(news: JobEnded) -> Happening:
+    if isinstance(news.outcome, Outcome):
+        return RunEnded(news.job_id, news.outcome)
     try:
         return RunEnded(news.job_id, decode_outcome(news.outcome))
     except (ValueError, EOFError, TypeError):

@@ -17,6 +17,7 @@ from tqconsole.engine.worker.values import (
     Exchange,
     ExchangeDone,
     ExchangeFailed,
+    ExchangeWritten,
     Rang,
     Store,
     StoreDone,
@@ -107,6 +108,12 @@ class Exchanging:
             return max(0, hand.free_count - len(hand.batches) - len(hand.ready))
         size = hand.window.size(hand.slot_count, hand.now.mono)
         return max(0, size - hand.in_window_count())
+
+    def written(self, _: ExchangeWritten) -> None:
+        """What the exchange hands over may start, although nobody has answered yet."""
+        exchange, batches = self._land()
+        self._flight = (exchange, [])
+        self._handing.submit(batches)
 
     def done(self, done: ExchangeDone) -> None:
         """The exchange took effect: submit what it handed over, let in what it brought."""

@@ -136,6 +136,8 @@ class Loop:
     def _turn(self, signals: SignalWatch) -> None:
         if not self._inbox and self._carrier.has_submitted:
             self.look_at_pool()
+        if not self._inbox:
+            self._inbox.extend(self._carrier.finish_exchange())
         sleep_s = 0.0 if self._inbox else self._sleep_s()
         if sleep_s > 0:
             self._carrier.flush_events()

@@ -32,6 +32,7 @@ from tqconsole.engine.worker.values import (
     EventsSwitched,
     ExchangeDone,
     ExchangeFailed,
+    ExchangeWritten,
     Exit,
     Forfeited,
     Happening,
@@ -81,6 +82,7 @@ class Machine:
         self._has_exited = False
         exchanging = self._exchanging
         self._handlers: dict[type, Callable[[Any], None]] = {
+            ExchangeWritten: exchanging.written,
             ExchangeDone: exchanging.done,
             ExchangeFailed: exchanging.failed,
             Forfeited: self._on_forfeited,

@@ -190,7 +190,8 @@ def _pool(app: Any, options: WorkerOptions, hostname: str) -> Pool:
         on_child_stop=runner.stop_child,
         before_fork=runner.before_fork,
     )
-    return pool_class(runner, slot_count, pool_options)  # type: ignore[call-arg]  # Pool is the port: how adapters are made is PoolFactory
+    run = runner.run_here if pool_class.shares_memory else runner
+    return pool_class(run, slot_count, pool_options)  # type: ignore[call-arg]  # Pool is the port: how adapters are made is PoolFactory
 
 
 def _begin_child(app: Any, runner: TaskRunner, options: WorkerOptions, hostname: str) -> None:

@@ -46,7 +46,8 @@ def request_of(payload: RunPayload, body: TaskBody, *, ignore_result: bool) -> C
         "kwargsrepr": take("kwargsrepr"),
         "origin": take("origin"),
         "parent_id": take("parent_id") or None,
-        "properties": properties,
+        # Where the run shares the worker's memory, the message must stay as it came.
+        "properties": dict(properties),
         "replaced_task_nesting": take("replaced_task_nesting") or 0,
         "reply_to": properties.get("reply_to"),
         "retries": take("retries") or 0,

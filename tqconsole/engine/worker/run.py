@@ -94,20 +94,18 @@ class TaskRunner:
         worker_process_shutdown.send(sender=None, pid=os.getpid(), exitcode=0)
 
     def __call__(self, data: bytes) -> bytes:
-        """Run one task. Never raises."""
+        """Run one task in a process of the pool. Never raises."""
         try:
             return encode_outcome(self.outcome_of(decode_payload(data)))
-        except BaseException as error:
-            # The edge: the machinery itself failed. The message counts as a failed run.
-            logger.exception("A run failed outside of its task")
-            return encode_outcome(
-                Outcome(
-                    states.FAILURE,
-                    0.0,
-                    saferepr(error),
-                    ExceptionInfo(error).traceback,
-                )
-            )
+        except BaseException as error:  # noqa: BLE001 - logged there
+            return encode_outcome(_failed_machinery(error))
+
+    def run_here(self, payload: RunPayload) -> Outcome:
+        """Run one task in the worker's own process. Never raises."""
+        try:
+            return self.outcome_of(payload)
+        except BaseException as error:  # noqa: BLE001 - logged there
+            return _failed_machinery(error)
 
     def outcome_of(self, payload: RunPayload) -> Outcome:
         """Return what became of a run."""
@@ -274,6 +272,12 @@ def make_failure_links(
         return fail_links(app, request, error, "")
 
     return links_of
+
+
+def _failed_machinery(error: BaseException) -> Outcome:
+    """The edge: the machinery itself failed. The message counts as a failed run."""
+    logger.error("A run failed outside of its task", exc_info=error)
+    return Outcome(states.FAILURE, 0.0, saferepr(error), ExceptionInfo(error).traceback)
 
 
 def _outcome(run: Run) -> Outcome:

@@ -110,6 +110,10 @@ Arrival = tuple[Delivery, TaskHeader | RefusedError]
 # --- happenings -------------------------------------------------------------------------------
 
 
+class ExchangeWritten(msgspec.Struct, frozen=True):
+    """The exchange under way has left: what it hands over may start. Its end is still to come."""
+
+
 class ExchangeDone(msgspec.Struct, frozen=True):
     """The last exchange took effect; these came in (oldest first)."""
 
@@ -240,7 +244,8 @@ class Tick:
 
 
 Happening = (
-    ExchangeDone
+    ExchangeWritten
+    | ExchangeDone
     | Forfeited
     | ExchangeFailed
     | StoreDone

@@ -41,7 +41,7 @@ from tqconsole.engine.protocol.transfer import (
     Riding,
     Settlement,
 )
-from tqconsole.engine.redis_server.link import Link
+from tqconsole.engine.redis_server.link import Link, Pending
 
 #: Seconds between two looks although the bell is quiet; a dead link is noticed in 15 s.
 BACKSTOP_S = 30.0
@@ -69,6 +69,15 @@ class _Doubt:
     riding: Riding | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Flight:
+    """An exchange whose answer is still to come."""
+
+    cycle: _Doubt
+    plan: Plan
+    pending: Pending
+
+
 class RedisConsumer(Consumer):
     """One consumer. Registers on creation. Raises: OperationalError, ImproperlyConfigured."""
 
@@ -86,6 +95,9 @@ class RedisConsumer(Consumer):
         self._due_at: float | None = None
         self._looked_mono = float("-inf")
         self._doubt: _Doubt | None = None
+        self._flight: _Flight | None = None
+        #: Found again, and not told to the caller yet.
+        self._recalled: list[Delivery] = []
         self._reaper = reap.Reaper(server.link, server.keys, self._uuid, worker_name)
         self._pid = os.getpid()
         self._is_closed = False
@@ -103,24 +115,40 @@ class RedisConsumer(Consumer):
         riding: Riding | None = None,
     ) -> list[Delivery]:
         """See `Consumer.exchange`: one script, or nothing at all while the bell is quiet."""
+        self.begin(settled, started, wanted, riding)
+        return self.finish()
+
+    def begin(
+        self,
+        settled: Sequence[Settlement] = (),
+        started: Sequence[Handover] = (),
+        wanted: int = 0,
+        riding: Riding | None = None,
+    ) -> None:
+        """See `Consumer.begin`: the script is on its way."""
         self._bell.look()
-        recalled: list[Delivery] = []
         if self._doubt is not None:
-            recalled, riding = self._recall(self._doubt, riding)
-            wanted = max(0, wanted - len(recalled))
+            riding = self._recall(self._doubt, riding)
+        wanted = min(max(0, wanted - len(self._recalled)), MOST_WANTED)
         plan = Plan()
         if riding is not None:
             plan.results = riding.results
             plan.writes = self._server.router.writes(riding.publications)
         settle(plan, settled, self._hand, self._keys, self._worker_name, self._clock.now())
         start(plan, started, self._hand)
-        wanted = min(wanted, MOST_WANTED)
-        if plan.is_empty and (wanted <= 0 or not self._may_find()):
-            return recalled
-        found = self._cycle(plan, wanted, riding)
-        self._note(plan)
-        if wanted > 0 and len(found) < wanted and not self._bell.is_quiet:
-            self._bell.arm(self._feeding.lists())
+        if not plan.is_empty or (wanted > 0 and self._may_find()):
+            self._flight = self._sent(plan, wanted, riding)
+
+    def finish(self) -> list[Delivery]:
+        """See `Consumer.finish`."""
+        flight, self._flight = self._flight, None
+        found: list[Delivery] = []
+        if flight is not None:
+            found = self._landed(flight)
+            wanted = flight.cycle.wanted
+            if wanted > 0 and len(found) < wanted and not self._bell.is_quiet:
+                self._bell.arm(self._feeding.lists())
+        recalled, self._recalled = self._recalled, []
         return recalled + found
 
     def wait(self, timeout_s: float) -> bool:
@@ -222,6 +250,8 @@ class RedisConsumer(Consumer):
         self._is_closed = True
         try:
             if self._pid == os.getpid():
+                if self._flight is not None:
+                    self.finish()
                 self._leave()
         finally:
             members.forget_own(self._uuid)
@@ -241,7 +271,11 @@ class RedisConsumer(Consumer):
         self._looked_mono = float("-inf")
         self._bell.arm(self._feeding.lists())
 
-    def _cycle(self, plan: Plan, wanted: int, riding: Riding | None) -> list[Delivery]:
+    def _cycle(self, plan: Plan) -> None:
+        """Write a plan and fetch nothing."""
+        self._landed(self._sent(plan, 0, None))
+
+    def _sent(self, plan: Plan, wanted: int, riding: Riding | None) -> _Flight:
         batch = next(self._batches)
         before, after = plan.words()
         fetch, queues = self._feeding.next_turn()
@@ -249,17 +283,28 @@ class RedisConsumer(Consumer):
         head: list[Word] = [keys.unacked, keys.unacked_index, self._lease, batch, members.LEASE_MS]
         prefix = f"{self._prefix}{batch}."
         words = [*head, *before, wanted, prefix, *fetch, *after]
+        cycle = _Doubt(batch, wanted, tuple(queues), riding)
         try:
-            next_due, problems, reply = self._link.script(lua.EXCHANGE, words)
+            return _Flight(cycle, plan, self._link.begin(lua.EXCHANGE, words))
         except OperationalError:
-            self._doubt = _Doubt(batch, wanted, tuple(queues), riding)
+            self._doubt = cycle
             raise
-        if wanted > 0:
+
+    def _landed(self, flight: _Flight) -> list[Delivery]:
+        cycle = flight.cycle
+        try:
+            next_due, problems, reply = self._link.finish(flight.pending)
+        except OperationalError:
+            self._doubt = cycle
+            raise
+        if cycle.wanted > 0:
             self._looked_mono = self._clock.mono()
             self._due_at = float(next_due) if next_due else None
-        found = self._taken(batch, enumerate(fetched(reply, queues), 1))
+        found = self._taken(cycle.batch, enumerate(fetched(reply, cycle.queues), 1))
         if problems and not found:
-            raise OperationalError(f"Redis at {self._link.address.server}: {problems.decode()}")
+            server = self._link.address.server
+            raise OperationalError(f"Redis at {server}: {problems.decode()}")
+        self._note(flight.plan)
         return found
 
     def _taken(
@@ -287,8 +332,7 @@ class RedisConsumer(Consumer):
             plan.dead.append(
                 dead_row(tag, held.envelope, held.queue, cause, self._keys, self._clock.now())
             )
-        self._cycle(plan, 0, None)
-        self._note(plan)
+        self._cycle(plan)
 
     def _note(self, plan: Plan) -> None:
         """The exchange took effect: what left is no longer in our hands."""
@@ -303,8 +347,8 @@ class RedisConsumer(Consumer):
             for tag in tags:
                 hand[tag].is_started = True
 
-    def _recall(self, doubt: _Doubt, riding: Riding | None) -> tuple[list[Delivery], Riding | None]:
-        """Return what the doubtful exchange fetched, and what of this one's is not written yet."""
+    def _recall(self, doubt: _Doubt, riding: Riding | None) -> Riding | None:
+        """Find what the doubtful exchange fetched; return what of this one's is not written yet."""
         keys, prefix = self._keys, f"{self._prefix}{doubt.batch}."
         words: list[Word] = [keys.unacked, self._lease, prefix, doubt.wanted]
         done, *entries = self._link.script(lua.RECALL, words)
@@ -318,7 +362,8 @@ class RedisConsumer(Consumer):
         if done == str(doubt.batch).encode() and riding is not None and doubt.riding is not None:
             left = _after(riding.publications, doubt.riding.publications)
             riding = Riding(riding.results, left)
-        return self._taken(doubt.batch, found), riding
+        self._recalled += self._taken(doubt.batch, found)
+        return riding
 
     def _next_tag(self, envelope: bytes, queue: str) -> tuple[str, Held]:
         """Return a tag of ours for what a dead consumer had acknowledged early."""
@@ -337,8 +382,7 @@ class RedisConsumer(Consumer):
         # These were handed to the caller to report; it had its chance.
         plan.acked = [tag for tag, held in self._hand.items() if held.is_lost]
         if not plan.is_empty:
-            self._cycle(plan, 0, None)
-            self._note(plan)
+            self._cycle(plan)
         members.leave(self._link, self._keys, self._uuid, has_left_work=bool(self._hand))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-import uuid
 import warnings
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from tqconsole.engine.canvas.signature import Signature, maybe_signature, signat
 from tqconsole.engine.clock import Clock
 from tqconsole.engine.context import Context
 from tqconsole.engine.exceptions import AlwaysEagerIgnored, Retry
+from tqconsole.engine.protocol.identity import new_id
 from tqconsole.engine.settings import Settings
 from tqconsole.engine.task import Task
 
@@ -70,7 +70,7 @@ class Caller:
         pid = os.getpid()
         if known is None or known[0] != pid:
             # A forked child must not listen at its parent's address.
-            known = self._oids.known = (pid, str(uuid.uuid4()))
+            known = self._oids.known = (pid, new_id())
         return str(known[1])
 
     @property

@@ -9,13 +9,13 @@ from __future__ import annotations
 import logging
 import socket
 import traceback
-import uuid
 from typing import Any, Protocol
 
 from tqconsole.engine import current, serialization, states
 from tqconsole.engine.canvas.signature import signature
 from tqconsole.engine.context import Context
 from tqconsole.engine.exceptions import Ignore, Reject, Retry
+from tqconsole.engine.protocol.identity import new_id
 from tqconsole.engine.result import EagerResult
 from tqconsole.engine.signals import (
     task_failure,
@@ -74,7 +74,7 @@ def _as_received(task: Task, args: Any, kwargs: Any) -> tuple[Any, Any]:
 
 
 def _request(task: Task, args: Any, kwargs: Any, options: dict[str, Any]) -> Context:
-    task_id = options.get("task_id") or str(uuid.uuid4())
+    task_id = options.get("task_id") or new_id()
     ignore_result = options.get("ignore_result")
     return Context(
         id=task_id,

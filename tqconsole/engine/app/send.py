@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import os
 import socket
-import uuid
 import warnings
 from collections.abc import Sequence
 from datetime import datetime, tzinfo
@@ -35,6 +34,7 @@ from tqconsole.engine.app.publish import Publisher, PublishingApp
 from tqconsole.engine.app.queues import Address, QueueTable
 from tqconsole.engine.backends.base import Backend
 from tqconsole.engine.exceptions import OperationalError
+from tqconsole.engine.protocol.identity import new_id
 from tqconsole.engine.protocol.message import Message
 from tqconsole.engine.protocol.task import Embed, TaskCall, encode_task
 from tqconsole.engine.protocol.transfer import Publication
@@ -220,7 +220,7 @@ class Sender:
         fields: dict[str, Any] = {
             FIELDS[option]: value for option, value in said.items() if option in FIELDS
         }
-        task_id = fields.setdefault("task_id", "") or str(uuid.uuid4())
+        task_id = fields.setdefault("task_id", "") or new_id()
         fields["task_id"] = task_id
         fields.setdefault("serializer", defaults.serializer)
         if defaults.compression:

@@ -7,12 +7,12 @@ Kinds of signatures (chains, groups, chords) register themselves by their `subta
 from __future__ import annotations
 
 import copy
-import uuid
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from tqconsole.engine import current
 from tqconsole.engine.exceptions import NotRegistered
+from tqconsole.engine.protocol.identity import new_id
 
 #: Options that a later call may not replace once they are set: they say where the call belongs.
 _FIXED_OPTIONS = frozenset({"group_id"})
@@ -244,7 +244,7 @@ class Signature(dict[str, Any]):
     ) -> Any:
         """Give it its id before it is sent, and return the result it will have."""
         options = self.options
-        task_id = options.setdefault("task_id", _id or str(uuid.uuid4()))
+        task_id = options.setdefault("task_id", _id or new_id())
         options.setdefault("reply_to", self.app.oid)
         given = {
             "root_id": root_id,

@@ -8,6 +8,8 @@ from __future__ import annotations
 import binascii
 from typing import Any
 
+import msgspec
+
 from tqconsole.engine.exceptions import RefusedError
 from tqconsole.engine.protocol.limits import DEFAULT_LIMITS, Limits, Reason
 from tqconsole.engine.protocol.message import Message
@@ -43,6 +45,21 @@ def to_envelope(
     )
 
 
+class _Envelope(
+    msgspec.Struct, rename={"content_type": "content-type", "content_encoding": "content-encoding"}
+):
+    """An envelope as every client writes it."""
+
+    body: str
+    headers: dict[str, Any]
+    properties: dict[str, Any]
+    content_type: str
+    content_encoding: str
+
+
+_read_usual = msgspec.json.Decoder(_Envelope).decode
+
+
 def from_envelope(
     envelope: bytes, limits: Limits = DEFAULT_LIMITS
 ) -> tuple[Message, str, str, str]:
@@ -54,8 +71,12 @@ def from_envelope(
     # Base64 makes four bytes of three; the rest is headers.
     if len(envelope) > limits.wire_bytes * 3 // 2:
         raise RefusedError(Reason.TOO_LARGE, f"{len(envelope)} bytes")
-    fields = decode_json(envelope)
     may_be_deep = envelope.count(b"[") + envelope.count(b"{") > limits.depth
+    if not may_be_deep and b"__type__" not in envelope:
+        usual = _usual(envelope)
+        if usual is not None:
+            return usual
+    fields = decode_json(envelope)
     if may_be_deep and is_deeper_than(fields, limits.depth):
         raise RefusedError(Reason.TOO_DEEP, f"nested more than {limits.depth} times")
     if not isinstance(fields, dict):
@@ -80,6 +101,30 @@ def from_envelope(
         # kombu's tags are texts; other languages' clients number theirs.
         tag if isinstance(tag, str) else "" if tag is None else str(tag)[:64],
     )
+
+
+def _usual(envelope: bytes) -> tuple[Message, str, str, str] | None:
+    """Read an envelope in which everything stands as clients write it; None for any other."""
+    try:
+        found = _read_usual(envelope)
+        properties = found.properties
+        address, tag = properties.pop("delivery_info"), properties.pop("delivery_tag")
+        if properties.pop("body_encoding") != "base64" or type(tag) is not str:
+            return None
+        exchange, routing_key = address["exchange"], address["routing_key"]
+        body = binascii.a2b_base64(found.body)
+    except (msgspec.MsgspecError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+    if type(exchange) is not str or type(routing_key) is not str:
+        return None
+    message = Message(
+        body,
+        found.content_type or "application/data",
+        found.content_encoding or "utf-8",
+        found.headers,
+        properties,
+    )
+    return message, exchange, routing_key, tag
 
 
 def _body(body: Any, encoding: Any) -> bytes:

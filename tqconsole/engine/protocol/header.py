@@ -169,6 +169,12 @@ def _check_names(raw: _Headers, prop: _Properties, name_bytes: int) -> None:
     """Refuse ids and names that are unfit to be part of a key, a file name or a log line."""
     if not raw.id or not raw.task:
         raise RefusedError(Reason.BAD_HEADER, "empty id or task")
+    together = (
+        f"{raw.id}{raw.task}{raw.root_id}{raw.parent_id}{raw.group}{prop.reply_to}"
+        f"{prop.correlation_id}"
+    )
+    if len(together) <= name_bytes and together.isascii() and together.isprintable():
+        return
     names = {
         raw.id: "id",
         raw.task: "task",

@@ -20,6 +20,7 @@ def request_of(payload: RunPayload, body: TaskBody, *, ignore_result: bool) -> C
     take = headers.get
     ignored = take("ignore_result")
     fields: dict[str, Any] = {
+        "_children": None,
         "args": body.args,
         "argsrepr": take("argsrepr"),
         "called_directly": False,
@@ -58,4 +59,7 @@ def request_of(payload: RunPayload, body: TaskBody, *, ignore_result: bool) -> C
         "task": take("task"),
         "timelimit": take("timelimit") or (None, None),
     }
-    return Context(fields)
+    request = Context.__new__(Context)
+    # One dict instead of two: a run is made for every task.
+    request.__dict__ = fields
+    return request

@@ -5,12 +5,12 @@ The first is kombu's own header; the second is a header of ours, which Celery's 
 
 from __future__ import annotations
 
-import uuid
 from dataclasses import dataclass
 from typing import Any
 
 from tqconsole.engine.exceptions import RefusedError
 from tqconsole.engine.protocol.envelope import from_envelope, to_envelope
+from tqconsole.engine.protocol.identity import new_id
 from tqconsole.engine.protocol.message import Message
 from tqconsole.engine.protocol.transfer import Delivery, Publication
 from tqconsole.engine.serialization import decode_json, encode_json
@@ -20,7 +20,7 @@ _REDELIVERED, _DEATHS = "redelivered", "tq-deaths"
 
 def written(publication: Publication) -> bytes:
     """Return the envelope of a publication. Raises: EncodeError."""
-    tag = str(uuid.uuid4())
+    tag = new_id()
     return to_envelope(publication.message, publication.exchange, publication.routing_key, tag)
 
 

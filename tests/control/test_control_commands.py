@@ -158,6 +158,34 @@ def test_a_time_limit_that_no_timer_takes_is_refused(
     assert panel.calls == []
 
 
+@pytest.mark.parametrize(
+    ("command", "arguments", "what"),
+    [
+        ("query_task", {"ids": 7}, "ids cannot be 7: it is a name or a list of names"),
+        ("query_task", {"ids": ["a", 7]}, "ids cannot be ['a', 7]"),
+        ("revoke", {"task_id": 7}, "task_id cannot be 7"),
+        ("revoke", {"task_id": {"a": 1}.values(), "terminate": True}, "task_id cannot be"),
+        ("terminate", {"task_id": 7, "signal": None}, "task_id cannot be 7"),
+        ("revoke_by_stamped_headers", {"headers": 7}, "headers cannot be 7"),
+        ("registered", {"taskinfoitems": 7}, "taskinfoitems cannot be 7"),
+        ("registered", {"taskinfoitems": [7]}, "taskinfoitems cannot be [7]"),
+        ("add_consumer", {"queue": 7}, "queue cannot be 7: it is a name"),
+        ("cancel_consumer", {"queue": ""}, "queue cannot be ''"),
+        ("rate_limit", {"task_name": [], "rate_limit": "1/s"}, "task_name cannot be []"),
+        ("time_limit", {"task_name": 7, "soft": 1}, "task_name cannot be 7"),
+        ("hello", {"from_node": "w2@lab", "revoked": 7}, "revoked cannot be 7"),
+    ],
+)
+def test_what_is_no_name_is_refused_in_a_sentence(
+    panel: StubPanel, command: str, arguments: dict[str, Any], what: str
+) -> None:
+    reply = run_command(panel, command, arguments)
+
+    assert reply["error"].startswith("ValueError(")
+    assert what in reply["error"]
+    assert panel.calls == []
+
+
 def test_a_request_cannot_bring_its_own_panel(panel: StubPanel) -> None:
     assert run_command(panel, "ping", {"panel": 1}) == {"ok": "pong"}
 

@@ -147,6 +147,22 @@ class TestAddress:
 
         assert "rate_limit" not in sent(app)[0].properties
 
+    def test_an_empty_name_is_the_default_queue(self) -> None:
+        app = make_app()
+
+        app.send_task("x", queue="")
+
+        assert len(sent(app)) == 1
+
+    @pytest.mark.parametrize("option", ["queue", "exchange", "routing_key"])
+    def test_an_address_that_is_no_name_is_refused(self, option: str) -> None:
+        app = make_app()
+
+        with pytest.raises(ImproperlyConfigured, match=r"name.*, not 7"):
+            app.send_task("x", **{option: 7})
+
+        assert sent(app) == []
+
     def test_a_bad_delivery_mode_is_refused(self) -> None:
         with pytest.raises(ImproperlyConfigured, match="delivery_mode"):
             make_app().send_task("x", delivery_mode="forever")

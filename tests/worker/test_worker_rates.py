@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tqconsole.engine.worker.rates import Bucket, parse_rate
@@ -29,8 +31,8 @@ def test_rate_is_read_as_celery_writes_it(text: str | int | None, rate_per_s: fl
     assert parse_rate(text) == rate_per_s
 
 
-@pytest.mark.parametrize("text", ["1/d", "ten/s", "/s", "-1/s", "nan", "inf/s", "1/m/s"])
-def test_bad_rate_is_refused(text: str) -> None:
+@pytest.mark.parametrize("text", [[], {}, "1/d", "ten/s", "/s", "-1/s", "nan", "inf/s", "1/m/s"])
+def test_bad_rate_is_refused(text: Any) -> None:
     with pytest.raises(ValueError, match="rate"):
         parse_rate(text)
 

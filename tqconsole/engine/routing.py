@@ -45,11 +45,14 @@ def describe_queue(queue: Any) -> dict[str, Any]:
 
     Keys as in `task_queues` given as a mapping: name, exchange, exchange_type, exchange_durable,
     routing_key, durable, auto_delete, exclusive, expires, message_ttl, max_priority,
-    queue_arguments, delivery_mode. None: not said.
+    queue_arguments, delivery_mode. None: not said. Raises: ImproperlyConfigured for anything else.
     """
+    name = getattr(queue, "name", None)
+    if not isinstance(name, str):
+        raise ImproperlyConfigured(f"a queue is a name or a kombu Queue, not {queue!r:.60}")
     exchange = getattr(queue, "exchange", None)
     return {
-        "name": queue.name,
+        "name": name,
         "exchange": getattr(exchange, "name", exchange),
         "exchange_type": getattr(exchange, "type", None),
         "exchange_durable": getattr(exchange, "durable", True),

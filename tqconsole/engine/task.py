@@ -7,7 +7,7 @@ hub that owns it does (`task_run.Hub`). What its run sees stands in `task_run.py
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from tqconsole.engine import current
@@ -257,6 +257,12 @@ class Task(RunningTask):
 
     def check_arguments(self, args: Any, kwargs: Any) -> None:
         """Raise TypeError unless the function can be called so."""
+        if not isinstance(args, list | tuple) or not isinstance(kwargs, Mapping):
+            wrong = kwargs if isinstance(args, list | tuple) else args
+            raise TypeError(
+                f"{self.name}() takes a list or tuple of arguments and a map of keywords,"
+                f" not {wrong!r:.60}"
+            )
         if self._parameters is None or (not kwargs and len(args) in self._fitting_counts):
             return
         try:

@@ -99,7 +99,8 @@ class QueueTable:
 
         Raises: QueueNotFound.
         """
-        wanted = options.pop("queue", None)
+        # An empty name means none, as in Celery.
+        wanted = options.pop("queue", None) or None
         exchange = options.pop("exchange", None)
         routing_key = options.pop("routing_key", None)
         kind = options.pop("exchange_type", None)
@@ -108,7 +109,9 @@ class QueueTable:
             # A kombu Exchange.
             kind = kind or getattr(exchange, "type", None)
             mode = getattr(exchange, "delivery_mode", None) if mode is None else mode
-            exchange = exchange.name
+            exchange = _text("exchange", getattr(exchange, "name", exchange))
+        if routing_key is not None:
+            _text("routing_key", routing_key)
         spec = None
         if wanted is not None or exchange is None:
             spec = self.spec(self._default_name if wanted is None else wanted)
@@ -179,6 +182,12 @@ def delivery_mode(value: Any) -> int:
             f"delivery_mode is {value!r}: it is 1 (transient) or 2 (persistent)"
         )
     return int(mode)
+
+
+def _text(what: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise ImproperlyConfigured(f"{what} is a name, not {value!r:.60}")
+    return value
 
 
 def is_plain(queue: QueueSpec) -> bool:

@@ -16,6 +16,7 @@ from tqconsole.engine.clock import SYSTEM_CLOCK, Clock
 from tqconsole.engine.control.answer import Answers
 from tqconsole.engine.control.asking import Asker, OnReply
 from tqconsole.engine.control.inspection import Inspect
+from tqconsole.engine.control.names import read_names
 from tqconsole.engine.control.selection import Selection, select
 from tqconsole.engine.exceptions import DuplicateNodenameWarning
 from tqconsole.engine.protocol.transfer import QueueSpec
@@ -156,7 +157,7 @@ class Control:
         **options: Unpack[BroadcastOptions],
     ) -> list[dict[str, Any]] | None:
         """Have tasks never start; `terminate` also kills the processes that run them."""
-        ids = task_id if isinstance(task_id, str) else list(task_id)
+        ids = task_id if isinstance(task_id, str) else read_names("task_id", task_id)
         arguments = {"task_id": ids, "terminate": terminate, "signal": signal}
         return self.broadcast("revoke", arguments, destination, **options)
 

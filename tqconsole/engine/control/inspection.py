@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from tqconsole.engine.control.names import read_names
+
 #: How it asks: (command, arguments, destination, options) -> replies.
 Ask = Callable[
     [str, Mapping[str, Any], "Sequence[str] | str | None", Mapping[str, Any]],
@@ -57,7 +59,7 @@ class Inspect:
     def query_task(self, *ids: str | Sequence[str]) -> Any:
         """Return where these ids are, on each node that has one."""
         given = ids[0] if len(ids) == 1 and not isinstance(ids[0], str) else ids
-        return self.request("query_task", ids=list(given))
+        return self.request("query_task", ids=read_names("ids", given))
 
     def stats(self) -> Any:
         """Return each node's figures."""

@@ -45,6 +45,8 @@ _MAX_EXPIRATION_MS = 2**32 - 1
 
 #: Time limits are shorter, as `header.py` reads them.
 MOST_SECONDS = 2**31
+#: Fields of a call that are ids or addresses, beside its own name and id.
+_OTHER_NAMES = ("root_id", "parent_id", "group_id", "reply_to")
 
 
 class Embed(msgspec.Struct, frozen=True):
@@ -145,18 +147,47 @@ def encode_task(call: TaskCall) -> Message:
 def _refuse_what_no_worker_takes(call: TaskCall) -> None:
     """Raise EncodeError for what `read_header` refuses: its caller would wait forever."""
     for what, name in (("name", call.task_name), ("id", call.task_id)):
-        if not isinstance(name, str) or not name or len(name) > DEFAULT_LIMITS.name_bytes:
-            raise EncodeError(
-                f"a task's {what} is a text of at most {DEFAULT_LIMITS.name_bytes} bytes,"
-                f" not {name!r:.60}"
-            )
-        if not name.isprintable():
-            raise EncodeError(f"a task's {what} has no control characters, as {name!r:.60}")
-    for limit_s in (call.hard_limit_s, call.soft_limit_s):
-        if limit_s is not None and not 0 <= limit_s < MOST_SECONDS:
-            raise EncodeError(f"a time limit is 0 to {MOST_SECONDS - 1} seconds, not {limit_s!r}")
+        _refuse_unfit_name(what, name)
+        if not name:
+            raise EncodeError(f"a task's {what} is empty")
+    for what in _OTHER_NAMES:
+        name = getattr(call, what)
+        if name:
+            _refuse_unfit_name(what, name)
+    if call.shadow is not None and not isinstance(call.shadow, str):
+        raise EncodeError(f"a task's shadow is a text, not {call.shadow!r:.60}")
+    _refuse_unfit_limit(call.hard_limit_s)
+    _refuse_unfit_limit(call.soft_limit_s)
     if call.priority is not None and not isinstance(call.priority, int):
         raise EncodeError(f"a priority is a whole number, not {call.priority!r:.60}")
+    if not isinstance(call.headers, Mapping):
+        raise EncodeError(f"headers are a map, not {call.headers!r:.60}")
+    if call.embed is not NO_EMBED:
+        _refuse_unfit_signatures(call.embed)
+
+
+def _refuse_unfit_name(what: str, name: object) -> None:
+    if not isinstance(name, str) or len(name) > DEFAULT_LIMITS.name_bytes:
+        raise EncodeError(
+            f"a task's {what} is a text of at most {DEFAULT_LIMITS.name_bytes} bytes,"
+            f" not {name!r:.60}"
+        )
+    if not name.isprintable():
+        raise EncodeError(f"a task's {what} has no control characters, as {name!r:.60}")
+
+
+def _refuse_unfit_limit(limit_s: float | None) -> None:
+    if limit_s is None or (isinstance(limit_s, int | float) and 0 <= limit_s < MOST_SECONDS):
+        return
+    raise EncodeError(f"a time limit is 0 to {MOST_SECONDS - 1} seconds, not {limit_s!r:.60}")
+
+
+def _refuse_unfit_signatures(embed: Embed) -> None:
+    called = {"link": embed.callbacks, "link_error": embed.errbacks, "chain": embed.chain}
+    for option, signatures in called.items():
+        for entry in signatures or ():
+            if not isinstance(entry, dict) or not isinstance(entry.get("task"), str):
+                raise EncodeError(f"{option} takes signatures (task.s(...)), not {entry!r:.60}")
 
 
 def _headers_of(call: TaskCall) -> dict[str, Any]:

@@ -28,7 +28,10 @@ def parse_rate(rate_limit: str | float | None) -> float | None:
             raise ValueError(f"no rate: {rate_limit!r} (write 10/s, 100/m or 5/h)") from None
         rate_per_s = count / _SECONDS[unit or "s"]
     else:
-        rate_per_s = float(rate_limit)
+        try:
+            rate_per_s = float(rate_limit)
+        except TypeError:
+            raise ValueError(f"no rate: {rate_limit!r:.60} (write 10/s, 100/m or 5/h)") from None
     if not math.isfinite(rate_per_s) or rate_per_s < 0:
         raise ValueError(f"a rate is a finite number of at least 0, not {rate_limit!r}")
     return rate_per_s or None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tqconsole.engine.control.names import read_name
 from tqconsole.engine.control.panel import Panel
 from tqconsole.engine.control.table import Danger, control_command, inspect_command
 
@@ -28,12 +29,12 @@ def add_consumer(
     **options: Any,
 ) -> dict[str, str]:
     """Consume from a queue too; it is made where it does not exist."""
-    panel.add_consumer(queue, exchange, exchange_type, routing_key, options)
+    panel.add_consumer(read_name("queue", queue), exchange, exchange_type, routing_key, options)
     return {"ok": f"add consumer {queue}"}
 
 
 @control_command(args=[("queue", str)], signature="<queue>", danger=Danger.CHANGES)
 def cancel_consumer(panel: Panel, queue: str) -> dict[str, str]:
     """Consume from a queue no longer."""
-    panel.cancel_consumer(queue)
+    panel.cancel_consumer(read_name("queue", queue))
     return {"ok": f"no longer consuming from {queue}"}

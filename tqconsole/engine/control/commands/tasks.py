@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tqconsole.engine.control.names import read_name, read_names
 from tqconsole.engine.control.panel import Panel
 from tqconsole.engine.control.table import Danger, control_command, inspect_command
 
@@ -54,7 +55,8 @@ def registered(
     builtins: bool = False,
 ) -> list[str]:
     """Names of the tasks that the worker knows, with chosen attributes."""
-    items = [name for name in taskinfoitems or DEFAULT_ITEMS if not str(name).startswith("_")]
+    wanted = read_names("taskinfoitems", taskinfoitems) or DEFAULT_ITEMS
+    items = [name for name in wanted if not name.startswith("_")]
     tasks = panel.app.tasks
     names = sorted(name for name in tasks if builtins or not name.startswith("celery."))
     return [_described(name, tasks[name], items) for name in names]
@@ -63,7 +65,7 @@ def registered(
 @inspect_command(variadic="ids", signature="[id1 [id2 [... [idN]]]]")
 def query_task(panel: Panel, ids: Sequence[str] | str) -> dict[str, Any]:
     """Where in the worker these task ids are, and what it knows of them."""
-    return panel.query_task(_as_list(ids))
+    return panel.query_task(read_names("ids", ids))
 
 
 @control_command(variadic="task_id", signature="[id1 [id2 [... [idN]]]]", danger=Danger.ENDS)
@@ -75,7 +77,7 @@ def revoke(
     signal: str | None = None,
 ) -> dict[str, str]:
     """Never start these tasks (running ones go on unless terminate is set)."""
-    task_ids = _as_list(task_id)
+    task_ids = read_names("task_id", task_id)
     if terminate:
         return _terminate(panel, task_ids, signal)
     panel.revoke(task_ids)
@@ -93,7 +95,7 @@ def terminate_tasks(
     panel: Panel, signal: str | None, task_id: Sequence[str] | str
 ) -> dict[str, str]:
     """Revoke these tasks and kill the processes that run them."""
-    return _terminate(panel, _as_list(task_id), signal)
+    return _terminate(panel, read_names("task_id", task_id), signal)
 
 
 @control_command(
@@ -126,8 +128,9 @@ def revoke_by_stamped_headers(
 )
 def rate_limit(panel: Panel, task_name: str, rate_limit: str | float | None) -> dict[str, str]:
     """Set how often a task may start on each worker (0: as often as it likes)."""
+    name = read_name("task_name", task_name)
     try:
-        panel.set_rate_limit(task_name, rate_limit)
+        panel.set_rate_limit(name, rate_limit)
     except KeyError:
         return {"error": "unknown task"}
     except ValueError as error:
@@ -151,7 +154,7 @@ def time_limit(
         if limit_s is not None and not 0 <= limit_s <= _MOST_LIMIT_S:
             raise ValueError(f"a time limit is 0 (none) to {_MOST_LIMIT_S} seconds, not {limit_s}")
     try:
-        panel.set_time_limit(task_name, hard, soft)
+        panel.set_time_limit(read_name("task_name", task_name), hard, soft)
     except KeyError:
         return {"error": "unknown task"}
     return {"ok": "time limits set successfully"}
@@ -164,15 +167,9 @@ def _terminate(panel: Panel, task_ids: list[str], signal: str | None) -> dict[st
     return {"ok": f"terminate: {', '.join(found_ids)}"}
 
 
-def _as_list(value: Sequence[str] | str | None) -> list[str]:
-    if value is None:
-        return []
-    return [value] if isinstance(value, str) else list(value)
-
-
 def _stamps_from(words: Sequence[str]) -> dict[str, str]:
     stamps = {}
-    for word in words:
+    for word in read_names("headers", words):
         name, is_given, value = word.partition("=")
         if not is_given or not name:
             raise ValueError(f"a stamp is written key=value, not {word!r}")

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tqconsole.engine.control.names import read_names
 from tqconsole.engine.control.panel import Panel
 from tqconsole.engine.control.table import Danger, control_command, inspect_command
 
@@ -73,7 +74,7 @@ def hello(
         return None
     logger.info("sync with %s", from_node)
     if revoked:
-        panel.merge_revoked(list(revoked))
+        panel.merge_revoked(read_names("revoked", revoked))
     return {"revoked": panel.revoked_ids(), "clock": panel.app.clock.forward()}
 
 

@@ -188,11 +188,26 @@ def test_commands_of_the_apps_own_are_known(shell: Shell) -> None:
 
 def test_a_global_option_after_the_verb_wins(shell: Shell, tmp_path: Path) -> None:
     elsewhere = f"sqlite:///{tmp_path}/other.db"
+    shell("-b", elsewhere, "call", "proj.tasks.add", "-a", "[2, 2]")
 
     assert shell("status", "-b", elsewhere).returncode == 69
     done = shell("-b", elsewhere, "status", "--json")
     assert done.returncode == 69
     assert "w1@" in done.stderr, "it says where a worker lives"
+
+
+@pytest.mark.parametrize("verb", ["status", "inspect ping", "result x", "dead list", "purge -f"])
+def test_a_path_without_a_queue_is_told_and_not_made(
+    shell: Shell, tmp_path: Path, verb: str
+) -> None:
+    elsewhere = f"sqlite:///{tmp_path}/made/other.db"
+
+    done = shell("-q", "-b", elsewhere, *verb.split())
+
+    assert done.returncode == 75
+    assert f"There is no queue at {tmp_path}/made/other.db" in done.stderr
+    assert "w1@" in done.stderr, "it says where a worker lives"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_environment_names_app_and_broker(shell: Shell, tmp_path: Path) -> None:

@@ -44,6 +44,7 @@ def test_file_that_is_no_database_is_left_alone(url: str, path: str) -> None:
         SqliteBroker(url).connect()
 
     assert Path(path).read_text().startswith("my precious notes")
+    assert [entry.name for entry in Path(path).parent.iterdir()] == [Path(path).name]
 
 
 def test_database_of_somebody_else_is_left_alone(url: str, path: str) -> None:
@@ -51,6 +52,8 @@ def test_database_of_somebody_else_is_left_alone(url: str, path: str) -> None:
 
     with pytest.raises(ForeignFileError, match="not a queue of tqconsole"):
         SqliteBroker(url).connect()
+
+    assert [entry.name for entry in Path(path).parent.iterdir()] == [Path(path).name]
 
 
 def test_empty_file_is_taken(url: str, path: str) -> None:

@@ -23,7 +23,8 @@ from tqconsole.engine.brokers.resolution import (
     known_workers,
     project_table,
 )
-from tqconsole.engine.exceptions import ImproperlyConfigured
+from tqconsole.engine.embedded.location import locate
+from tqconsole.engine.exceptions import BrokerUnreachableError, ImproperlyConfigured
 
 if TYPE_CHECKING:
     from tqconsole.core.contexts import Context
@@ -156,10 +157,12 @@ class Invocation:
             with importing_app(app.main or "the app"):
                 app.import_modules()
 
-    def cluster(self) -> App:
+    def cluster(self, *, is_made: bool = False) -> App:
         """Return the app, after saying on stderr which broker is meant and why.
 
-        Raises: UsageError for a broker that would die with this command.
+        `is_made`: an embedded queue that is not there yet is made; a verb that reads leaves no file
+        behind where somebody mistyped a path.
+        Raises: UsageError for a broker that would die with this command, BrokerUnreachableError.
         """
         app = self.app()
         if not (self._is_given or app.broker.capabilities.is_shared_between_processes):
@@ -168,6 +171,8 @@ class Invocation:
                 " with it. Name a broker that processes share, as sqlite:///path/queue.db"
             )
         self.output.note(f"broker: {app.broker.url} ({self.reason})")
+        if not is_made:
+            self._require_queue(app.broker.url)
         return app
 
     def whereabouts(self) -> str:
@@ -177,6 +182,16 @@ class Invocation:
         if not others:
             return ""
         return f"; {others[0].worker_name} is alive on {others[0].url} (use -b)"
+
+    def _require_queue(self, url: str) -> None:
+        """Raise BrokerUnreachableError where no embedded queue has been made yet."""
+        if url.startswith("sqlite:"):
+            path = locate(url).path
+            if not Path(path).exists():
+                raise BrokerUnreachableError(
+                    f"There is no queue at {path}: no worker was started and nothing was sent there"
+                    f"{self.whereabouts()}"
+                )
 
     def _load(self) -> App:
         from tqconsole.engine.app import App  # noqa: PLC0415 - imports the engine

@@ -37,6 +37,24 @@ _PRAGMAS = (
 )
 
 
+def refuse_foreign(path: str, schema: Schema) -> None:
+    """Raise for a file of somebody else's before anything of ours is made beside it.
+
+    For a file that no process of ours has open. One whose header may still lie in its journal, or
+    that cannot be read, is left to `open_writer`. Raises: ForeignFileError, sqlite3.DatabaseError.
+    """
+    if not _size_of(path) or _size_of(path + "-wal"):
+        return
+    try:
+        # Immutable: SQLite takes no lock and makes no file.
+        connection = sqlite3.connect(f"file:{quote(path)}?mode=ro&immutable=1", uri=True)
+        with closing(connection):
+            if not tables.is_blank(connection):
+                tables.check_owner(connection, schema, path)
+    except sqlite3.OperationalError:
+        return
+
+
 def open_writer(path: str, schema: Schema, host: Host, clock: Clock) -> sqlite3.Connection:
     """Return the connection that writes, its file made or checked.
 
@@ -198,4 +216,11 @@ def _size_of(path: str) -> int:
         return 0
 
 
-__all__ = ["BUSY_MS", "ForeignFileError", "file_number", "open_reader", "open_writer"]
+__all__ = [
+    "BUSY_MS",
+    "ForeignFileError",
+    "file_number",
+    "open_reader",
+    "open_writer",
+    "refuse_foreign",
+]

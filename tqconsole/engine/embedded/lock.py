@@ -64,6 +64,11 @@ class FileLock:
         self._clock = clock
         self._descriptor: int | None = None
 
+    @property
+    def is_made(self) -> bool:
+        """Whether somebody has used this lock: its file is there."""
+        return self._descriptor is not None or os.path.lexists(self._path)
+
     def acquire(self) -> None:
         """Take the lock. Raises: OperationalError when others keep it for too long."""
         waited_s, pause_s = 0.0, _FIRST_PAUSE_S

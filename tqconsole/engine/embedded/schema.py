@@ -115,16 +115,21 @@ def create(connection: sqlite3.Connection, schema: Schema) -> None:
     connection.execute(f"PRAGMA user_version={schema.version}")
 
 
+def check_owner(connection: sqlite3.Connection, schema: Schema, path: str) -> None:
+    """Raise ForeignFileError for the database of another program."""
+    if connection.execute("PRAGMA application_id").fetchone()[0] != schema.application_id:
+        raise ForeignFileError(
+            f"{path} is a SQLite database, but not a queue of tqconsole; name another file"
+        )
+
+
 def check(connection: sqlite3.Connection, schema: Schema, path: str) -> None:
     """Compare the file with what we make.
 
     A trigger or view of somebody else's would run with our rights, so anything unknown is refused.
     Raises: ForeignFileError; ImproperlyConfigured when a newer version of ours made it.
     """
-    if connection.execute("PRAGMA application_id").fetchone()[0] != schema.application_id:
-        raise ForeignFileError(
-            f"{path} is a SQLite database, but not a queue of tqconsole; name another file"
-        )
+    check_owner(connection, schema, path)
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if version != schema.version:
         raise ImproperlyConfigured(

@@ -18,7 +18,12 @@ from typing import Any, Generic, TypeVar, cast
 from tqconsole.engine.clock import Clock
 from tqconsole.engine.embedded import forks
 from tqconsole.engine.embedded.bell import Ringer
-from tqconsole.engine.embedded.connection import BUSY_MS, file_number, open_writer
+from tqconsole.engine.embedded.connection import (
+    BUSY_MS,
+    file_number,
+    open_writer,
+    refuse_foreign,
+)
 from tqconsole.engine.embedded.host import this_host
 from tqconsole.engine.embedded.lock import FileLock
 from tqconsole.engine.embedded.mishaps import translated, translation_of
@@ -243,6 +248,8 @@ class Writer:
     def _locked(self, action: Callable[[], None]) -> None:
         """Run `action` under the lock between processes; then write a big journal back."""
         with translated(self._path):
+            if not self._lock.is_made:
+                refuse_foreign(self._path, self._schema)
             self._lock.acquire()
             try:
                 self._opened()

@@ -383,6 +383,22 @@ def test_sent_events_are_told_when_asked(app: Any, add: Any) -> None:
     assert (kind, fields["uuid"], fields["queue"]) == ("task-sent", result.id, "celery")
 
 
+def test_a_call_counts_as_sent_before_a_worker_can_have_it(app: Any, add: Any) -> None:
+    app.conf.task_send_sent_event = True
+    events: list[Any] = []
+    app.events.default_dispatcher().send = lambda _kind, **fields: events.append(fields)
+    publish = app.write_broker.publish
+
+    def slow_publish(publications: Any) -> None:
+        publish(publications)
+        app.wall_clock.advance(1)
+
+    app.write_broker.publish = slow_publish
+    add.delay(1, 2)
+
+    assert events[0]["timestamp"] == NOW_AT
+
+
 def test_an_event_that_fails_is_no_failed_call(app: Any, add: Any) -> None:
     app.conf.task_send_sent_event = True
 

@@ -144,10 +144,12 @@ class Sender:
         if sendings:
             if self._defaults().are_results_sent:
                 self._expect_results(sendings)
+            # Before the publish: a worker may have the task before this thread goes on.
+            sent_at = self._app.wall_clock.now()
             policy = sendings[0].policy
             self._publisher.publish([sending.publication for sending in sendings], policy)
-        for sending in sendings:
-            self._after(sending)
+            for sending in sendings:
+                self._after(sending, sent_at)
         return [sending.result for sending in sendings]
 
     def _expect_results(self, sendings: Sequence[Sending]) -> None:
@@ -281,7 +283,7 @@ class Sender:
             message.properties,
         )
 
-    def _after(self, sending: Sending) -> None:
+    def _after(self, sending: Sending, sent_at: float) -> None:
         call, message, address = sending.call, sending.publication.message, sending.address
         if sending.parent is not None:
             sending.parent.add_trail(sending.result)
@@ -304,11 +306,12 @@ class Sender:
                 taskset=call.group_id,
             )
         if self._defaults().is_event_sent:
-            self._tell_sent(message, address)
+            self._tell_sent(message, address, sent_at)
 
-    def _tell_sent(self, message: Message, address: Address) -> None:
+    def _tell_sent(self, message: Message, address: Address, sent_at: float) -> None:
         try:
-            self._app.send_event("task-sent", **_sent_fields(message, address))
+            fields = _sent_fields(message, address)
+            self._app.send_event("task-sent", timestamp=sent_at, **fields)
         except OperationalError as error:
             # The call is out: an error now would make its caller send it again.
             logger.warning("task-sent of %s was not told: %s", message.headers["id"], error)

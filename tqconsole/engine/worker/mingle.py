@@ -1,7 +1,9 @@
 """Mingle: ask the workers that are up what a starting one must know. Nobody waits for it.
 
 `hello` is sent at the start; the replies are merged as they come, for two seconds (Celery's
-workers wait a second for them before they start).
+workers wait a second for them before they start). This node hears itself too, with nothing to
+tell: a second reply under its own name is another worker's, and two of one name may take each
+other's commands.
 """
 
 from __future__ import annotations
@@ -48,6 +50,7 @@ class Mingle:
         self._ticket = str(uuid.uuid4())
         self._subscription: Subscription | None = None
         self._until_mono = 0.0
+        self._own_count = 0
         self.met_count = 0
 
     @property
@@ -85,10 +88,21 @@ class Mingle:
                 reply = decode_reply(broadcasted.message)
             except RefusedError:
                 continue
-            if reply.ticket == self._ticket and reply.node != self._node:
+            if reply.ticket != self._ticket:
+                continue
+            if reply.node == self._node:
+                self._hear_own_name()
+            else:
                 self._take(reply.node, reply.value)
         if self._clock.mono() >= self._until_mono:
             self.close()
+
+    def _hear_own_name(self) -> None:
+        self._own_count += 1
+        if self._own_count == 2:
+            logger.warning(
+                "Another worker answers as %s: give each one a name of its own with -n", self._node
+            )
 
     def _take(self, node: str, value: object) -> None:
         if not isinstance(value, dict):

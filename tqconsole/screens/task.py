@@ -73,6 +73,10 @@ FAMILY: list[Column[TaskRow]] = [
 ]
 
 
+#: State, start, end and retries: what a result store's record is written anew for.
+_Stage = tuple[str, float | None, float | None, int]
+
+
 class TaskScreen(TableScreen):
     """The details of one task."""
 
@@ -92,6 +96,9 @@ class TaskScreen(TableScreen):
         self._task_id = task_id
         self._siblings = siblings
         self._facts: TaskFacts | None = None
+        #: How far the task had come when the facts were asked for.
+        self._stage: _Stage | None = None
+        self._is_fetching = False
         self._family: tuple[TaskRow, ...] = ()
 
     # layout
@@ -123,13 +130,21 @@ class TaskScreen(TableScreen):
 
     def _fetch(self) -> None:
         asked_for = self._task_id
+        self._stage = _stage_of(self.session.task(asked_for))
+        self._is_fetching = True
 
         def deliver(facts: TaskFacts) -> None:
             if facts.task_id == asked_for == self._task_id:
                 self._facts = facts
+                self._is_fetching = False
                 self.redraw()
 
         self.post_message(Awaited(self.session.fetch_task(self._task_id), deliver))
+
+    def _fetch_what_changed(self) -> None:
+        """Ask anew when the task has started, been tried again or ended since."""
+        if not self._is_fetching and _stage_of(self.session.task(self._task_id)) != self._stage:
+            self._fetch()
 
     def crumbs(self) -> Sequence[str]:
         """Return the way to here."""
@@ -148,6 +163,7 @@ class TaskScreen(TableScreen):
 
     def draw(self, snapshot: Snapshot, changes: Changes) -> None:
         """Draw what is known now."""
+        self._fetch_what_changed()
         known = self._known()
         if changes.row_count or changes.stats:
             self._family = self.session.family(self._task_id)
@@ -298,6 +314,10 @@ class TaskScreen(TableScreen):
         """Open a relative."""
         if row_id != self._task_id:
             self.post_message(Goto("task", row_id))
+
+
+def _stage_of(row: TaskRow | None) -> _Stage | None:
+    return None if row is None else (row.state, row.started_at, row.ended_at, row.retries)
 
 
 def _panel(widget_id: str, title: str) -> Lines:

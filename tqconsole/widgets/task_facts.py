@@ -49,10 +49,27 @@ class Known:
             args=found.args or seen.args,
             kwargs=found.kwargs or seen.kwargs,
             args_note=_args_note(facts, seen),
-            result=found.result or seen.result,
+            result=_result(seen, found),
             exception=found.exception or seen.exception,
             traceback=found.traceback or seen.traceback,
         )
+
+
+def _result(row: TaskRow, facts: TaskFacts) -> str:
+    """Return the newer of both: the events outrun a record of a run that goes on."""
+    is_record_of_end = facts.done_at is not None or not facts.has_result
+    if row.ended_at is not None and not is_record_of_end:
+        return row.result
+    if row.ended_at is None and row.progress_done is not None:
+        return _progress(row.progress_done, row.progress_total)
+    return facts.result or row.result
+
+
+def _progress(done: float, total: float | None) -> str:
+    numbers = {"done": done, "total": total}
+    return str(
+        {name: int(it) if it == int(it) else it for name, it in numbers.items() if it is not None}
+    )
 
 
 def _args_note(facts: TaskFacts | None, row: TaskRow) -> str:

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from tqconsole.core.actions import ActionRequest
 from tqconsole.core.cluster import Cluster
@@ -21,26 +21,23 @@ from tqconsole.core.errors import ConsoleError
 from tqconsole.core.ingest import Ingest
 from tqconsole.core.inspection import inspected
 from tqconsole.core.lookup import KnownTask, Lookup
+from tqconsole.core.model_reader import ModelReader
 from tqconsole.core.model_session import SessionModel
 from tqconsole.core.perform import Performed, Performer
 from tqconsole.core.picture import Surroundings
 from tqconsole.core.poller import Poller
 from tqconsole.core.reading import letter_view, peeked
 from tqconsole.core.sanitize import clean
-from tqconsole.core.signatures import ReadTasks, Signatures
+from tqconsole.core.signatures import ReadTasks
 from tqconsole.core.store import BYTES_LIMIT, ROWS_LIMIT
 from tqconsole.core.views import (
     ActionDone,
     AuditLine,
     Changes,
     DeadLetterView,
-    EventLine,
     Inspected,
     QueuePeek,
-    Snapshot,
     TaskFacts,
-    TaskList,
-    TaskRow,
 )
 from tqconsole.engine.backends.base import Backend
 from tqconsole.engine.brokers.base import Broker
@@ -51,8 +48,6 @@ from tqconsole.remote_control import RemoteControl
 
 logger = logging.getLogger(__name__)
 
-#: Actions kept for the audit list.
-AUDIT_LIMIT = 500
 #: Threads that carry out actions: one slow broker call must not hold up the next.
 ACTION_THREADS = 4
 #: Seconds after the start when what was filled in at once is taken out of the garbage collector's
@@ -85,7 +80,7 @@ class SessionOptions:
     tunes_gc: bool = True
 
 
-class Session:
+class Session(ModelReader):
     """One cluster. `backend` is None when no result store is known."""
 
     def __init__(  # noqa: PLR0913 - the contract's collaborators, each one thing
@@ -113,7 +108,7 @@ class Session:
             is_demo=is_demo,
             is_read_only=is_read_only,
         )
-        self._model = SessionModel(clock, surroundings, cluster, self._options.saved_filters)
+        super().__init__(SessionModel(clock, surroundings, cluster, self._options.saved_filters))
         self._ingest = Ingest(broker, clock)
         self._poller = Poller(broker, self._remote, clock, backend)
         self._lookup = Lookup(broker, backend, self._remote)
@@ -121,9 +116,7 @@ class Session:
             broker, self._remote, self._lookup, clock, default_queue=self._options.default_queue
         )
         self._pool = ThreadPoolExecutor(ACTION_THREADS, thread_name_prefix="tqconsole-action")
-        self._audit: deque[AuditLine] = deque(maxlen=AUDIT_LIMIT)
         self._ended: deque[tuple[AuditLine, Performed]] = deque()
-        self._signatures = Signatures()
         self._asked_names: frozenset[str] = frozenset()
         self._freeze_mono = float("inf")
         self._old_thresholds: tuple[int, int, int] | None = None
@@ -181,36 +174,6 @@ class Session:
             self._freeze()
         return changes
 
-    def snapshot(self) -> Snapshot:
-        """Return the snapshot of this frame."""
-        return self._model.snapshot()
-
-    def tasks(
-        self, expression: str = "", sort_key: str = "age", *, is_descending: bool = False
-    ) -> TaskList:
-        """Return a live view on the rows. Raises: FilterError, ValueError for the key."""
-        return self._model.tasks(expression, sort_key, is_descending=is_descending)
-
-    def task(self, task_id: str) -> TaskRow | None:
-        """Return a row by its id."""
-        return self._model.cluster.store.get(task_id)
-
-    def family(self, task_id: str) -> tuple[TaskRow, ...]:
-        """Return the rows that share this task's root."""
-        return self._model.family(task_id)
-
-    def suggest(self, text: str, cursor: int) -> tuple[str, ...]:
-        """Return completions of a filter."""
-        return self._model.suggest(text, cursor)
-
-    def events(self, expression: str = "", limit: int = 1000) -> tuple[EventLine, ...]:
-        """Return the newest raw events that match. Raises: FilterError."""
-        return self._model.events(expression, limit)
-
-    def audit(self) -> tuple[AuditLine, ...]:
-        """Return what was asked for here, newest first."""
-        return tuple(reversed(self._audit))
-
     def perform(self, request: ActionRequest) -> Future[ActionDone]:
         """Carry an action out in a thread."""
         request = self._with_queue(request)
@@ -230,14 +193,6 @@ class Session:
     def equivalent(self, request: ActionRequest) -> str:
         """Return the command line that does the same."""
         return clean(self._model.equivalent(request), EQUIVALENT_CHARS)
-
-    def signature(self, task_name: str) -> str:
-        """Return what arguments a task takes, "" where its app is not at hand."""
-        return self._signatures.text(task_name)
-
-    def call_complaint(self, task_name: str, args: list[Any], kwargs: Mapping[str, Any]) -> str:
-        """Return why a task cannot be called so, "" when it can or nothing is known."""
-        return self._signatures.complaint(task_name, args, kwargs)
 
     def inspect(self, worker: str, what: str) -> Future[Inspected]:
         """Ask one worker."""

@@ -7,8 +7,6 @@ Actions answer at once and change nothing but the audit list.
 from __future__ import annotations
 
 import json
-from collections import deque
-from collections.abc import Mapping
 from concurrent.futures import Future
 from types import SimpleNamespace
 from typing import Any, TypeVar
@@ -20,25 +18,21 @@ from tqconsole.core.errors import ActionError
 from tqconsole.core.ingest import Arrived
 from tqconsole.core.inspection import inspected
 from tqconsole.core.lookup import KnownTask, text_facts
+from tqconsole.core.model_reader import ModelReader
 from tqconsole.core.model_session import SessionModel
 from tqconsole.core.perform import READ_ONLY_ERROR, title_of
 from tqconsole.core.picture import Surroundings
-from tqconsole.core.signatures import Signatures
 from tqconsole.core.simulated_events import PICTURE_AT, TYPES, EventSource, depths
 from tqconsole.core.views import (
     ActionDone,
     AuditLine,
     Changes,
     DeadLetterView,
-    EventLine,
     Inspected,
     NodeAnswer,
     PeekedMessage,
     QueuePeek,
-    Snapshot,
     TaskFacts,
-    TaskList,
-    TaskRow,
 )
 from tqconsole.engine.clock import ManualClock
 from tqconsole.engine.control.answer import Answers
@@ -53,7 +47,7 @@ SILENT_WORKER, LONG_WORKER = 6, 2
 Value = TypeVar("Value")
 
 
-class SimulatedSession:
+class SimulatedSession(ModelReader):
     """A cluster of `worker_count` workers at the instant `now_at`, after ten minutes of work."""
 
     def __init__(
@@ -73,12 +67,10 @@ class SimulatedSession:
         surroundings = Surroundings(
             "prod", "amqp://app:**@mq1//shop", "from -b", is_read_only=is_read_only
         )
-        self._model = SessionModel(self._clock, surroundings, Cluster(self._clock))
-        self._signatures = Signatures()
+        super().__init__(SessionModel(self._clock, surroundings, Cluster(self._clock)))
         self._signatures.read(
             lambda: {kind.name: SimpleNamespace(run=kind.function) for kind in TYPES}
         )
-        self._audit: deque[AuditLine] = deque(maxlen=100)
         self._silent_from_at = now_at - SILENT_S
         self._introduce()
         self.advance(history_s)
@@ -105,36 +97,6 @@ class SimulatedSession:
             ("live", ""), has_events=True, has_facts=True, is_behind=False
         )
 
-    def snapshot(self) -> Snapshot:
-        """Return the snapshot."""
-        return self._model.snapshot()
-
-    def tasks(
-        self, expression: str = "", sort_key: str = "age", *, is_descending: bool = False
-    ) -> TaskList:
-        """Return a live view on the rows. Raises: FilterError, ValueError for the key."""
-        return self._model.tasks(expression, sort_key, is_descending=is_descending)
-
-    def task(self, task_id: str) -> TaskRow | None:
-        """Return a row by its id."""
-        return self._model.cluster.store.get(task_id)
-
-    def family(self, task_id: str) -> tuple[TaskRow, ...]:
-        """Return the rows that share this task's root."""
-        return self._model.family(task_id)
-
-    def suggest(self, text: str, cursor: int) -> tuple[str, ...]:
-        """Return completions of a filter."""
-        return self._model.suggest(text, cursor)
-
-    def events(self, expression: str = "", limit: int = 1000) -> tuple[EventLine, ...]:
-        """Return the newest raw events that match. Raises: FilterError."""
-        return self._model.events(expression, limit)
-
-    def audit(self) -> tuple[AuditLine, ...]:
-        """Return what was asked for here, newest first."""
-        return tuple(reversed(self._audit))
-
     def perform(self, request: ActionRequest) -> Future[ActionDone]:
         """Answer as workers would: all but the silent one agree."""
         action = ACTIONS[request.action_id]
@@ -158,14 +120,6 @@ class SimulatedSession:
     def equivalent(self, request: ActionRequest) -> str:
         """Return the command line that does the same."""
         return self._model.equivalent(request)
-
-    def signature(self, task_name: str) -> str:
-        """Return what arguments a task takes."""
-        return self._signatures.text(task_name)
-
-    def call_complaint(self, task_name: str, args: list[Any], kwargs: Mapping[str, Any]) -> str:
-        """Return why a task cannot be called so."""
-        return self._signatures.complaint(task_name, args, kwargs)
 
     def inspect(self, worker: str, what: str) -> Future[Inspected]:
         """Answer out of the rows."""

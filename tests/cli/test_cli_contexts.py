@@ -61,6 +61,18 @@ def test_a_broker_that_was_named_wins(monkeypatch: pytest.MonkeyPatch) -> None:
     assert invocation(context="prod").app().broker_resolved.url == "memory://prod"
 
 
+def test_what_led_to_the_cluster_leads_another_command_there() -> None:
+    assert invocation(context="prod").reached_by() == ("--context", "prod")
+    assert invocation(broker="memory://mine").reached_by() == ("-b", "memory://mine")
+    assert invocation().reached_by() == ()
+
+
+def test_a_password_is_not_shown_in_what_led_to_the_cluster() -> None:
+    made = invocation(broker="redis://:secret@127.0.0.1:6379/0")
+
+    assert "secret" not in "".join(made.reached_by())
+
+
 def test_a_context_that_is_not_there_names_those_that_are() -> None:
     with pytest.raises(ContextError, match="there are: prod, lab"):
         invocation(context="pord").app()

@@ -21,7 +21,7 @@ JSON = frozenset({"application/json"})
 class Bench:
     """A session on fakes, pumped by hand as the frame clock would."""
 
-    def __init__(self, *, replies=None, records=None, is_read_only=False):
+    def __init__(self, *, replies=None, records=None, is_read_only=False, reached_by=()):
         self.broker = ListBroker()
         self.control = TableControl(replies)
         self.session = Session(
@@ -30,7 +30,7 @@ class Bench:
             self.control,
             context="test",
             is_read_only=is_read_only,
-            options=SessionOptions(tunes_gc=False),
+            options=SessionOptions(tunes_gc=False, reached_by=reached_by),
         )
 
     def start(self):
@@ -379,6 +379,20 @@ def test_the_audit_tells_how_it_ended(make):
     line = bench.session.audit()[0]
     assert (line.outcome, line.is_error) == ("pong", False)
     assert line.equivalent == "tqconsole inspect ping --destination w1@h"
+
+
+def test_the_commands_shown_reach_the_cluster_that_is_shown(make):
+    bench = make(reached_by=("-b", "sqlite:///a b.db"))
+    command = "tqconsole -b 'sqlite:///a b.db' control revoke t1"
+
+    assert bench.session.equivalent(ActionRequest("task.revoke", ("t1",))) == command
+    assert bench.perform("task.revoke", "t1").equivalent == command
+
+
+def test_what_has_no_command_gets_none(make):
+    bench = make(reached_by=("-b", "memory://x"))
+
+    assert bench.session.equivalent(ActionRequest("task.rerun", ("t1",))) == ""
 
 
 def test_an_unknown_action_is_an_error(make):

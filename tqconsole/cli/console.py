@@ -101,7 +101,8 @@ class _Opener:
     def own(self, invocation: Invocation, app: App) -> Session:
         """Return a session on what the command line means."""
         tasks_app = app if invocation.has_app else None
-        return self._session(app, invocation.reason, invocation.context, tasks_app)
+        reached_by = invocation.reached_by()
+        return self._session(app, invocation.reason, invocation.context, tasks_app, reached_by)
 
     def picked(self, choice: str) -> Session | None:
         """Return a session on what was picked: a URL or a context's name; None for the demo."""
@@ -114,7 +115,8 @@ class _Opener:
         if not choice.startswith(CONTEXT):
             app = App("default", broker=choice)
             self._opened.callback(app.close)
-            return self._session(app, "picked in the console", None, None)
+            reached_by = ("-b", app.broker.url)
+            return self._session(app, "picked in the console", None, None, reached_by)
         invocation = Invocation()
         context = load_contexts().get(choice.removeprefix(CONTEXT))
         invocation.take({"context": context.name})
@@ -123,7 +125,12 @@ class _Opener:
         return self.own(invocation, app)
 
     def _session(
-        self, app: App, reason: str, context: Context | None, tasks_app: App | None
+        self,
+        app: App,
+        reason: str,
+        context: Context | None,
+        tasks_app: App | None,
+        reached_by: tuple[str, ...],
     ) -> Session:
         from tqconsole.core.session import Session, SessionOptions  # noqa: PLC0415 - console only
 
@@ -136,6 +143,7 @@ class _Opener:
             is_read_only=self._options.read_only or (context is not None and context.is_read_only),
             options=SessionOptions(
                 default_queue=app.conf.task_default_queue,
+                reached_by=reached_by,
                 saved_filters=dict(context.filters) if context is not None else None,
                 read_tasks=_reader(tasks_app) if tasks_app is not None else None,
             ),

@@ -73,7 +73,9 @@ def _session(app: App) -> Session:
         reason="the demo's own cluster",
         is_demo=True,
         options=SessionOptions(
-            default_queue=app.conf.task_default_queue, read_tasks=lambda: dict(app.tasks)
+            default_queue=app.conf.task_default_queue,
+            reached_by=("-b", app.broker.url),
+            read_tasks=lambda: dict(app.tasks),
         ),
     )
 

@@ -125,6 +125,21 @@ class Invocation:
         resolved = self.app().broker_resolved
         return self._context_reason() or resolved.reason
 
+    def reached_by(self) -> tuple[str, ...]:
+        """Return the options given here that lead another command to the same cluster.
+
+        The broker's password stays out of sight, so it has to be put in again.
+        """
+        options = self.options
+        given = {
+            "--workdir": options.workdir,
+            "--config": options.config,
+            "-A": options.app,
+            "--context": options.context,
+            "-b": self.app().broker.url if options.broker else None,
+        }
+        return tuple(word for name, value in given.items() if value for word in (name, str(value)))
+
     def require_writable(self) -> None:
         """Raises: UsageError when the context is read-only."""
         context = self.context

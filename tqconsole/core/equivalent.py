@@ -24,6 +24,15 @@ def equivalent_command(request: ActionRequest) -> str:
     return shell_text(["tqconsole", *words]) if words else ""
 
 
+def reaching(command: str, options: Iterable[str]) -> str:
+    """Return a command with the global options by which this console found its cluster."""
+    words = list(options)
+    if not (command and words):
+        return command
+    program, _, rest = command.partition(" ")
+    return f"{program} {shell_text(words)} {rest}"
+
+
 def shell_text(words: Words) -> str:
     """Return words as one line for a shell, each quoted where it must be."""
     return " ".join(shlex.quote(word) for word in words)

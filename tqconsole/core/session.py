@@ -17,6 +17,7 @@ from typing import TypeVar
 
 from tqconsole.core.actions import ActionRequest
 from tqconsole.core.cluster import Cluster
+from tqconsole.core.equivalent import reaching
 from tqconsole.core.errors import ConsoleError
 from tqconsole.core.ingest import Ingest
 from tqconsole.core.inspection import inspected
@@ -74,6 +75,8 @@ class SessionOptions:
     bytes_limit: int = BYTES_LIMIT
     default_queue: str = "celery"
     saved_filters: Mapping[str, str] | None = None
+    #: Global options of the command line that lead to this cluster, for the commands shown.
+    reached_by: tuple[str, ...] = ()
     #: Gives the app's tasks, whose signatures are shown; None where there is no app.
     read_tasks: ReadTasks | None = None
     #: Tune the garbage collector of the process: off where the console is a guest in one.
@@ -184,7 +187,7 @@ class Session(ModelReader):
         self._audit.append(line)
 
         def work() -> ActionDone:
-            performed = self._performer.run(request, known)
+            performed = self._reaching(self._performer.run(request, known))
             self._ended.append((line, performed))
             return performed.done
 
@@ -192,7 +195,12 @@ class Session(ModelReader):
 
     def equivalent(self, request: ActionRequest) -> str:
         """Return the command line that does the same."""
-        return clean(self._model.equivalent(request), EQUIVALENT_CHARS)
+        command = reaching(self._model.equivalent(request), self._options.reached_by)
+        return clean(command, EQUIVALENT_CHARS)
+
+    def _reaching(self, performed: Performed) -> Performed:
+        command = reaching(performed.done.equivalent, self._options.reached_by)
+        return replace(performed, done=replace(performed.done, equivalent=command))
 
     def inspect(self, worker: str, what: str) -> Future[Inspected]:
         """Ask one worker."""

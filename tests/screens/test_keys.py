@@ -91,6 +91,20 @@ async def test_e_offers_to_switch_task_events_on(name: str) -> None:
     assert bool(session.requests[0].targets) == (name == "workers")
 
 
+@pytest.mark.parametrize("word", ["filter", "pool", "consume", "events", "copy"])
+async def test_help_shows_every_text_whole(word: str) -> None:
+    app = Console(FakeSession(), screen="workers")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await press(pilot, "question_mark")
+        assert isinstance(app.screen, HelpScreen)
+        await type_text(pilot, word)
+
+        lines = [line[4:76] for line in shown_text(app).splitlines()[3:-4]]
+        assert any(word in line for line in lines)
+        assert not any("…" in line for line in lines)
+
+
 def test_the_keymap_keeps_the_rule_of_upper_case() -> None:
     assert case_violations() == []
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
@@ -18,14 +18,19 @@ from tqconsole.widgets.frame import ConsoleScreen
 from tqconsole.widgets.keys import shown_key
 from tqconsole.widgets.lines import Lines
 from tqconsole.widgets.look import Look
+from tqconsole.widgets.pieces import wrapped
 from tqconsole.widgets.rows import ListSource
 from tqconsole.widgets.vtable import VTable
 
+#: Characters of a line of DOES: the dialog is as wide on every terminal.
+_DOES_CHARS = 39
+
 #: What else one wants to look up, beside keys: (sign, meaning, where).
 FILTER_HELP: tuple[tuple[str, str, str], ...] = (
-    ("word", "anywhere in name, id, args, result, exception", "filter"),
-    ("state:FAILURE", "field:value; state name worker queue args result exc id", "filter"),
-    ("runtime>2s", "compare: runtime wait age retries started", "filter"),
+    ("word", "in name, id, args, result or exception", "filter"),
+    ("state:FAILURE", "state name worker queue args result", "filter"),
+    ("exc:Timeout", "exc id root parent", "filter"),
+    ("runtime>2s", "runtime wait age retries started", "filter"),
     ("name~^img", "a regular expression", "filter"),
     ("-x, NOT x, OR, ( )", "without, either, grouped", "filter"),
     ("is:problem", "also is:running is:lost is:slow is:moved", "filter"),
@@ -40,6 +45,8 @@ class HelpRow:
     text: str
     where: str
     does_change: bool = False
+    #: Which row this line goes on with, "" for a row of its own.
+    continues: str = ""
 
 
 def help_groups(screen: ConsoleScreen | None) -> list[str]:
@@ -89,7 +96,7 @@ def _where(row: HelpRow, _look: Look, _now_at: float, _width: int) -> Cell:
 
 
 COLUMNS: list[Column[HelpRow]] = [
-    Column("keys", "KEY", 16, _keys),
+    Column("keys", "KEY", 18, _keys),
     Column("text", "DOES", 20, _text, flex=1),
     Column("where", "WHERE", 10, _where),
 ]
@@ -148,12 +155,20 @@ class HelpScreen(Dialog[None]):
         ]
         table = self.query_one(VTable)
         table.empty_lines = [[("Nothing of that name.", "dim")]]
-        table.show(ListSource(rows, _row_id), 0.0)
+        lines = [line for row in rows for line in _lines_of(row)]
+        table.show(ListSource(lines, _row_id), 0.0)
 
     def action_move(self, step: int) -> None:
         """Move in the list."""
         self.query_one(VTable).move(step)
 
 
+def _lines_of(row: HelpRow) -> list[HelpRow]:
+    """Return a row, and what its text goes on with below it."""
+    first, *rest = wrapped(row.text, _DOES_CHARS) or [""]
+    begun = f"{row.where}/{row.keys}"
+    return [replace(row, text=first), *(HelpRow("", text, "", continues=begun) for text in rest)]
+
+
 def _row_id(row: HelpRow) -> str:
-    return f"{row.where}/{row.keys}/{row.text}"
+    return f"{row.continues or row.where}/{row.keys}/{row.text}"

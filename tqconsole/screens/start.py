@@ -96,7 +96,6 @@ class StartScreen(TableScreen):
                 [("    tqconsole -A proj worker -l INFO", "info")],
                 [("  and call one of its tasks:", "")],
                 [("    tqconsole -A proj call proj.tasks.add -a '[2, 2]'", "info")],
-                [],
                 [
                     ("  In the console try:   ", "dim"),
                     ("2", "bold key"),
@@ -115,7 +114,8 @@ class StartScreen(TableScreen):
         head = "  No cluster yet. I looked for" if self._facts.looked_for else "  No cluster yet."
 
         def maker(width: int, look: Look) -> list[list[Piece]]:
-            lines: list[list[Piece]] = [[], [(head, "bold")]]
+            # With one choice found, a terminal of 24 lines has none to spare.
+            lines: list[list[Piece]] = [[(head, "bold")]]
             wide = max((len(where) for where, _ in self._facts.looked_for), default=0) + 3
             lines += [
                 [("    ", ""), (fit(where, wide), "dim"), (found, "")]
@@ -126,11 +126,12 @@ class StartScreen(TableScreen):
                 lines += [
                     [],
                     [
-                        ("  Until then this is the embedded queue ", ""),
-                        (snapshot.broker_url, "info"),
-                        (reason, "dim"),
+                        (
+                            "  Until then this is the embedded queue, without worker or message",
+                            "",
+                        )
                     ],
-                    [("  No worker is alive on it and nothing waits in it.", "dim")],
+                    [("    ", ""), (snapshot.broker_url, "info"), (reason, "dim")],
                 ]
             return [clipped(line, width, look.glyphs.ellipsis) for line in [*lines, []]]
 

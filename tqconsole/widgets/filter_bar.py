@@ -116,8 +116,9 @@ class FilterBar(Vertical):
 
     def show_note(self, line: list[Piece]) -> None:
         """Show what the list says about itself, at the right end."""
-        self._note.styles.width = max(1, sum(len(text) for text, _ in line))
-        self._note.show_lines([line])
+        spaced: list[Piece] = [("  ", ""), *line]
+        self._note.styles.width = sum(len(text) for text, _ in spaced)
+        self._note.show_lines([spaced])
 
     def show_error(self, message: str, column: int = 0) -> None:
         """Show what is wrong with the filter under the column where it is; "" when all is well."""

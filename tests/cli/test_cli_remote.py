@@ -49,6 +49,15 @@ def test_nobody_online_is_69(run: Run) -> None:
     assert "Error: No nodes replied within time constraint" in done.err
 
 
+def test_a_node_that_is_not_there_is_told_with_those_that_are(app: StubApp, run: Run) -> None:
+    app.node("w1@lab")
+
+    done = run("inspect", "active", "--destination", "w9")
+
+    assert done.code == 69
+    assert "No nodes replied within time constraint (w9); online: w1@lab\n" in done.err
+
+
 def test_inspect_prints_celerys_shape(app: StubApp, run: Run) -> None:
     app.node("w1@lab")
 

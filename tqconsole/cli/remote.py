@@ -21,6 +21,8 @@ from tqconsole.engine.exceptions import DuplicateNodenameWarning
 from tqconsole.remote_control import RemoteControl
 
 NO_REPLY = "No nodes replied within time constraint"
+#: Nodes named to somebody who asked for one that is not there.
+_NAMED = 5
 
 
 def remote_options() -> list[click.Parameter]:
@@ -67,11 +69,22 @@ def exit_code(invocation: Invocation, answers: Answers) -> int:
     output = invocation.output
     if not answers.replies:
         names = f" ({', '.join(answers.missing)})" if answers.missing else ""
-        output.error(f"{NO_REPLY}{names}{invocation.whereabouts()}")
+        hint = _online(invocation) if answers.missing else ""
+        output.error(f"{NO_REPLY}{names}{hint or invocation.whereabouts()}")
         return exits.NO_REPLY
     if answers.missing:
         output.note(f"No answer from {', '.join(answers.missing)}.")
     return exits.FAILED if answers.errors else exits.OK
+
+
+def _online(invocation: Invocation) -> str:
+    """Return who could have been meant instead, "" for nobody or where the broker cannot tell."""
+    broker = invocation.app().broker
+    if not broker.capabilities.knows_workers:
+        return ""
+    names = sorted({clean(worker.worker_name) for worker in broker.live_workers()})
+    shown = ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
+    return f"; online: {shown}" if names else ""
 
 
 def run_remote(

@@ -54,6 +54,20 @@ async def test_a_single_revoke_goes_out_and_shows_every_reply() -> None:
         assert "no reply in 0.3 s" in text
 
 
+async def test_arrows_alone_lead_through_a_dialog() -> None:
+    session = FakeSession()
+    app = Console(session, screen="tasks")
+    async with app.run_test(size=SIZE) as pilot:
+        await settle(pilot)
+        await press(pilot, "X", "up", "down")
+        assert "Terminate:" in shown_text(app)
+
+        await press(pilot, "down", "right", "down", "down", "enter")
+
+    assert [request.action_id for request in session.requests] == ["task.terminate"]
+    assert session.requests[0].arguments["signal"] == "SIGINT"
+
+
 async def test_several_targets_want_their_count_typed() -> None:
     session = FakeSession()
     app = Console(session, screen="tasks")

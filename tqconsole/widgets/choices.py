@@ -15,11 +15,16 @@ from tqconsole.widgets.pieces import Piece, clipped, fit
 
 
 class Choices(Lines, can_focus=True):
-    """The radio signs; arrows and space change which one is on."""
+    """The radio signs; arrows and space change which one is on.
+
+    Up and down leave at the ends, and leave a row at once: the rest of the dialog is there.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("down,j,right,l", "turn(1)", show=False),
-        Binding("up,k,left,h", "turn(-1)", show=False),
+        Binding("down,j", "walk(1)", show=False),
+        Binding("up,k", "walk(-1)", show=False),
+        Binding("right,l", "turn(1)", show=False),
+        Binding("left,h", "turn(-1)", show=False),
         Binding("space", "turn(1)", show=False),
     ]
 
@@ -80,6 +85,16 @@ class Choices(Lines, can_focus=True):
                 row += [*line, ("   ", "")]
             lines = [row]
         return [clipped(line, width, look.glyphs.ellipsis) for line in lines]
+
+    def action_walk(self, step: int) -> None:
+        """Go one line down or up: to another choice, or to the widget after these."""
+        index = self._index + step
+        if not self._is_row and 0 <= index < len(self._options):
+            self._set(index)
+        elif step > 0:
+            self.screen.focus_next()
+        else:
+            self.screen.focus_previous()
 
     def action_turn(self, step: int) -> None:
         """Switch the next one on."""

@@ -10,8 +10,7 @@ from client_rig import RecordingBroker, body_of, make_app, sent
 from tqconsole.engine import current
 from tqconsole.engine.clock import ManualClock
 from tqconsole.engine.context import Context
-from tqconsole.engine.exceptions import AlwaysEagerIgnored, EncodeError, OperationalError
-from tqconsole.engine.signals import after_task_publish, before_task_publish
+from tqconsole.engine.exceptions import AlwaysEagerIgnored, EncodeError
 
 NOW_AT = 1_800_000_000.0
 NOW = datetime.fromtimestamp(NOW_AT, UTC)
@@ -152,39 +151,6 @@ def test_naive_instants_are_in_the_apps_zone(app: Any, add: Any) -> None:
     assert only(app).headers["eta"] == "2027-06-01T12:00:00+02:00"
 
 
-@pytest.mark.parametrize("option", [{"countdown": "soon"}, {"eta": object()}, {"expires": 1e300}])
-def test_what_is_no_instant_is_refused(app: Any, add: Any, option: Any) -> None:
-    with pytest.raises(ValueError, match="neither seconds nor an instant"):
-        add.apply_async((1, 2), **option)
-    assert sent(app) == []
-
-
-@pytest.mark.parametrize(
-    ("option", "what"),
-    [
-        ({"time_limit": "x"}, "a time limit is 0 to"),
-        ({"headers": 7}, "headers are a map, not 7"),
-        ({"link": 7}, "link takes signatures"),
-        ({"link_error": "x"}, "link_error takes signatures"),
-        ({"shadow": 7}, "shadow is a text, not 7"),
-        ({"reply_to": 7}, "reply_to is a text"),
-        ({"group_id": 7}, "group_id is a text"),
-        ({"root_id": "a\nb"}, "root_id has no control characters"),
-    ],
-)
-def test_what_a_worker_would_refuse_is_not_sent(app: Any, add: Any, option: Any, what: str) -> None:
-    with pytest.raises(EncodeError, match=what):
-        add.apply_async((1, 2), **option)
-    assert sent(app) == []
-
-
-@pytest.mark.parametrize("call", [{"args": 7}, {"args": (1, 2), "kwargs": 7}])
-def test_arguments_that_are_no_list_and_map_are_refused(app: Any, add: Any, call: Any) -> None:
-    with pytest.raises(TypeError, match=r"proj.add\(\) takes a list .* and a map"):
-        add.apply_async(**call)
-    assert sent(app) == []
-
-
 def test_task_attributes_are_defaults_of_the_call(app: Any) -> None:
     @app.task(name="proj.slow", queue="slow", time_limit=9, priority=3, expires=60)
     def slow() -> None: ...
@@ -315,100 +281,6 @@ class TestMany:
 
         assert make_app(broker=broker).send_many([]) == []
         assert broker.batches == []
-
-
-class TestPublishSignals:
-    def test_before_may_change_the_message(self, app: Any, add: Any) -> None:
-        def change(sender: str, body: Any, headers: Any, properties: Any, **named: Any) -> None:
-            headers["tenant"] = "t1"
-            properties["priority"] = 9
-            body[1]["y"] = 40
-            assert sender == "proj.add"
-            assert named["routing_key"] == "celery"
-
-        before_task_publish.connect(change, sender="proj.add")
-        try:
-            add.delay(2, y=3)
-        finally:
-            before_task_publish.disconnect(change, sender="proj.add")
-
-        message = only(app)
-        assert message.headers["tenant"] == "t1"
-        assert message.properties["priority"] == 9
-        assert body_of(message).kwargs == {"y": 40}
-
-    def test_after_tells_what_was_sent(self, add: Any) -> None:
-        told: list[Any] = []
-
-        def note(**named: Any) -> None:
-            told.append(named)
-
-        after_task_publish.connect(note)
-        try:
-            result = add.delay(2, 3)
-        finally:
-            after_task_publish.disconnect(note)
-
-        assert told[0]["sender"] == "proj.add"
-        assert told[0]["headers"]["id"] == result.id
-        assert told[0]["body"][0] == (2, 3)
-        assert (told[0]["exchange"], told[0]["routing_key"]) == ("", "celery")
-
-
-def test_links_travel_as_plain_signatures(app: Any, add: Any) -> None:
-    add.apply_async((1, 2), link=add.s(8), link_error=[add.si(0, 0)])
-
-    embed = body_of(only(app)).embed
-    assert embed.callbacks[0]["task"] == "proj.add"
-    assert embed.callbacks[0]["args"] == [8]
-    assert embed.errbacks[0]["immutable"] is True
-
-
-def test_stamps_travel_in_the_header(app: Any, add: Any) -> None:
-    add.apply_async((1, 2), stamped_headers=["job"], job="j1")
-
-    assert only(app).headers["stamped_headers"] == ["job"]
-    assert only(app).headers["stamps"] == {"job": "j1"}
-    assert "job" not in only(app).properties
-
-
-def test_sent_events_are_told_when_asked(app: Any, add: Any) -> None:
-    app.conf.task_send_sent_event = True
-    receiver: list[Any] = []
-    app.events.default_dispatcher().send = lambda kind, **fields: receiver.append((kind, fields))
-
-    result = add.delay(1, 2)
-
-    kind, fields = receiver[0]
-    assert (kind, fields["uuid"], fields["queue"]) == ("task-sent", result.id, "celery")
-
-
-def test_a_call_counts_as_sent_before_a_worker_can_have_it(app: Any, add: Any) -> None:
-    app.conf.task_send_sent_event = True
-    events: list[Any] = []
-    app.events.default_dispatcher().send = lambda _kind, **fields: events.append(fields)
-    publish = app.write_broker.publish
-
-    def slow_publish(publications: Any) -> None:
-        publish(publications)
-        app.wall_clock.advance(1)
-
-    app.write_broker.publish = slow_publish
-    add.delay(1, 2)
-
-    assert events[0]["timestamp"] == NOW_AT
-
-
-def test_an_event_that_fails_is_no_failed_call(app: Any, add: Any) -> None:
-    app.conf.task_send_sent_event = True
-
-    def fail(kind: str, **fields: Any) -> None:
-        raise OperationalError("gone")
-
-    app.events.default_dispatcher().send = fail
-
-    assert add.delay(1, 2).id
-    assert len(sent(app)) == 1
 
 
 def test_send_task_ignores_always_eager(app: Any) -> None:

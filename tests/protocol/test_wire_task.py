@@ -75,9 +75,6 @@ def raw(body: Any) -> Message:
     return Message(json.dumps(body).encode(), headers={"task": "t", "id": "i"})
 
 
-# ---- round trips
-
-
 @given(st.lists(JSON_VALUES), st.dictionaries(st.text(), JSON_VALUES))
 def test_arguments_survive_the_round_trip(args: list[Any], kwargs: dict[str, Any]) -> None:
     body = decode_body(encode_task(call(args=args, kwargs=kwargs)), JSON)
@@ -143,9 +140,6 @@ def test_expiration_that_rabbitmq_refuses_is_left_out() -> None:
 def test_arguments_that_are_no_json_are_an_encode_error() -> None:
     with pytest.raises(EncodeError):
         encode_task(call(args=[{1}]))
-
-
-# ---- headers
 
 
 def test_date_without_zone_is_read_in_the_given_one() -> None:
@@ -227,9 +221,6 @@ def test_hostile_properties_raise_refused_error_only(name: str, junk: Any) -> No
     assert refusal(read_header, message) in (None, Reason.BAD_HEADER)
 
 
-# ---- bodies
-
-
 @pytest.mark.parametrize(
     "body",
     [
@@ -298,9 +289,6 @@ def test_keyword_that_is_no_text_is_refused() -> None:
         decode_body(message, content_types(["pickle"]))
 
 
-# ---- signatures
-
-
 def test_signature_lacking_keys_is_completed() -> None:
     assert checked_signature({"task": "x"}) == signature_dict("x", [])
 
@@ -314,8 +302,6 @@ def test_hostile_signatures_are_refused(value: Any) -> None:
     for check in (checked_signature, checked_signatures):
         assert refusal(check, value) in (None, Reason.BAD_SIGNATURE)
 
-
-# ---- protocol 1
 
 OLD = {
     "task": "tasks.add",
@@ -333,65 +319,6 @@ OLD = {
     "timelimit": [30, 20],
     "chord": None,
 }
-
-
-def test_protocol_two_is_handed_back_itself() -> None:
-    message = encode_task(call())
-    assert upgrade(message, JSON) is message
-
-
-def test_protocol_one_becomes_two() -> None:
-    message = upgrade(Message(json.dumps(OLD).encode()), JSON)
-    header, body = (
-        read_header(message, naive_tz=timezone(timedelta(hours=9))),
-        decode_body(message, JSON),
-    )
-    assert (header.task_name, header.task_id, header.group_id) == ("tasks.add", "id-1", "g")
-    assert (header.retries, header.hard_limit_s, header.soft_limit_s) == (2, 30, 20)
-    assert header.eta_at == datetime(2026, 1, 1, tzinfo=UTC).timestamp()
-    assert (body.args, body.kwargs) == ([1], {"a": 2})
-    assert body.embed.callbacks == [signature_dict("next", [])]
-
-
-def test_protocol_one_date_is_local_without_utc() -> None:
-    message = upgrade(Message(json.dumps({**OLD, "utc": False}).encode()), JSON)
-    header = read_header(message, naive_tz=timezone(timedelta(hours=1)))
-    assert header.eta_at == datetime(2025, 12, 31, 23, tzinfo=UTC).timestamp()
-
-
-def test_hybrid_takes_headers_before_body() -> None:
-    hybrid = Message(json.dumps(OLD).encode(), headers={"task": "tasks.mul", "id": "id-2", "x": 1})
-    message = upgrade(hybrid, JSON)
-    assert read_header(message).task_name == "tasks.mul"
-    assert message.headers["x"] == 1
-    assert decode_body(message, JSON).args == [1]
-
-
-def test_pickled_protocol_one_stays_pickled() -> None:
-    content_type, encoding, body = encode({**OLD, "args": [{1, 2}]}, "pickle")
-    accept = content_types(["pickle"])
-    message = upgrade(Message(body, content_type, encoding), accept)
-    assert decode_body(message, accept).args == [{1, 2}]
-
-
-@pytest.mark.parametrize("body", [None, [], {}, {"args": []}, 5, "x"])
-def test_message_without_task_name_is_not_a_task(body: Any) -> None:
-    with pytest.raises(RefusedError) as refused:
-        upgrade(Message(json.dumps(body).encode()), JSON)
-    assert refused.value.reason == Reason.NOT_A_TASK
-
-
-@pytest.mark.parametrize("field", sorted(OLD))
-@pytest.mark.parametrize("junk", [None, 5, "x", [], {}, [[1]], True], ids=str)
-def test_hostile_protocol_one_raises_refused_error_only(field: str, junk: Any) -> None:
-    message = Message(json.dumps({**OLD, field: junk}).encode())
-
-    def read() -> None:
-        upgraded = upgrade(message, JSON)
-        read_header(upgraded)
-        decode_body(upgraded, JSON)
-
-    assert refusal(read) in {None, *Reason}
 
 
 def test_changed_copy_is_made_by_msgspec() -> None:

@@ -405,8 +405,8 @@ def test_an_inspect_becomes_a_table(make):
 
     shown = bench.session.inspect("w1@h", "active").result(DEADLINE_S)
 
-    assert shown.columns[:3] == ("ID", "NAME", "ARGS")
-    assert shown.rows[0][:3] == ("t1", "n", "['\\x1b']")
+    assert shown.columns[:4] == ("ID", "NAME", "RUNNING", "ARGS")
+    assert (*shown.rows[0][:2], shown.rows[0][3]) == ("t1", "n", "['\\x1b']")
 
 
 def test_secrets_in_settings_are_masked(make):

@@ -70,8 +70,10 @@ def _active(value: object, now_at: float) -> Table:
     for request in _maps(value):
         started_at = number(request.get("time_start"))
         running = span(max(0.0, now_at - started_at)) if started_at else ""
-        rows.append((*_request(request), running, clean_name(request.get("worker_pid"))))
-    return ("ID", "NAME", "ARGS", "KWARGS", "QUEUE", "RUNNING", "PID"), tuple(rows)
+        task_id, name, *call = _request(request)
+        rows.append((task_id, name, running, *call, clean_name(request.get("worker_pid"))))
+    # What is last falls away first where there is little room.
+    return ("ID", "NAME", "RUNNING", "ARGS", "KWARGS", "QUEUE", "PID"), tuple(rows)
 
 
 def _request(request: Mapping[str, Any]) -> tuple[str, ...]:

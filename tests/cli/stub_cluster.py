@@ -113,7 +113,11 @@ class StubApp:
         self.broker = open_broker(f"memory://{uuid.uuid4()}")
         self.broker_resolved = Resolved(self.broker.url, "a test")
         self.backend = SimpleNamespace(
-            is_enabled=True, is_readable_by_others=True, is_sent_to_callers=False, url="none"
+            rides_on=lambda place: True,
+            is_enabled=True,
+            is_readable_by_others=True,
+            is_sent_to_callers=False,
+            url="none",
         )
         self.control = Control(self)
         self.tasks: dict[str, Any] = {"proj.tasks.add": StubTask(), "proj.tasks.mine": StubTask()}

@@ -210,6 +210,15 @@ def test_a_path_without_a_queue_is_told_and_not_made(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_results_of_another_store_need_no_queue(shell: Shell, tmp_path: Path) -> None:
+    broker, store = f"sqlite:///{tmp_path}/none.db", f"sqlite:///{tmp_path}/results.db"
+
+    done = shell("-b", broker, "--result-backend", store, "result", "x", "--timeout", "0")
+
+    assert "There is no queue" not in done.stderr
+    assert not (tmp_path / "none.db").exists()
+
+
 def test_the_environment_names_app_and_broker(shell: Shell, tmp_path: Path) -> None:
     elsewhere = f"sqlite:///{tmp_path}/other.db"
 

@@ -75,7 +75,7 @@ def verb(invocation: Invocation, name: str, **options: Any) -> int:
     """
     invocation.require_writable()
     app = invocation.app_of(name.partition(".")[0])
-    invocation.cluster(is_made=True)
+    invocation.cluster(needs_queue=False)
     invocation.import_modules()
     if options["wait"] and options["ignore_result"]:
         raise click.UsageError("--wait waits for the result that --ignore-result gives up.")

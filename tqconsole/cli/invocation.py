@@ -172,10 +172,10 @@ class Invocation:
             with importing_app(app.main or "the app"):
                 app.import_modules()
 
-    def cluster(self, *, is_made: bool = False) -> App:
+    def cluster(self, *, needs_queue: bool = True) -> App:
         """Return the app, after saying on stderr which broker is meant and why.
 
-        `is_made`: an embedded queue that is not there yet is made; a verb that reads leaves no file
+        `needs_queue`: an embedded queue must be there, so that a verb that reads leaves no file
         behind where somebody mistyped a path.
         Raises: UsageError for a broker that would die with this command, BrokerUnreachableError.
         """
@@ -186,7 +186,7 @@ class Invocation:
                 " with it. Name a broker that processes share, as sqlite:///path/queue.db"
             )
         self.output.note(f"broker: {app.broker.url} ({self.reason})")
-        if not is_made:
+        if needs_queue:
             self._require_queue(app.broker.url)
         return app
 

@@ -29,7 +29,9 @@ def verb(
     timeout: float | None,
 ) -> int:
     """Wait until a task has ended and print its value; exit 1 if it failed."""
-    app = invocation.cluster()
+    app = invocation.app()
+    # Results in a store of their own are read without a look at the queue.
+    invocation.cluster(needs_queue=app.backend.rides_on(app.broker.place))
     if task is not None:
         invocation.import_modules()
         if task not in app.tasks:

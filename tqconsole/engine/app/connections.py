@@ -11,6 +11,7 @@ import os
 import threading
 
 from tqconsole.engine.app.config import configured_broker_url
+from tqconsole.engine.app.server_options import backend_options, broker_options
 from tqconsole.engine.backends import open_backend
 from tqconsole.engine.backends.base import Backend
 from tqconsole.engine.brokers import open_broker
@@ -67,8 +68,7 @@ class Connections:
         if self._broker is None:
             with self._lock:
                 if self._broker is None:
-                    options = self._conf.broker_transport_options
-                    self._broker = open_broker(self.resolved.url, options)
+                    self._broker = self._opened_broker(self.resolved.url)
         return self._broker
 
     @broker.setter
@@ -91,8 +91,11 @@ class Connections:
         if not self._is_broker_given:
             url = self._resolve("broker_write_url", "broker_read_url").url
             if url != self.resolved.url:
-                return open_broker(url, self._conf.broker_transport_options)
+                return self._opened_broker(url)
         return self.broker
+
+    def _opened_broker(self, url: str) -> Broker:
+        return open_broker(url, broker_options(self._conf, url))
 
     @property
     def backend(self) -> Backend:
@@ -108,9 +111,9 @@ class Connections:
         self._backend = backend
         self._is_backend_given = True
 
-    def open_store(self, url: str) -> Backend:
-        """Open a result store of a task's own."""
-        return open_backend(url, self._conf.result_backend_transport_options)
+    def open_store(self, url: str | None) -> Backend:
+        """Open a result store: the app's, or a task's own; None keeps nothing."""
+        return open_backend(url, backend_options(self._conf, url))
 
     def close(self) -> None:
         """Give up what is open; a later use opens it again, as the settings then say."""
@@ -133,7 +136,7 @@ class Connections:
             return open_backend(self.resolved.url, self._conf.broker_transport_options)
         if str(configured).partition(":")[0].lower() == "rpc":
             return self._opened_rpc()
-        return open_backend(configured, self._conf.result_backend_transport_options)
+        return self.open_store(configured)
 
     def _opened_rpc(self) -> Backend:
         """Results travel through the broker that workers read from: the caller listens there."""

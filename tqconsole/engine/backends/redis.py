@@ -73,7 +73,9 @@ class RedisBackend(Backend):
     ) -> None:
         self._address = locate(url, options)
         self._clock = clock
-        self._link = Link(self._address, clock)
+        # A record may be written or read twice: it is the same.
+        repeats_timeouts = self._address.flag("retry_on_timeout", default=False)
+        self._link = Link(self._address, clock, repeats_timeouts=repeats_timeouts)
         # A connection that nobody waits on is kept for the next who waits.
         self._spare: list[Link] = []
         self._spare_lock = threading.Lock()

@@ -2,29 +2,23 @@
 
 Forms: `redis://[user:password@]host[:port]/db`, `rediss://` for TLS, `redis+socket:///path` with
 `?virtual_host=db`. Options stand in the URL's query or in the transport options; the URL wins.
+What the URL does not name (host, port, db, username, password) may be an option too.
 """
 
 from __future__ import annotations
 
 import socket
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qsl, quote, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from tqconsole.engine.exceptions import ImproperlyConfigured
+from tqconsole.engine.redis_server.tls import tls_of
 
 #: Seconds that connecting and one answer may take; no wait for the server is endless.
 CONNECT_TIMEOUT_S, ANSWER_TIMEOUT_S = 5.0, 10.0
 _PORT = 6379
-_TLS_OPTIONS = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_cert_reqs", "ssl_ca_path",
-                "ssl_check_hostname", "ssl_password")  # fmt: skip
-_CERT_REQS = {
-    "CERT_REQUIRED": "required", "CERT_OPTIONAL": "optional", "CERT_NONE": "none",
-    "required": "required", "optional": "optional", "none": "none",
-    ssl.CERT_REQUIRED: "required", ssl.CERT_OPTIONAL: "optional", ssl.CERT_NONE: "none",
-}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,29 +61,28 @@ class Address:
 
 def locate(url: str, options: Mapping[str, Any] | None = None) -> Address:
     """Return the address behind a URL. Raises: ImproperlyConfigured."""
+    if "://" not in url:
+        # Celery's `result_backend = "redis"`: all of it stands in the settings.
+        url = f"{url.partition(':')[0]}://"
     parts = urlsplit(url)
     scheme = parts.scheme.lower()
     given = {**(options or {}), **dict(parse_qsl(parts.query, keep_blank_values=True))}
     is_socket = scheme == "redis+socket"
-    try:
-        port = parts.port or _PORT
-    except ValueError as error:
-        raise ImproperlyConfigured(f"{masked(url)}: the port is no number") from error
-    is_tls = scheme == "rediss"
+    tls = None if is_socket else tls_of(given, is_secure_scheme=scheme == "rediss")
     address = Address(
-        host=(parts.hostname or "127.0.0.1") if not is_socket else "",
-        port=port,
+        host=(parts.hostname or str(given.get("host") or "127.0.0.1")) if not is_socket else "",
+        port=_port(url, given),
         path=unquote(parts.path) if is_socket else "",
         db=_db(url, given, "" if is_socket else parts.path),
         username=_unquoted(parts.username) or given.get("username"),
         password=_unquoted(parts.password) or given.get("password"),
-        is_tls=is_tls,
-        url=masked(url),
+        is_tls=tls is not None,
+        url=_shown(url, given, is_tls=tls is not None),
         options=given,
     )
     if is_socket and not address.path:
         raise ImproperlyConfigured("redis+socket:// needs the socket's path: redis+socket:///path")
-    address.connection.update(_connection(address))
+    address.connection.update({**_connection(address), **(tls or {})})
     return address
 
 
@@ -103,15 +96,25 @@ def masked(url: str) -> str:
     return parts._replace(netloc=f"{user}:**@{place}").geturl()
 
 
-def with_database(address: Address, db: int) -> str:
-    """Return the masked URL of another database of the same server."""
-    if address.path:
-        return f"redis+socket://{quote(address.path)}?virtual_host={db}"
-    return f"{'rediss' if address.is_tls else 'redis'}://{address.server}/{db}"
+def _shown(url: str, given: Mapping[str, Any], *, is_tls: bool) -> str:
+    """Return the URL as it is told: without its password, with what settings made of it."""
+    parts = urlsplit(masked(url))
+    if is_tls:
+        parts = parts._replace(scheme="rediss")
+    if not parts.netloc and given.get("host"):
+        parts = parts._replace(netloc=f"{given['host']}:{_port(url, given)}")
+    return parts.geturl() if parts.netloc else masked(url)
+
+
+def _port(url: str, given: Mapping[str, Any]) -> int:
+    try:
+        return int(urlsplit(url).port or given.get("port") or _PORT)
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{masked(url)}: the port is no number") from error
 
 
 def _db(url: str, given: Mapping[str, Any], path: str) -> int:
-    text = str(given.get("virtual_host", given.get("db", path))).strip("/")
+    text = path.strip("/") or str(given.get("virtual_host", given.get("db", ""))).strip("/")
     if not text:
         return 0
     try:
@@ -128,7 +131,9 @@ def _connection(address: Address) -> dict[str, Any]:
         "db": address.db,
         "username": address.username,
         "password": address.password,
-        "socket_timeout": _number(given.get("socket_timeout") or ANSWER_TIMEOUT_S, "timeout"),
+        "socket_timeout": _number(
+            given.get("socket_timeout") or ANSWER_TIMEOUT_S, "socket_timeout"
+        ),
         "client_name": given.get("client_name"),
     }
     if address.path:
@@ -140,7 +145,7 @@ def _connection(address: Address) -> dict[str, Any]:
     wanted["socket_keepalive"] = address.flag("socket_keepalive", default=True)
     own = given.get("socket_keepalive_options")
     wanted["socket_keepalive_options"] = dict(own) if isinstance(own, Mapping) else _keepalive()
-    return {**wanted, **(_tls(address) if address.is_tls else {})}
+    return wanted
 
 
 def _keepalive() -> dict[int, int]:
@@ -154,22 +159,6 @@ def _keepalive() -> dict[int, int]:
         "TCP_USER_TIMEOUT": 15_000,
     }
     return {getattr(socket, name): value for name, value in wanted.items() if hasattr(socket, name)}
-
-
-def _tls(address: Address) -> dict[str, Any]:
-    given = address.options
-    wanted = {name: given[name] for name in _TLS_OPTIONS if given.get(name) not in (None, "")}
-    # Without a word about it the server's certificate is checked: the safe reading.
-    required = wanted.get("ssl_cert_reqs", "required")
-    if required not in _CERT_REQS:
-        raise ImproperlyConfigured(
-            f"ssl_cert_reqs is CERT_REQUIRED, CERT_OPTIONAL or CERT_NONE, not {required!r}"
-        )
-    wanted["ssl_cert_reqs"] = _CERT_REQS[required]
-    wanted["ssl_check_hostname"] = (
-        address.flag("ssl_check_hostname", default=True) and wanted["ssl_cert_reqs"] == "required"
-    )
-    return wanted
 
 
 def _unquoted(value: str | None) -> str | None:

@@ -37,6 +37,17 @@ _KINDS = {
     "ReadOnlyError": "READONLY",
     "OutOfMemoryError": "OOM",
 }
+#: What OpenSSL, or a server that hangs up at once, says of two that do not speak alike.
+_TLS_SIGNS = {
+    "CERTIFICATE_VERIFY_FAILED": "shows a certificate that nobody here vouches for: name its"
+    " authority with ssl_ca_certs=/path/ca.pem",
+    "CERTIFICATE_REQUIRED": "wants a certificate of ours: name it with ssl_certfile and"
+    " ssl_keyfile",
+    "WRONG_VERSION_NUMBER": "speaks no TLS: write redis://, without ssl options",
+    "RECORD_LAYER_FAILURE": "speaks no TLS: write redis://, without ssl options",
+    "PEM lib": "cannot be asked: an ssl_ file is no certificate or key",
+    "NO_CERTIFICATE_OR_CRL_FOUND": "cannot be asked: an ssl_ file is no certificate or key",
+}
 #: After these the connection is given up: the next one may reach another server.
 MOVED_ON = ("READONLY", "MASTERDOWN", "UNBLOCKED", "LOADING")
 
@@ -60,7 +71,7 @@ def of_answer(text: str, server: str) -> EngineError:
     return OperationalError(f"Redis at {server}: {text:.300}")
 
 
-def of_connecting(error: BaseException, server: str) -> EngineError:
+def of_connecting(error: BaseException, server: str, *, is_tls: bool = False) -> EngineError:
     """Return the error for a connection that could not be made: redis-py's, which has taken the
     answer's first word away and made a class of it.
     """
@@ -72,12 +83,23 @@ def of_connecting(error: BaseException, server: str) -> EngineError:
         return ImproperlyConfigured(f"Redis at {server} is too old: 6.2 or later is needed")
     if "ResponseError" in kinds:
         return of_answer(str(error), server)
-    if "CERTIFICATE_VERIFY_FAILED" in str(error):
-        return ImproperlyConfigured(
-            f"Redis at {server} shows a certificate that nobody here vouches for: name its"
-            f" authority with ssl_ca_certs=/path/ca.pem ({error!s:.200})"
-        )
-    return BrokerUnreachableError(f"Nobody answers at {server} (Redis): {error!s:.300}")
+    for sign, meaning in _TLS_SIGNS.items():
+        if sign in str(error):
+            return ImproperlyConfigured(f"Redis at {server} {meaning} ({error!s:.200})")
+    hint = _hint(error, is_tls=is_tls)
+    return BrokerUnreachableError(f"Nobody answers at {server} (Redis): {error!s:.300}{hint}")
+
+
+def _hint(error: BaseException, *, is_tls: bool) -> str:
+    """Return what may be wrong with a server that is there and does not answer: a guess."""
+    said = f"{error} {error.__context__}"
+    if is_tls and "handshake operation timed out" in said:
+        return " (does it speak TLS at all? redis:// is without)"
+    if is_tls and "EOF occurred" in said:
+        return " (it may want a certificate of ours: ssl_certfile and ssl_keyfile)"
+    if not is_tls and ("reset by peer" in said or "closed by server" in said):
+        return " (it may want TLS: rediss://)"
+    return ""
 
 
 def of_link(error: BaseException, server: str) -> EngineError:

@@ -24,7 +24,7 @@ import redis
 from redis.connection import Connection, SSLConnection, UnixDomainSocketConnection
 
 from tqconsole.engine.clock import SYSTEM_CLOCK, Clock
-from tqconsole.engine.exceptions import EngineError, ImproperlyConfigured
+from tqconsole.engine.exceptions import EngineError, ImproperlyConfigured, OperationalError
 from tqconsole.engine.redis_server import errors
 from tqconsole.engine.redis_server.address import Address
 
@@ -63,8 +63,12 @@ class Pending:
 class Link:
     """A connection. Made on first use. Raises OperationalError or ImproperlyConfigured only."""
 
-    def __init__(self, address: Address, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(
+        self, address: Address, clock: Clock = SYSTEM_CLOCK, *, repeats_timeouts: bool = False
+    ) -> None:
+        """`repeats_timeouts`: ask once more what was not answered, for who may ask twice."""
         self.address = address
+        self._repeats_timeouts = repeats_timeouts
         self._clock = clock
         self._lock = threading.RLock()
         self._connection: Any = None
@@ -194,14 +198,23 @@ class Link:
 
     def _exchanged(self, packed: bytes, count: int) -> list[Any]:
         with self._lock:
-            link = self._opened()
-            while self._pending:
-                self._answer_pending(link)
-            try:
-                link.sendall(packed)
-                return [self._answer(link) for _ in range(count)]
-            except (OSError, hiredis.HiredisError) as error:
-                raise self._broken(error) from error
+            if self._repeats_timeouts:
+                try:
+                    return self._exchanged_once(packed, count)
+                except OperationalError as error:
+                    if not isinstance(error.__cause__, TimeoutError):
+                        raise
+            return self._exchanged_once(packed, count)
+
+    def _exchanged_once(self, packed: bytes, count: int) -> list[Any]:
+        link = self._opened()
+        while self._pending:
+            self._answer_pending(link)
+        try:
+            link.sendall(packed)
+            return [self._answer(link) for _ in range(count)]
+        except (OSError, hiredis.HiredisError) as error:
+            raise self._broken(error) from error
 
     def _answer_pending(self, link: socket.socket) -> None:
         """Take the answer to the oldest of what was begun."""
@@ -275,7 +288,7 @@ class Link:
             )
             connection.connect()
         except (redis.RedisError, OSError, ValueError) as error:
-            raise errors.of_connecting(error, address.server) from error
+            raise errors.of_connecting(error, address.server, is_tls=address.is_tls) from error
         try:
             self._refuse_unfit(connection.handshake_metadata or {})
         except ImproperlyConfigured:

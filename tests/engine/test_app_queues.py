@@ -166,3 +166,17 @@ class TestAddress:
     def test_a_bad_delivery_mode_is_refused(self) -> None:
         with pytest.raises(ImproperlyConfigured, match="delivery_mode"):
             make_app().send_task("x", delivery_mode="forever")
+
+
+def test_a_broadcast_is_known_by_its_alias() -> None:
+    common = pytest.importorskip("kombu.common")
+    app = make_app(task_queues=[common.Broadcast("news")])
+
+    app.select_queues(["news"])
+
+    (queue,) = app.queues()
+    assert queue.name.startswith("bcast.")
+    # kombu's Redis listens by the key of the binding, and Celery binds with the default one.
+    assert (queue.exchange, queue.routing_key) == (ExchangeSpec("news", "fanout"), "celery")
+    assert queue.is_auto_delete
+    assert app.queue_spec("news") == queue

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from celery import Celery
+from kombu.common import Broadcast
 
 from tqconsole.engine.app import App
 
@@ -24,6 +25,8 @@ for app in (ours, theirs):
     app.conf.update(
         broker_connection_retry_on_startup=True,
         broker_transport_options={"visibility_timeout": VISIBILITY_S},
+        # Every process has a queue of its own of that name.
+        task_queues=(Broadcast("news"),),
     )
 
 

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
-import json
 import os
 import signal
-import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,93 +14,21 @@ from brokers_up import redis_up
 from celery import Celery
 from celery.exceptions import TaskRevokedError as CeleryRevoked
 from kombu_fleet import PATIENCE_S, eventually
+from redis_fleet import Place
 
 from tqconsole.engine.app import App
 from tqconsole.engine.exceptions import TaskRevokedError
 from tqconsole.engine.protocol.event import decode_events, event_mailbox
-from tqconsole.engine.redis_server.address import locate
-from tqconsole.engine.redis_server.link import Link
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 
-HERE = Path(__file__).resolve().parent
 OURS, THEIRS = "w1@ours", "c1@theirs"
-_databases = itertools.count(1)
 
 
 @pytest.fixture(scope="module")
 def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with redis_up(tmp_path_factory.mktemp("redis"), "--databases", "64") as server:
         yield server.url
-
-
-class Place:
-    """A database of its own, with workers of both kinds."""
-
-    def __init__(self, server_url: str, folder: Path, visibility_s: int = 3600) -> None:
-        self.url = f"{server_url.rpartition('/')[0]}/{next(_databases)}"
-        self.folder = folder
-        self.link = Link(locate(self.url))
-        self._processes: list[subprocess.Popen[bytes]] = []
-        self.environ = {
-            **os.environ,
-            "REDIS_URL": self.url,
-            "REDIS_FOLDER": str(folder),
-            "REDIS_VISIBILITY": str(visibility_s),
-            "PYTHONPATH": str(HERE),
-        }
-
-    def ours(self, node: str, queue: str, *more: str) -> subprocess.Popen[bytes]:
-        return self._start("tqconsole", "ours", node, queue, *more)
-
-    def theirs(self, node: str, queue: str, *more: str) -> subprocess.Popen[bytes]:
-        return self._start("celery", "theirs", node, queue, *more)
-
-    def log(self, node: str) -> str:
-        return (self.folder / f"{node}.log").read_text()
-
-    def notes(self) -> list[str]:
-        path = self.folder / "notes"
-        return path.read_text().splitlines() if path.exists() else []
-
-    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", *command],
-            env=self.environ,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE_S,
-            check=False,
-        )
-
-    def celery(self, *command: str) -> Any:
-        done = self.run("celery", "-A", "redis_project:theirs", *command)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return json.loads(done.stdout)
-
-    def close(self) -> None:
-        self.link.close()
-        for process in self._processes:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-
-    def _start(
-        self, program: str, app: str, node: str, queue: str, *more: str
-    ) -> subprocess.Popen[bytes]:
-        options = ["-n", node, "-Q", queue, "-P", "solo", "-l", "INFO", *more]
-        with (self.folder / f"{node}.log").open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", program, "-A", f"redis_project:{app}", "worker", *options],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=self.environ,
-                start_new_session=True,
-            )
-        self._processes.append(process)
-        assert eventually(lambda: f"{node} ready." in self.log(node)), self.log(node)
-        return process
 
 
 @pytest.fixture

@@ -43,9 +43,10 @@ class Router:
 def describe_queue(queue: Any) -> dict[str, Any]:
     """Return a kombu Queue (or anything that looks like one) as plain fields.
 
-    Keys as in `task_queues` given as a mapping: name, exchange, exchange_type, exchange_durable,
-    routing_key, durable, auto_delete, exclusive, expires, message_ttl, max_priority,
-    queue_arguments, delivery_mode. None: not said. Raises: ImproperlyConfigured for anything else.
+    Keys as in `task_queues` given as a mapping: name, alias, exchange, exchange_type,
+    exchange_durable, routing_key, durable, auto_delete, exclusive, expires, message_ttl,
+    max_priority, queue_arguments, delivery_mode. None: not said.
+    Raises: ImproperlyConfigured for anything else.
     """
     name = getattr(queue, "name", None)
     if not isinstance(name, str):
@@ -53,6 +54,7 @@ def describe_queue(queue: Any) -> dict[str, Any]:
     exchange = getattr(queue, "exchange", None)
     return {
         "name": name,
+        "alias": getattr(queue, "alias", None),
         "exchange": getattr(exchange, "name", exchange),
         "exchange_type": getattr(exchange, "type", None),
         "exchange_durable": getattr(exchange, "durable", True),

@@ -39,6 +39,8 @@ class QueueTable:
         self._default_type = conf.task_default_queue_type
         self._modes: dict[str, int] = {}
         self._specs: dict[str, QueueSpec] = {}
+        #: What a queue with a name nobody can know is called: kombu's `Broadcast`.
+        self._aliases: dict[str, str] = {}
         for fields in described_queues(conf.task_queues):
             self.add(fields)
         self._listed = tuple(self._specs)
@@ -52,6 +54,8 @@ class QueueTable:
         else:
             fields = queue if isinstance(queue, dict) else describe_queue(queue)
             spec = self._spec_of(fields)
+            if fields.get("alias"):
+                self._aliases[fields["alias"]] = spec.name
             if fields.get("delivery_mode") is not None:
                 self._modes[spec.name] = delivery_mode(fields["delivery_mode"])
         self._specs[spec.name] = spec
@@ -64,7 +68,7 @@ class QueueTable:
         """
         if not isinstance(queue, str):
             return self.add(queue)
-        spec = self._specs.get(queue)
+        spec = self._specs.get(self._aliases.get(queue, queue))
         if spec is not None:
             return spec
         if not self._can_create:
@@ -87,8 +91,9 @@ class QueueTable:
     ) -> list[QueueSpec]:
         """Return what a worker reads: the selected queues, else all listed, else the default."""
         names = tuple(selected) if selected is not None else self._listed or (self._default_name,)
-        unwanted = frozenset(excluded)
-        return [self.spec(name) for name in names if name not in unwanted]
+        unwanted = {self._aliases.get(name, name) for name in excluded}
+        wanted = [self.spec(name) for name in names if name not in unwanted]
+        return [spec for spec in wanted if spec.name not in unwanted]
 
     def names(self) -> list[str]:
         """Return the names known so far, sorted."""
@@ -163,7 +168,8 @@ class QueueTable:
             ExchangeSpec(
                 exchange or self._default_exchange, kind, bool(fields.get("exchange_durable", True))
             ),
-            key or (self._default_key if kind != "fanout" else ""),
+            # Also for fanout, where it should not matter: kombu's Redis listens by it.
+            key or self._default_key,
             is_durable=bool(fields.get("durable", True)),
             is_auto_delete=bool(fields.get("auto_delete", False)),
             is_exclusive=bool(fields.get("exclusive", False)),

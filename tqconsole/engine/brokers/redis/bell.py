@@ -3,7 +3,7 @@
 `CLIENT TRACKING` remembers which keys this connection has read and sends one push when one of them
 changes, also when it did not exist. So the bell reads the length of every list (it is armed then),
 and rings at the first push, or when a length says that something is there already. Nothing is
-popped and nothing polled.
+popped and nothing polled. The channels of fanout queues are listened to on the same connection.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import selectors
 from collections.abc import Sequence
+from typing import Any
 
 import hiredis
 
@@ -31,6 +32,8 @@ class Bell:
         self._is_possible = True
         self._awaited_count = 0
         self._is_armed = False
+        self._globs: tuple[str, ...] = ()
+        self._heard: list[tuple[bytes, bytes]] = []
 
     @property
     def is_armed(self) -> bool:
@@ -81,11 +84,26 @@ class Bell:
             return
         for answer in answers:
             if isinstance(answer, hiredis.PushNotification):
-                self._is_armed = False
+                self._on_push(answer)
             else:
                 self._awaited_count = max(0, self._awaited_count - 1)
                 if answer != 0:
                     self._is_armed = False
+
+    def hear(self, globs: Sequence[str]) -> None:
+        """Listen to the channels of these patterns, and to no others."""
+        known, self._globs = self._globs, tuple(globs)
+        if not self._is_tracking:
+            if globs:
+                self._listen()
+            return
+        self._subscribe("PUNSUBSCRIBE", [it for it in known if it not in self._globs])
+        self._subscribe("PSUBSCRIBE", [it for it in self._globs if it not in known])
+
+    def take_heard(self) -> list[tuple[bytes, bytes]]:
+        """Return (pattern, payload) of what was published since."""
+        heard, self._heard = self._heard, []
+        return heard
 
     def close(self) -> None:
         """Hang up."""
@@ -115,7 +133,23 @@ class Bell:
             return False
         self._is_tracking = True
         self._watch()
-        return True
+        self._subscribe("PSUBSCRIBE", self._globs)
+        return self._is_tracking
+
+    def _subscribe(self, command: str, globs: Sequence[str]) -> None:
+        if globs:
+            try:
+                self._link.send([(command, *globs)])
+            except OperationalError:
+                self._lose()
+
+    def _on_push(self, push: Sequence[Any]) -> None:
+        kind = push[0]
+        if kind == b"pmessage":
+            self._heard.append((push[1], push[3]))
+        # What says that a subscription began or ended rings nothing.
+        if kind in (b"pmessage", b"invalidate"):
+            self._is_armed = False
 
     def _watch(self) -> None:
         if self._selector is not None and self._is_tracking:

@@ -18,9 +18,16 @@ from tqconsole.engine.serialization import decode_json, encode_json
 _REDELIVERED, _DEATHS = "redelivered", "tq-deaths"
 
 
-def written(publication: Publication) -> bytes:
-    """Return the envelope of a publication. Raises: EncodeError."""
-    tag = new_id()
+#: What the tags of our fanout messages begin with: whoever of ours listens has a copy in a list.
+_COPIED = "tqc:"
+
+
+def written(publication: Publication, *, is_copied: bool = False) -> bytes:
+    """Return the envelope of a publication. Raises: EncodeError.
+
+    `is_copied`: queues of ours get it besides those who listen to its exchange.
+    """
+    tag = f"{_COPIED if is_copied else ''}{new_id()}"
     return to_envelope(publication.message, publication.exchange, publication.routing_key, tag)
 
 
@@ -44,6 +51,18 @@ def read(envelope: bytes) -> Message:
         return delivery_of(envelope, "", "").message
     except RefusedError:
         return raw_delivery(envelope, "", "").message
+
+
+def heard_priority(envelope: bytes) -> Any:
+    """Return the priority of what was heard on a channel; None where a queue of ours has it."""
+    try:
+        fields = decode_json(envelope)
+        properties = fields["properties"]
+        if str(properties.get("delivery_tag")).startswith(_COPIED):
+            return None
+    except (RefusedError, KeyError, TypeError, AttributeError):
+        return 0
+    return properties.get("priority") or 0
 
 
 @dataclass(frozen=True, slots=True)

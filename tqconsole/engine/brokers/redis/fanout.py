@@ -17,14 +17,15 @@ from tqconsole.engine.brokers.base import Subscription
 from tqconsole.engine.brokers.redis import lua
 from tqconsole.engine.brokers.redis.envelope import read, written
 from tqconsole.engine.brokers.redis.keys import Keys
+from tqconsole.engine.brokers.redis.routing import BINDINGS_TTL_S
 from tqconsole.engine.clock import Clock
 from tqconsole.engine.embedded.topics import does_any_match
 from tqconsole.engine.exceptions import EngineError
 from tqconsole.engine.protocol.transfer import Broadcasted, ExchangeSpec, Publication, QueueSpec
 from tqconsole.engine.redis_server.link import Command, Link
 
-#: Seconds a reply and its reader's record live, and kombu's for a table of such bindings.
-REPLY_TTL_S, BINDINGS_TTL_S = 300, 3600
+#: Seconds a reply and its reader's record live.
+REPLY_TTL_S = 300
 #: Seconds for which a message that nobody heard, and an answer of nobody, say that nobody listens.
 _UNHEARD_S, _ASKED_S = 2.5, 10.0
 #: Replies read at once.
@@ -131,7 +132,7 @@ class ChannelFeed(Subscription):
         self._clock = clock
         self._exchange = queue.exchange
         self._patterns = tuple(patterns)
-        self._globs = _globs(keys, queue.exchange, patterns)
+        self._globs = channel_globs(keys, queue.exchange, patterns)
         self._expressions = [_expression(glob) for glob in self._globs]
         self._waiting: list[Broadcasted] = []
         self._is_closed = False
@@ -277,7 +278,7 @@ def _kind(answer: object) -> object:
     return answer[0] if isinstance(answer, list) and answer else None
 
 
-def _globs(keys: Keys, exchange: ExchangeSpec, patterns: Sequence[str]) -> list[str]:
+def channel_globs(keys: Keys, exchange: ExchangeSpec, patterns: Sequence[str]) -> list[str]:
     """Return the channel patterns that let all through that the topic patterns want, and more."""
     if exchange.kind == "fanout" or not keys.has_patterns:
         plain = _literal(keys.channel(exchange.name, ""))

@@ -27,9 +27,10 @@ from tqconsole.engine.brokers.redis.exchange import (
     settle,
     start,
 )
+from tqconsole.engine.brokers.redis.hearing import Hearing
 from tqconsole.engine.brokers.redis.keys import Keys, envelope_of
 from tqconsole.engine.brokers.redis.letters import Cause
-from tqconsole.engine.brokers.redis.routing import Router
+from tqconsole.engine.brokers.redis.routing import Router, is_passing
 from tqconsole.engine.clock import Clock
 from tqconsole.engine.exceptions import OperationalError, RefusedError
 from tqconsole.engine.protocol.transfer import (
@@ -45,6 +46,8 @@ from tqconsole.engine.redis_server.link import Link, Pending
 
 #: Seconds between two looks although the bell is quiet; a dead link is noticed in 15 s.
 BACKSTOP_S = 30.0
+#: Seconds between two words that a queue which ends with its reader is still read.
+_ATTACH_S = 12.0
 #: Seconds between two looks without a bell.
 _POLL_S = 0.05
 
@@ -90,6 +93,8 @@ class RedisConsumer(Consumer):
         self._lease = self._keys.lease(self._uuid)
         self._feeding = Feeding(self._keys)
         self._bell = Bell(self._link.address, self._clock)
+        self._hearing = Hearing(server.link, server.keys)
+        self._attached_mono = float("-inf")
         self._batches = itertools.count(1)
         self._hand: dict[str, Held] = {}
         self._due_at: float | None = None
@@ -102,10 +107,12 @@ class RedisConsumer(Consumer):
         self._pid = os.getpid()
         self._is_closed = False
         self._queues = {queue.name: queue for queue in queues}
-        for name in self._queues:
-            self._feeding.add(name)
+        for queue in queues:
+            self._feeding.add(queue.name)
+            self._hearing.add(queue)
         # The first renewal declares them too.
         self.renew()
+        self._bell.hear(self._hearing.globs)
 
     def exchange(
         self,
@@ -127,6 +134,7 @@ class RedisConsumer(Consumer):
     ) -> None:
         """See `Consumer.begin`: the script is on its way."""
         self._bell.look()
+        self._hearing.write(self._bell.take_heard())
         if self._doubt is not None:
             riding = self._recall(self._doubt, riding)
         wanted = min(max(0, wanted - len(self._recalled)), MOST_WANTED)
@@ -209,15 +217,13 @@ class RedisConsumer(Consumer):
         if self._is_closed or self._pid != os.getpid():
             return
         queues, tags = self._feeding.names, list(self._hand)
-        who = members.record_of(self._worker_name, queues)
+        passing = [name for name, it in list(self._queues.items()) if is_passing(it)]
+        who = members.record_of(self._worker_name, queues, passing)
         renewed = members.renew(self._link, self._keys, self._uuid, who, tags, queues)
         self._reaper.note(renewed.known, self._clock.mono())
         if renewed.due_at is not None:
             self._due_at = min(renewed.due_at, self._due_at or renewed.due_at)
-        if not renewed.was_alive:
-            # The server may have come back without its data.
-            for queue in list(self._queues.values()):
-                self._server.router.declare(queue)
+        self._attach(again=not renewed.was_alive)
         expiries = [it for name in queues for it in self._server.router.expiries(name)]
         if expiries:
             self._link.ask(expiries)
@@ -232,14 +238,20 @@ class RedisConsumer(Consumer):
 
     def add_queue(self, queue: QueueSpec) -> None:
         """See `Consumer.add_queue`."""
-        self._server.router.declare(queue)
+        self._server.router.attach(queue)
         self._queues[queue.name] = queue
         self._feeding.add(queue.name)
+        self._hearing.add(queue)
+        self._bell.hear(self._hearing.globs)
         self._look_again()
 
     def cancel_queue(self, queue_name: str) -> None:
         """See `Consumer.cancel_queue`."""
-        self._queues.pop(queue_name, None)
+        queue = self._queues.pop(queue_name, None)
+        self._hearing.remove(queue_name)
+        self._bell.hear(self._hearing.globs)
+        if queue is not None:
+            self._server.router.detach(queue)
         if self._feeding.remove(queue_name):
             self._look_again()
 
@@ -266,6 +278,18 @@ class RedisConsumer(Consumer):
         if self._clock.mono() - self._looked_mono > BACKSTOP_S:
             return True
         return not self._bell.is_quiet
+
+    def _attach(self, *, again: bool) -> None:
+        """Declare all queues when `again`: the server may have come back without its data; those
+        that end with their reader from time to time.
+        """
+        now_mono = self._clock.mono()
+        if not again and now_mono - self._attached_mono < _ATTACH_S:
+            return
+        self._attached_mono = now_mono
+        for queue in list(self._queues.values()):
+            if again or is_passing(queue):
+                self._server.router.attach(queue)
 
     def _look_again(self) -> None:
         self._looked_mono = float("-inf")
@@ -383,6 +407,8 @@ class RedisConsumer(Consumer):
         plan.acked = [tag for tag, held in self._hand.items() if held.is_lost]
         if not plan.is_empty:
             self._cycle(plan)
+        for queue in self._queues.values():
+            self._server.router.detach(queue)
         members.leave(self._link, self._keys, self._uuid, has_left_work=bool(self._hand))
 
 

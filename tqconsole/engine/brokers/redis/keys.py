@@ -76,6 +76,14 @@ class Keys:
         """Return the set of queues of ours that get copies of what a fanout exchange sends."""
         return f"{self.prefix}tq.fanout.{exchange}"
 
+    def passing_queues(self, exchange: str) -> str:
+        """Return the index of bindings of ours that end with their reader: binding by deadline."""
+        return f"{self.prefix}tq.passing.{exchange}"
+
+    def heard(self, queue_name: str, digest: str) -> str:
+        """Return the key that says that a queue has its copy of what was published."""
+        return f"{self.prefix}tq.heard.{queue_name}.{digest}"
+
     def exchange_of(self, binding_key: str) -> str:
         """Return the exchange of a set of bindings."""
         return binding_key[len(self.prefix) + len(_BINDING) :]

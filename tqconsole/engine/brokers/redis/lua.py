@@ -331,6 +331,22 @@ call('ZADD', deadlines, 'GT', (now_s + table_s) * 1000, exchange)
 """
 )
 
+#: Copies what was published into lists, once however often it is heard or tried: ARGV seconds it is
+#: remembered, count, (memory, list, milliseconds the list lives or 0, envelope) each.
+HEAR = Script(
+    _READ
+    + """
+local seconds = take()
+for _ = 1, number() do
+  local memory, list, life_ms, envelope = take(), take(), number(), take()
+  if call('SET', memory, '1', 'NX', 'EX', seconds) then
+    call('LPUSH', list, envelope)
+    if life_ms > 0 then call('PEXPIRE', list, life_ms) end
+  end
+end
+"""
+)
+
 #: Puts a reply into a list that dies with its reader: ARGV bindings, member, list, seconds, reply.
 #: Answers -1 when the binding is not the usual one.
 REPLY = Script(

@@ -39,6 +39,8 @@ class Member:
     boot_id: str
     queues: tuple[str, ...]
     is_alive: bool
+    #: Those of the queues that end with it.
+    passing: tuple[str, ...] = ()
 
     def is_earlier_life(self, host: Host, worker_name: str) -> bool:
         """Whether it was a worker of this name on this machine whose process is gone."""
@@ -100,8 +102,8 @@ def owner_of(tag: str) -> tuple[str, str]:
     return (words[1] if len(words) > 1 else ""), name
 
 
-def record_of(worker_name: str, queues: Sequence[str]) -> bytes:
-    """Return a consumer's record."""
+def record_of(worker_name: str, queues: Sequence[str], passing: Sequence[str] = ()) -> bytes:
+    """Return a consumer's record; `passing` are those of its queues that end with it."""
     host = this_host()
     return encode_json(
         {
@@ -110,6 +112,7 @@ def record_of(worker_name: str, queues: Sequence[str]) -> bytes:
             "host": host.name,
             "boot": host.boot_id,
             "queues": list(queues),
+            **({"passing": list(passing)} if passing else {}),
         }
     )
 
@@ -157,7 +160,7 @@ def _member(row: Sequence[Any]) -> Member:
         said = {}
     said = said if isinstance(said, dict) else {}
     pid = said.get("pid")
-    queues = said.get("queues")
+    queues, passing = said.get("queues"), said.get("passing")
     return Member(
         uuid=uuid.decode(errors="replace"),
         worker_name=str(said.get("name") or ""),
@@ -166,4 +169,5 @@ def _member(row: Sequence[Any]) -> Member:
         boot_id=str(said.get("boot") or ""),
         queues=tuple(map(str, queues)) if isinstance(queues, list) else (),
         is_alive=bool(is_alive),
+        passing=tuple(map(str, passing)) if isinstance(passing, list) else (),
     )

@@ -18,12 +18,13 @@ from tqconsole.engine.brokers.redis.exchange import Held, Word, dead_row
 from tqconsole.engine.brokers.redis.keys import Keys, envelope_of
 from tqconsole.engine.brokers.redis.letters import Cause
 from tqconsole.engine.brokers.redis.members import Member
+from tqconsole.engine.brokers.redis.routing import PASSING_S
 from tqconsole.engine.clock import Clock
 from tqconsole.engine.embedded.host import this_host
 from tqconsole.engine.exceptions import RefusedError
 from tqconsole.engine.protocol.limits import Reason
 from tqconsole.engine.protocol.transfer import Delivery, GivenBack
-from tqconsole.engine.redis_server.link import Link
+from tqconsole.engine.redis_server.link import Command, Link
 
 #: How old, seconds, the record may be that the last renewal brought.
 _FRESH_S = 7.0
@@ -41,6 +42,7 @@ class _Dead:
     uuid: str
     worker_name: str
     is_over: bool
+    passing: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -91,7 +93,7 @@ class Reaper:
         for dead in self._dead():
             if self._give_back_one(dead, max_deaths, clock.now(), next_tag, given):
                 names.append(dead.worker_name)
-                self._link.run("HDEL", self._keys.consumers, dead.uuid)
+                self._end(dead)
                 self._known = [it for it in self._known if it.uuid != dead.uuid]
         return (
             GivenBack(
@@ -103,6 +105,12 @@ class Reaper:
             given.lost,
         )
 
+    def _end(self, dead: _Dead) -> None:
+        """Strike a consumer off the record; what lies in queues that ended with it ends too."""
+        lists = [name for queue in dead.passing for name in self._keys.lists(queue)]
+        expiries: list[Command] = [("EXPIRE", name, PASSING_S) for name in lists]
+        self._link.ask([*expiries, ("HDEL", self._keys.consumers, dead.uuid)])
+
     def _dead(self) -> Iterator[_Dead]:
         host = this_host()
         for it in self._known:
@@ -110,7 +118,7 @@ class Reaper:
                 continue
             is_over = it.is_earlier_life(host, self._worker_name)
             if is_over or not it.is_alive:
-                yield _Dead(it.uuid, it.worker_name, is_over)
+                yield _Dead(it.uuid, it.worker_name, is_over, it.passing)
         if not self._has_searched:
             # A fleet that was away longer than its records has left only its tags.
             self._has_searched = True

@@ -1,8 +1,9 @@
 """Declaring queues in kombu's binding sets, and where a publication goes by them.
 
 A queue without an exchange is bound as Celery binds one it makes itself: to a direct exchange of
-its own name. So every queue can be listed by its binding. Fanout exchanges are published on a
-channel, as kombu has it; queues of ours that are bound to one get their copy in a list besides.
+its own name. So every queue can be listed by its binding. Fanout exchanges are published on
+channels, as kombu has it; queues of ours that are bound to one get their copy in a list besides.
+Fanout queues that end with their reader (kombu's `Broadcast`) exist while somebody consumes them.
 """
 
 from __future__ import annotations
@@ -10,12 +11,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from tqconsole.engine.brokers.redis import lua
 from tqconsole.engine.brokers.redis.envelope import written
 from tqconsole.engine.brokers.redis.keys import Keys
 from tqconsole.engine.embedded.topics import does_match
 from tqconsole.engine.exceptions import NotSupportedError
 from tqconsole.engine.protocol.transfer import ExchangeSpec, Publication, QueueSpec
 from tqconsole.engine.redis_server.link import Command, Link
+
+#: Seconds that a queue which ends with its reader outlives the last word of it, and that kombu
+#: keeps a table of bindings.
+PASSING_S, BINDINGS_TTL_S = 45, 3600
 
 #: A write of three words: LPUSH, PUBLISH, SADD or PEXPIRE, a key, a value.
 Write = tuple[str, str, str | bytes | int]
@@ -25,7 +31,9 @@ class Targets(NamedTuple):
     """Where a publication goes."""
 
     queues: tuple[str, ...]
-    channel: str = ""
+    channels: tuple[str, ...] = ()
+    #: Those of the queues that end with their reader.
+    passing: frozenset[str] = frozenset()
 
 
 class Router:
@@ -36,11 +44,40 @@ class Router:
         self._keys = keys
         self._known: set[str] = set()
         self._expires_ms: dict[str, int] = {}
+        self._fanouts: set[str] = set()
 
     def declare(self, queue: QueueSpec) -> None:
-        """Bind a queue. Idempotent. Raises: NotSupportedError."""
+        """Bind a queue. Idempotent. Raises: NotSupportedError.
+
+        Of one that ends with its reader only the exchange is noted: whoever sends to it does not
+        read it.
+        """
+        if queue.exchange.kind == "fanout":
+            self._fanouts.add(queue.exchange.name)
+        if is_passing(queue):
+            return
         self._link.ask([*self._bindings(queue), ("PING",)])
         self._known.add(queue.name)
+
+    def attach(self, queue: QueueSpec) -> None:
+        """Declare a queue that is consumed; one that ends with its reader wants it again."""
+        self.declare(queue)
+        if is_passing(queue):
+            keys, exchange = self._keys, queue.exchange.name
+            self._expires_ms[queue.name] = PASSING_S * 1000
+            member = keys.member(queue.exchange, queue.routing_key, queue.name)
+            words = [keys.binding(exchange), keys.deadlines, exchange]
+            words += [keys.passing_queues(exchange), member]
+            self._link.script(lua.BIND_REPLY, [*words, PASSING_S, BINDINGS_TTL_S])
+
+    def detach(self, queue: QueueSpec) -> None:
+        """A queue is consumed no longer: one that ends with its reader ends."""
+        if is_passing(queue):
+            keys, exchange = self._keys, queue.exchange.name
+            member = keys.member(queue.exchange, queue.routing_key, queue.name)
+            ended: list[Command] = [("SREM", keys.binding(exchange), member)]
+            ended.append(("ZREM", keys.passing_queues(exchange), member))
+            self._link.ask([*ended, ("DEL", *keys.lists(queue.name))])
 
     def forget(self, queue_name: str) -> None:
         """A queue was deleted: the next message to it declares it again."""
@@ -62,15 +99,18 @@ class Router:
             address = (publication.exchange, publication.routing_key)
             if address not in routes:
                 routes[address] = self.route(*address)
-            targets, envelope = routes[address], written(publication)
+            targets = routes[address]
+            envelope = written(publication, is_copied=bool(targets.channels))
             priority = publication.message.properties.get("priority")
             for name in targets.queues:
-                if name not in self._known:
+                if name not in self._known and not targets.channels:
                     found += self._bindings(QueueSpec(name))
                     self._known.add(name)
                 found.append(("LPUSH", self._keys.list_for(name, priority), envelope))
-            if targets.channel:
-                found.append(("PUBLISH", targets.channel, envelope))
+                if name in targets.passing:
+                    name_of_list = self._keys.list_for(name, priority)
+                    found.append(("PEXPIRE", name_of_list, PASSING_S * 1000))
+            found += [("PUBLISH", channel, envelope) for channel in targets.channels]
         for name in {name for targets in routes.values() for name in targets.queues}:
             found += self.expiries(name)  # type: ignore[arg-type]  # three words each
         return found
@@ -84,14 +124,18 @@ class Router:
         if not exchange:
             return Targets((routing_key,))
         keys = self._keys
-        members, copies = self._link.ask(
-            [("SMEMBERS", keys.binding(exchange)), ("SMEMBERS", keys.fanout_queues(exchange))]
+        members, copies, passing = self._link.ask(
+            [
+                ("SMEMBERS", keys.binding(exchange)),
+                ("SMEMBERS", keys.fanout_queues(exchange)),
+                ("ZRANGE", keys.passing_queues(exchange), 0, -1),
+            ]
         )
         bindings = [keys.binding_of(member) for member in members]
-        # Celery's own fanout queues are bound without a key.
-        if copies or (bindings and not any(key or pattern for key, pattern, _ in bindings)):
-            names = tuple(sorted(name.decode(errors="replace") for name in copies))
-            return Targets(names, keys.channel(exchange, routing_key))
+        # A fanout exchange that nobody here declared and Celery's workers listen to.
+        is_bare = bool(bindings) and not any(key or pattern for key, pattern, _ in bindings)
+        if exchange in self._fanouts or copies or passing or is_bare:
+            return self._fanned(exchange, routing_key, bindings, (copies, passing))
         found = {
             queue
             for key, pattern, queue in bindings
@@ -100,6 +144,23 @@ class Router:
         if not found and not any(pattern for _, pattern, _ in bindings):
             found = {routing_key}
         return Targets(tuple(sorted(found)))
+
+    def _fanned(
+        self,
+        exchange: str,
+        routing_key: str,
+        bindings: Sequence[tuple[str, str, str]],
+        ours: tuple[Sequence[bytes], Sequence[bytes]],
+    ) -> Targets:
+        """Return where a fanout message goes: kombu's readers listen by the key of their binding,
+        although the key should not matter.
+        """
+        keys, (copies, passing) = self._keys, ours
+        ending = frozenset(keys.binding_of(member)[2] for member in passing)
+        lasting = {name.decode(errors="replace") for name in copies}
+        routing_keys = dict.fromkeys([routing_key, *(key for key, _, _ in bindings)])
+        channels = tuple(dict.fromkeys(keys.channel(exchange, key) for key in routing_keys))
+        return Targets(tuple(sorted(lasting | ending)), channels, ending)
 
     def _bindings(self, queue: QueueSpec) -> list[Write]:
         exchange, routing_key = queue.exchange, queue.routing_key
@@ -123,6 +184,11 @@ class Router:
         if exchange.kind == "fanout":
             writes.append(("SADD", self._keys.fanout_queues(exchange.name), queue.name))
         return writes
+
+
+def is_passing(queue: QueueSpec) -> bool:
+    """Whether a queue ends with its reader: kombu's `Broadcast`."""
+    return queue.exchange.kind == "fanout" and queue.is_auto_delete
 
 
 def merged(writes: Sequence[Write]) -> list[Command]:

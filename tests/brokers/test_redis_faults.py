@@ -122,6 +122,25 @@ def test_what_is_no_envelope_becomes_a_dead_letter(broker: Broker, url: str) -> 
     assert broker._link.run("HLEN", "unacked") == 0
 
 
+def test_dead_letter_exchange_has_no_meaning_and_loses_nothing(
+    broker: Broker, caplog: pytest.LogCaptureFixture
+) -> None:
+    queue = QueueSpec("celery", arguments={"x-dead-letter-exchange": "dlx", "x-max-length": 1})
+    consumer = broker.consumer([queue], "w1@here")
+    broker.publish([task("a"), task("b")])
+    (held,) = consumer.exchange(wanted=1)
+
+    consumer.exchange([Settlement(held.tag, Verdict.DEAD, "rejected", "by its task")])
+    consumer.renew()
+
+    (letter,) = broker.dead_letters("celery")
+    assert (letter.message.headers["id"], letter.reason) == ("a", "rejected")
+    assert caplog.text.count("its dead letters stay in celery.dead") == 1
+    assert broker.replay([letter.letter_id]) == 1
+    assert sorted(names(consumer.exchange(wanted=5))) == ["a", "b"]
+    consumer.close()
+
+
 def test_foreign_key_in_the_place_of_a_queue_is_told(broker: Broker) -> None:
     consumer = broker.consumer([QUEUE, QueueSpec("good")], "w1@here")
     broker._link.run("SET", "celery", "mine")

@@ -8,6 +8,7 @@ Fanout queues that end with their reader (kombu's `Broadcast`) exist while someb
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -19,9 +20,19 @@ from tqconsole.engine.exceptions import NotSupportedError
 from tqconsole.engine.protocol.transfer import ExchangeSpec, Publication, QueueSpec
 from tqconsole.engine.redis_server.link import Command, Link
 
+logger = logging.getLogger(__name__)
+
 #: Seconds that a queue which ends with its reader outlives the last word of it, and that kombu
 #: keeps a table of bindings.
 PASSING_S, BINDINGS_TTL_S = 45, 3600
+
+#: Arguments of RabbitMQ's that would change what happens to messages, and what happens here.
+_WITHOUT_MEANING = {
+    "x-dead-letter-exchange": "no dead-letter exchanges: its dead letters stay in {name}.dead",
+    "x-message-ttl": "no message TTL of a queue: its messages wait as long as they must",
+    "x-max-length": "no bounded queues: it grows as it must",
+    "x-max-length-bytes": "no bounded queues: it grows as it must",
+}
 
 #: A write of three words: LPUSH, PUBLISH, SADD or PEXPIRE, a key, a value.
 Write = tuple[str, str, str | bytes | int]
@@ -45,6 +56,7 @@ class Router:
         self._known: set[str] = set()
         self._expires_ms: dict[str, int] = {}
         self._fanouts: set[str] = set()
+        self._told: set[tuple[str, str]] = set()
 
     def declare(self, queue: QueueSpec) -> None:
         """Bind a queue. Idempotent. Raises: NotSupportedError.
@@ -61,6 +73,7 @@ class Router:
 
     def attach(self, queue: QueueSpec) -> None:
         """Declare a queue that is consumed; one that ends with its reader wants it again."""
+        self._tell(queue)
         self.declare(queue)
         if is_passing(queue):
             keys, exchange = self._keys, queue.exchange.name
@@ -69,6 +82,17 @@ class Router:
             words = [keys.binding(exchange), keys.deadlines, exchange]
             words += [keys.passing_queues(exchange), member]
             self._link.script(lua.BIND_REPLY, [*words, PASSING_S, BINDINGS_TTL_S])
+
+    def _tell(self, queue: QueueSpec) -> None:
+        """Say once what of a queue's description has no meaning in this server."""
+        said = dict(queue.arguments)
+        if queue.message_ttl_s is not None:
+            said["x-message-ttl"] = queue.message_ttl_s
+        for name in said.keys() & _WITHOUT_MEANING.keys():
+            if (queue.name, name) not in self._told:
+                self._told.add((queue.name, name))
+                meaning = _WITHOUT_MEANING[name].format(name=queue.name)
+                logger.warning("queue %s: redis has %s (%s)", queue.name, meaning, name)
 
     def detach(self, queue: QueueSpec) -> None:
         """A queue is consumed no longer: one that ends with its reader ends."""

@@ -27,7 +27,7 @@ from tqconsole.engine.redis_server.link import Command, Link
 #: Seconds a reply and its reader's record live.
 REPLY_TTL_S = 300
 #: Seconds for which a message that nobody heard, and an answer of nobody, say that nobody listens.
-_UNHEARD_S, _ASKED_S = 2.5, 10.0
+_UNHEARD_S, _ASKED_S = 2.5, 20.0
 #: Replies read at once.
 _PAGE = 1_000
 #: Seconds that the answers to subscribing and to leaving may take.

@@ -30,6 +30,7 @@ from tqconsole.engine.brokers.redis.exchange import (
 from tqconsole.engine.brokers.redis.hearing import Hearing
 from tqconsole.engine.brokers.redis.keys import Keys, envelope_of
 from tqconsole.engine.brokers.redis.letters import Cause
+from tqconsole.engine.brokers.redis.pulse import Pulse
 from tqconsole.engine.brokers.redis.routing import Router, is_passing
 from tqconsole.engine.clock import Clock
 from tqconsole.engine.exceptions import OperationalError, RefusedError
@@ -103,6 +104,7 @@ class RedisConsumer(Consumer):
         self._flight: _Flight | None = None
         #: Found again, and not told to the caller yet.
         self._recalled: list[Delivery] = []
+        self._pulse = Pulse(server.link, server.keys, self._uuid, worker_name)
         self._reaper = reap.Reaper(server.link, server.keys, self._uuid, worker_name)
         self._pid = os.getpid()
         self._is_closed = False
@@ -218,12 +220,14 @@ class RedisConsumer(Consumer):
             return
         queues, tags = self._feeding.names, list(self._hand)
         passing = [name for name, it in list(self._queues.items()) if is_passing(it)]
-        who = members.record_of(self._worker_name, queues, passing)
-        renewed = members.renew(self._link, self._keys, self._uuid, who, tags, queues)
-        self._reaper.note(renewed.known, self._clock.mono())
-        if renewed.due_at is not None:
-            self._due_at = min(renewed.due_at, self._due_at or renewed.due_at)
-        self._attach(again=not renewed.was_alive)
+        renewed = self._pulse.beat(tags, queues, passing)
+        if renewed is None:
+            self._reaper.confirm(self._clock.mono())
+        else:
+            self._reaper.note(renewed.known, self._clock.mono())
+            if renewed.due_at is not None:
+                self._due_at = min(renewed.due_at, self._due_at or renewed.due_at)
+        self._attach(again=renewed is not None and not renewed.was_alive)
         expiries = [it for name in queues for it in self._server.router.expiries(name)]
         if expiries:
             self._link.ask(expiries)
@@ -275,9 +279,14 @@ class RedisConsumer(Consumer):
         """Return whether there is a point in looking."""
         if self._due_at is not None and self._due_at <= self._clock.now():
             return True
-        if self._clock.mono() - self._looked_mono > BACKSTOP_S:
+        if not self._bell.is_quiet:
             return True
-        return not self._bell.is_quiet
+        now_mono = self._clock.mono()
+        if now_mono - self._looked_mono > BACKSTOP_S:
+            self._looked_mono = now_mono
+            lists = self._feeding.lists()
+            return bool(lists) and bool(self._link.run("EXISTS", *lists))
+        return False
 
     def _attach(self, *, again: bool) -> None:
         """Declare all queues when `again`: the server may have come back without its data; those

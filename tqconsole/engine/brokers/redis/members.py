@@ -19,8 +19,9 @@ from tqconsole.engine.protocol.transfer import LiveWorker
 from tqconsole.engine.redis_server.link import Link
 from tqconsole.engine.serialization import decode_json, encode_json
 
-#: Milliseconds a consumer counts as alive without a word, and its record stays when nobody renews.
-LEASE_MS, RECORD_MS = 15_000, 40_000
+#: Milliseconds a consumer counts as alive without a word: one that holds something, and one that
+#: does not and speaks less often; and how long its record stays when nobody renews.
+LEASE_MS, IDLE_LEASE_MS, RECORD_MS = 15_000, 25_000, 45_000
 #: A worker's name in a tag is filled up to this, and cut there.
 _SHORTEST_NAME, _LONGEST_NAME = 34, 100
 
@@ -118,11 +119,15 @@ def record_of(worker_name: str, queues: Sequence[str], passing: Sequence[str] = 
 
 
 def renew(
-    link: Link, keys: Keys, uuid: str, who: bytes, tags: Sequence[str], queues: Sequence[str]
+    link: Link,
+    keys: Keys,
+    us: tuple[str, bytes, int],
+    tags: Sequence[str],
+    queues: Sequence[str],
 ) -> Renewed:
-    """Renew a lease and the scores in hand."""
+    """Renew a lease and the scores in hand; `us` are uuid, record and the lease's milliseconds."""
     words: tuple[str | bytes | int, ...]
-    words = (keys.unacked_index, keys.consumers, keys.lease(""), uuid, who, LEASE_MS, RECORD_MS)
+    words = (keys.unacked_index, keys.consumers, keys.lease(""), *us, RECORD_MS)
     parked = [keys.parked(name) for name in queues]
     found, due_at, was_alive = link.script(
         lua.RENEW, [*words, len(tags), *tags, len(parked), *parked]

@@ -26,8 +26,8 @@ from tqconsole.engine.protocol.limits import Reason
 from tqconsole.engine.protocol.transfer import Delivery, GivenBack
 from tqconsole.engine.redis_server.link import Command, Link
 
-#: How old, seconds, the record may be that the last renewal brought.
-_FRESH_S = 7.0
+#: How old, seconds, the record may be that the last renewal brought, or found unchanged.
+_FRESH_S = 12.0
 #: Deliveries that go back in one step, and fields of `unacked` looked at in one.
 _CHUNK, _SCAN_COUNT = 200, 1_000
 
@@ -80,6 +80,10 @@ class Reaper:
     def note(self, known: Sequence[Member], now_mono: float) -> None:
         """Take in who is on record, as a renewal brought it. Any thread may call it."""
         self._known, self._known_mono = known, now_mono
+
+    def confirm(self, now_mono: float) -> None:
+        """Take in that nobody on record has died since. Any thread may call it."""
+        self._known_mono = now_mono
 
     def give_back(
         self, max_deaths: int, clock: Clock, next_tag: NextTag

@@ -1,0 +1,107 @@
+"""An idle consumer says little, and yet nobody takes it for dead, nor misses who is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from tests.servers.brokers_up import Server, redis_up
+from tqconsole.engine.brokers import open_broker
+from tqconsole.engine.brokers.redis.broker import RedisBroker
+from tqconsole.engine.protocol.message import Message
+from tqconsole.engine.protocol.transfer import Publication, QueueSpec
+
+pytestmark = pytest.mark.server
+
+QUEUE = QueueSpec("celery")
+#: Calls of `renew` in 30 s.
+BEATS = 6
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with redis_up(tmp_path_factory.mktemp("redis")) as running:
+        yield running
+
+
+@pytest.fixture
+def broker(server: Server) -> Iterator[RedisBroker]:
+    with open_broker(server.url) as opened:
+        assert isinstance(opened, RedisBroker)
+        opened._link.run("FLUSHALL")
+        yield opened
+
+
+def cost(broker: RedisBroker) -> int:
+    """Return how many commands the server has carried out, those inside scripts too."""
+    stats = broker._link.run("INFO", "commandstats").decode()
+    calls = re.findall(r"cmdstat_(\S+?):calls=(\d+)", stats)
+    return sum(int(count) for name, count in calls if not name.startswith(("config", "info")))
+
+
+@pytest.mark.parametrize("other_count", [0, 1, 5])
+def test_half_a_minute_of_idling_costs_little(broker: RedisBroker, other_count: int) -> None:
+    others = [broker.consumer([QUEUE], f"o{number}@here") for number in range(other_count)]
+    consumer = broker.consumer([QUEUE], "w1@here")
+    assert consumer.exchange(wanted=4) == []
+    assert not consumer.wait(0.05)
+    broker._link.run("CONFIG", "RESETSTAT")
+
+    for _ in range(BEATS):
+        consumer.renew()
+        assert consumer.exchange(wanted=4) == []
+
+    # Fifteen heartbeats, two looks for listeners and the backstop's one come on top, and make 30.
+    assert cost(broker) <= 12
+    for it in (consumer, *others):
+        it.close()
+
+
+def test_idle_consumer_lives_on_all_the_time(broker: RedisBroker) -> None:
+    other, consumer = broker.consumer([QUEUE], "w2@here"), broker.consumer([QUEUE], "w1@here")
+
+    for _ in range(2 * BEATS):
+        # As if the next word came late.
+        for lease in broker._link.run("KEYS", "tq.lease.*"):
+            broker._link.run("PEXPIRE", lease, 9_000)
+        consumer.renew()
+        consumer.renew()
+        assert broker._link.run("PTTL", f"tq.lease.{consumer._uuid}") > 9_000
+        other.renew()
+        other.renew()
+
+    consumer.close()
+    other.close()
+
+
+def test_death_of_another_is_noticed_by_an_idle_one(broker: RedisBroker, server: Server) -> None:
+    idle = broker.consumer([QUEUE], "w2@here")
+    with open_broker(server.url) as other_broker:
+        busy = other_broker.consumer([QUEUE], "w1@here")
+        idle.renew()
+        for _ in range(BEATS):
+            idle.renew()
+        broker.publish([Publication(Message(b"", headers={"id": "a", "task": "t"}), "celery")])
+        assert len(busy.exchange(wanted=1)) == 1
+        assert idle.give_back(5).returned_count == 0
+        # Its lease ends without a word.
+        broker._link.run("DEL", f"tq.lease.{busy._uuid}")
+
+        idle.renew()
+        idle.renew()
+
+        assert idle.give_back(5).worker_names == ("w1@here",)
+        assert len(idle.exchange(wanted=1)) == 1
+    idle.close()
+
+
+def test_lost_record_is_written_again(broker: RedisBroker) -> None:
+    consumer = broker.consumer([QUEUE], "w1@here")
+    broker._link.run("FLUSHDB")
+
+    consumer.renew()
+
+    assert [it.worker_name for it in broker.live_workers()] == ["w1@here"]
+    consumer.close()

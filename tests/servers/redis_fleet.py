@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -42,6 +43,22 @@ class Place:
     def theirs(self, node: str, queue: str, *more: str) -> subprocess.Popen[bytes]:
         return self._start("celery", "theirs", node, queue, *more)
 
+    def start(self, log_name: str, *command: str) -> subprocess.Popen[bytes]:
+        """Start a module, its output in a log of that name."""
+        with (self.folder / f"{log_name}.log").open("ab") as log:
+            return self._started([sys.executable, "-m", *command], subprocess.DEVNULL, log)
+
+    def console(self) -> subprocess.Popen[bytes]:
+        """Start the console on a terminal of its own."""
+        _, terminal = pty.openpty()
+        return self._started(
+            [sys.executable, "-m", "tqconsole", "-b", self.url], terminal, terminal
+        )
+
+    def names(self) -> set[str]:
+        """Return the names of all that is stored."""
+        return {name.decode() for name in self.link.run("KEYS", "*")}
+
     def log(self, node: str) -> str:
         return (self.folder / f"{node}.log").read_text()
 
@@ -75,15 +92,14 @@ class Place:
         self, program: str, app: str, node: str, queue: str, *more: str
     ) -> subprocess.Popen[bytes]:
         options = ["-n", node, "-Q", queue, "-P", "solo", "-l", "INFO", *more]
-        with (self.folder / f"{node}.log").open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", program, "-A", f"redis_project:{app}", "worker", *options],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=self.environ,
-                start_new_session=True,
-            )
-        self._processes.append(process)
+        command = [program, "-A", f"redis_project:{app}", "worker", *options]
+        process = self.start(node, *command)
         assert eventually(lambda: f"{node} ready." in self.log(node)), self.log(node)
+        return process
+
+    def _started(self, command: list[str], stdin: int, out: Any) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(
+            command, stdin=stdin, stdout=out, stderr=out, env=self.environ, start_new_session=True
+        )
+        self._processes.append(process)
         return process

@@ -189,12 +189,16 @@ class WorkerPanel:
         rate_per_s = parse_rate(rate_limit)
         if task_name not in self._hand.policies:
             raise KeyError(task_name)
+        # As in Celery: whoever asks for the registered tasks sees the rate that holds.
+        self._parts.app.tasks[task_name].rate_limit = rate_limit
         self._parts.tell(RateSet(task_name, rate_per_s))
 
     def set_time_limit(self, task_name: str, hard_s: float | None, soft_s: float | None) -> None:
         """Replace a task's limits for later runs."""
         if task_name not in self._hand.policies:
             raise KeyError(task_name)
+        task = self._parts.app.tasks[task_name]
+        task.time_limit, task.soft_time_limit = hard_s, soft_s
         self._parts.tell(TimeLimitSet(task_name, hard_s, soft_s))
 
     # --- events -------------------------------------------------------------------------------

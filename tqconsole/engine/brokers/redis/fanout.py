@@ -24,8 +24,8 @@ from tqconsole.engine.exceptions import EngineError
 from tqconsole.engine.protocol.transfer import Broadcasted, ExchangeSpec, Publication, QueueSpec
 from tqconsole.engine.redis_server.link import Command, Link
 
-#: Seconds a reply and its reader's record live.
-REPLY_TTL_S = 300
+#: Seconds a reply and its reader's record outlive the reader, and between two words of the reader.
+REPLY_TTL_S, _REBIND_S = 50, 15.0
 #: Seconds for which a message that nobody heard, and an answer of nobody, say that nobody listens.
 _UNHEARD_S, _ASKED_S = 2.5, 20.0
 #: Replies read at once.
@@ -212,28 +212,30 @@ class ReplyFeed(Subscription):
     """The reader of a list of its own."""
 
     def __init__(
-        self, main: Link, link: Link, keys: Keys, queue: QueueSpec, release: Callable[[Link], None]
+        self,
+        links: tuple[Link, Link],
+        keys: Keys,
+        queue: QueueSpec,
+        release: Callable[[Link], None],
+        clock: Clock,
     ) -> None:
-        self._main = main
-        self._link = link
+        self._main, self._link = links
         self._keys = keys
+        self._clock = clock
         self._exchange = queue.exchange.name
         self._list = keys.lists(queue.name)[0]
         self._member = keys.member(queue.exchange, queue.routing_key, queue.name)
         self._release = release
         self._is_closed = False
-        main.script(
-            lua.BIND_REPLY,
-            [
-                keys.binding(self._exchange), keys.deadlines, self._exchange,
-                keys.reply_bindings, self._member, REPLY_TTL_S, BINDINGS_TTL_S,
-            ],
-        )  # fmt: skip
+        self._bound_mono = float("-inf")
+        self._bind()
 
     def receive(self, timeout_s: float) -> list[Broadcasted]:
         """See `Subscription.receive`."""
         if self._is_closed:
             return []
+        if self._clock.mono() - self._bound_mono > _REBIND_S:
+            self._bind()
         found = self._link.run("RPOP", self._list, _PAGE) or []
         if not found and timeout_s > 0:
             # The server's wait must end before the link's patience does.
@@ -269,6 +271,11 @@ class ReplyFeed(Subscription):
             # They die by themselves.
             self._link.close()
         self._release(self._link)
+
+    def _bind(self) -> None:
+        keys, self._bound_mono = self._keys, self._clock.mono()
+        words = [keys.binding(self._exchange), keys.deadlines, self._exchange, keys.reply_bindings]
+        self._main.script(lua.BIND_REPLY, [*words, self._member, REPLY_TTL_S, BINDINGS_TTL_S])
 
     def _read(self, envelope: bytes) -> Broadcasted:
         return Broadcasted(self._keys.binding_of(self._member.encode())[0], read(envelope))

@@ -322,6 +322,16 @@ def test_socket_of_the_machine_will_do(tmp_path: Path) -> None:
         store.close()
 
 
+def test_what_celerys_workers_hold_back_is_not_known(broker: Broker) -> None:
+    broker.declare(QUEUE)
+    assert broker.depth("celery").parked_count is None
+
+    consumer = broker.consumer([QUEUE], "w1@here")
+
+    assert broker.depth("celery").parked_count == 0
+    consumer.close()
+
+
 def test_idle_worker_asks_little(broker: Broker) -> None:
     consumer = broker.consumer([QUEUE], "w1@here")
     assert consumer.exchange(wanted=4) == []

@@ -376,3 +376,14 @@ def test_a_call_sent_from_here_is_a_row_at_once(model):
     row = model.cluster.store.get("t1")
     assert (row.state, row.name, row.queue, row.sent_at) == ("PENDING", "proj.add", "q", NOW)
     assert model.cluster.queue_of("proj.add") == "q"
+
+
+def test_a_queue_known_by_looking_only_has_no_rate(model):
+    model.cluster.queues.queue("q").note_depth(QueueDepth(5), NOW)
+    # As a peek into the queue of a Celery cluster tells, whose events name no queue.
+    model.cluster.note_call("t1", {"name": "n", "queue": "q"}, NOW)
+
+    model.say(task_event("received", "t1", name="n"))
+
+    (view,) = model.snapshot().queues
+    assert (view.in_per_s, view.out_per_s) == (None, None)

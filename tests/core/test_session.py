@@ -297,6 +297,14 @@ def test_silence_is_an_error(make):
     assert make().perform("worker.ping").error == "no worker answered"
 
 
+@pytest.mark.parametrize("targets", [("c1@h",), ()])
+def test_celerys_worker_stops_without_an_answer(make, targets):
+    done = make().perform("worker.shutdown", *targets)
+
+    assert (done.error, done.missing) == ("", ())
+    assert [answer.text for answer in done.answers] == ["asked; Celery's stop without an answer"]
+
+
 def test_a_purge_and_letters_go_to_the_broker(make):
     bench = make()
 

@@ -33,7 +33,8 @@ _QUEUE = ["-Q", "--queue"]
 )
 def list_letters(invocation: Invocation, queue: str | None, limit: int) -> int:
     """List dead letters, newest first."""
-    letters = invocation.cluster().broker.dead_letters(queue, limit)
+    broker = invocation.cluster().broker
+    letters = broker.dead_letters(queue, limit)
     output = invocation.output
     if output.is_json:
         output.json([_described(letter) for letter in letters])
@@ -43,6 +44,8 @@ def list_letters(invocation: Invocation, queue: str | None, limit: int) -> int:
         )
     else:
         output.note("No dead letters.")
+        if broker.capabilities.knows_workers and not broker.live_workers():
+            output.note("Workers of tqconsole keep them, and none is alive here; Celery's do not.")
     return exits.OK
 
 

@@ -190,7 +190,9 @@ class Cluster:
             return
         self._task_event_at = now_at
         if event_type == "task-received" and row.queue:
-            self.queues.queue(row.queue).note_taken(now_at)
+            # A queue known by looking, not by events, is one of few: no rate comes of it.
+            if event.get("queue") or self.has_sent_events(now_at):
+                self.queues.queue(row.queue).note_taken(now_at)
         elif has_decided:
             self._count_end(row, event_type, now_at)
 

@@ -114,7 +114,9 @@ class Performer:
         broker_action = self._of_broker().get(request.action_id)
         if broker_action is not None:
             return Performed(broker_action(request.targets))
-        return Performed(_done(_REMOTE[request.action_id](self._remote, request.targets, given)))
+        done = _done(_REMOTE[request.action_id](self._remote, request.targets, given))
+        is_shutdown = request.action_id == "worker.shutdown"
+        return Performed(_without_farewell(done) if is_shutdown else done)
 
     def _of_broker(self) -> dict[str, Callable[[tuple[str, ...]], ActionDone]]:
         return {"queue.purge": self._purge, "dead.replay": self._replay, "dead.drop": self._drop}
@@ -253,6 +255,13 @@ def _done(answers: Answers) -> ActionDone:
         missing=tuple(clean_name(name) for name in answers.missing),
         error="" if told else "no worker answered",
     )
+
+
+def _without_farewell(done: ActionDone) -> ActionDone:
+    """Return what came of a shutdown: a worker of Celery's stops without an answer."""
+    silent = done.missing or (() if done.answers else ("every worker",))
+    asked = tuple(NodeAnswer(name, "asked; Celery's stop without an answer") for name in silent)
+    return replace(done, answers=done.answers + asked, missing=(), error="")
 
 
 def _node_answer(name: str, value: object) -> NodeAnswer:

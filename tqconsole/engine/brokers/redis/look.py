@@ -59,11 +59,13 @@ def depth(link: Link, keys: Keys, queue_name: str) -> QueueDepth:
     *ready, parked_count, dead_count = link.ask(commands)
     alive = [it for it in members.known(link, keys) if it.is_alive]
     counts = tuple(zip(keys.steps, ready, strict=True))
+    consumer_count = _consumer_count(alive, queue_name)
+    # Celery's workers hold what is not due: where none of ours reads, nobody knows how much it is.
     return QueueDepth(
         ready_count=sum(ready),
-        parked_count=parked_count,
+        parked_count=parked_count if parked_count or consumer_count else None,
         dead_count=dead_count,
-        consumer_count=_consumer_count(alive, queue_name),
+        consumer_count=consumer_count,
         by_priority=tuple((step, count) for step, count in counts if count),
     )
 

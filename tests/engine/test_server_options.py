@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ssl
 from typing import Any
 
 import pytest
 
-from tqconsole.engine.app.server_options import backend_options, broker_options
+from tqconsole.engine.amqp_server.address import locate as locate_amqp
+from tqconsole.engine.app.server_options import backend_options, broker_options, rpc_options
+from tqconsole.engine.brokers.amqp.broker import AmqpBroker
 from tqconsole.engine.exceptions import ImproperlyConfigured
 from tqconsole.engine.redis_server.address import locate
 from tqconsole.engine.settings import Settings
@@ -111,3 +114,37 @@ def test_tls_of_a_broker_without_links_is_said(caplog: pytest.LogCaptureFixture)
     assert broker_options(Settings({"broker_use_ssl": True}), "sqlite:///q.db") == {}
 
     assert "broker_use_ssl has no meaning for sqlite" in caplog.text
+
+
+def test_amqp_is_spoken_to_as_the_settings_say() -> None:
+    settings = Settings(
+        {
+            "broker_heartbeat": 3,
+            "broker_connection_timeout": 2,
+            "broker_login_method": "AMQPLAIN",
+            "broker_use_ssl": {"ca_certs": "/ca.pem", "cert_reqs": ssl.CERT_REQUIRED},
+        }
+    )
+
+    address = locate_amqp("amqp://host", broker_options(settings, "amqp://host"))
+
+    assert address.seconds("heartbeat", 0) == 3
+    assert address.seconds("connect_timeout", 0) == 2
+    assert address.options["login_method"] == "AMQPLAIN"
+    assert address.tls == {"ca_certs": "/ca.pem", "cert_reqs": ssl.CERT_REQUIRED}
+    assert AmqpBroker("amqp://host", address.options).renew_interval_s == 1
+
+
+def test_dead_amqp_link_is_noticed_soon_by_default() -> None:
+    options = broker_options(Settings({}), "amqp://host")
+
+    assert locate_amqp("amqp://host", options).seconds("heartbeat", 0) == 5
+
+
+def test_rpc_results_know_the_broker_and_their_own_settings() -> None:
+    settings = Settings({"result_expires": 60, "result_persistent": True})
+
+    options = rpc_options(settings, "amqp://host")
+
+    assert (options["result_expires"], options["result_persistent"]) == (60, True)
+    assert options["heartbeat"] == 5

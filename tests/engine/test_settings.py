@@ -146,7 +146,11 @@ def test_every_celery_setting_is_known_with_its_default() -> None:
     defaults = pytest.importorskip("celery.app.defaults")
     theirs = {name: option.default for name, option in defaults.flatten(defaults.NAMESPACES)}
     ours = {name: setting.default for name, setting in SETTINGS.items()}
-    declared = {"worker_send_task_events": "auto", "result_expires": 86400.0}
+    declared = {
+        "worker_send_task_events": "auto",
+        "result_expires": 86400.0,
+        "broker_heartbeat": 5,
+    }
 
     assert len(SETTINGS) == 207
     assert {**theirs, **declared} == ours

@@ -11,7 +11,7 @@ import os
 import threading
 
 from tqconsole.engine.app.config import configured_broker_url
-from tqconsole.engine.app.server_options import backend_options, broker_options
+from tqconsole.engine.app.server_options import backend_options, broker_options, rpc_options
 from tqconsole.engine.backends import open_backend
 from tqconsole.engine.backends.base import Backend
 from tqconsole.engine.brokers import open_broker
@@ -135,19 +135,10 @@ class Connections:
             # One file holds both: results cost nothing to set up where the broker costs nothing.
             return open_backend(self.resolved.url, self._conf.broker_transport_options)
         if str(configured).partition(":")[0].lower() == "rpc":
-            return self._opened_rpc()
+            # Through the broker that workers read from: the caller listens there.
+            url = self.resolved.url
+            return open_backend(f"rpc+{url}", rpc_options(self._conf, url))
         return self.open_store(configured)
-
-    def _opened_rpc(self) -> Backend:
-        """Results travel through the broker that workers read from: the caller listens there."""
-        conf = self._conf
-        options = {
-            **conf.broker_transport_options,
-            **conf.result_backend_transport_options,
-            "result_expires": conf.result_expires,
-            "result_persistent": conf.result_persistent,
-        }
-        return open_backend(f"rpc+{self.resolved.url}", options)
 
 
 def _url_of(conf: Settings, setting: str) -> str | None:

@@ -27,8 +27,10 @@ _STORE = {
     "redis_socket_timeout": "socket_timeout",
     "redis_username": "username",
 }
+_REDIS = ("redis", "rediss")
+_AMQP = ("amqp", "amqps", "pyamqp", "librabbitmq")
 #: Schemes whose links can be encrypted.
-_SECURABLE = ("redis", "rediss", "amqp", "amqps", "pyamqp")
+_SECURABLE = _REDIS + _AMQP
 
 
 def broker_options(conf: Settings, url: str) -> dict[str, Any]:
@@ -39,9 +41,25 @@ def broker_options(conf: Settings, url: str) -> dict[str, Any]:
         options.setdefault(USE_SSL, conf.broker_use_ssl)
     elif conf.broker_use_ssl:
         logger.warning("broker_use_ssl has no meaning for %s: nothing is encrypted", scheme)
-    if scheme in ("redis", "rediss"):
+    if scheme in _REDIS:
         options.setdefault("socket_connect_timeout", conf.broker_connection_timeout)
+    if scheme in _AMQP:
+        options.setdefault("connect_timeout", conf.broker_connection_timeout)
+        if conf.broker_login_method:
+            options.setdefault("login_method", conf.broker_login_method)
+        options.setdefault("heartbeat", conf.broker_heartbeat or 0)
+        options.setdefault("heartbeat_checkrate", conf.broker_heartbeat_checkrate)
     return options
+
+
+def rpc_options(conf: Settings, url: str) -> dict[str, Any]:
+    """Return the options for results that travel through the broker behind `url`."""
+    return {
+        **broker_options(conf, url),
+        **(conf.result_backend_transport_options or {}),
+        "result_expires": conf.result_expires,
+        "result_persistent": conf.result_persistent,
+    }
 
 
 def backend_options(conf: Settings, url: str | None) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import weakref
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tqconsole.engine.amqp_server.address import locate
+from tqconsole.engine.amqp_server.address import HEARTBEAT_S, Address, locate
 from tqconsole.engine.amqp_server.declaring import NOT_FOUND, Declarer, find
 from tqconsole.engine.amqp_server.errors import ChannelRefusedError
 from tqconsole.engine.amqp_server.link import ADMIN, Link
@@ -41,6 +41,8 @@ logger = logging.getLogger(__name__)
 
 #: Idle connections kept for the next reply.
 _MOST_SPARE = 1
+#: Seconds between two looks at the heartbeats, at most and at least.
+_SELDOM_S, _OFTEN_S = 2.0, 0.25
 #: Where a task's message goes that says nothing else; its letters are looked for unasked.
 _USUAL_QUEUE = "celery"
 
@@ -57,13 +59,13 @@ class AmqpBroker(Broker):
         knows_workers=False,
     )
     transport = "amqp"
-    renew_interval_s = 2.0
 
     def __init__(
         self, url: str, options: Mapping[str, Any] | None = None, *, clock: Clock = SYSTEM_CLOCK
     ) -> None:
         self._address = locate(url, options)
         self._clock = clock
+        self.renew_interval_s = _renew_interval_s(self._address)
         self._link = Link(self._address, clock)
         self._declarer = Declarer(self._link)
         self._publisher = Publisher(self._link)
@@ -216,3 +218,11 @@ class AmqpBroker(Broker):
                 self._spare.append(link)
                 return
         link.close()
+
+
+def _renew_interval_s(address: Address) -> float:
+    """Return how often a consumer renews: a few times in each heartbeat, as kombu has it."""
+    heartbeat_s = address.seconds("heartbeat", HEARTBEAT_S)
+    rate = address.seconds("heartbeat_checkrate", 3.0) or 3.0
+    wanted_s = heartbeat_s / rate if heartbeat_s else _SELDOM_S
+    return max(_OFTEN_S, min(_SELDOM_S, wanted_s))

@@ -7,43 +7,34 @@ exchange asks for it first, so that nothing is written twice and nothing stays i
 
 from __future__ import annotations
 
-import itertools
 import os
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from tqconsole.engine.brokers.base import Consumer
 from tqconsole.engine.brokers.redis import lua, members, reap
 from tqconsole.engine.brokers.redis.bell import Bell
-from tqconsole.engine.brokers.redis.envelope import delivery_of, marked
+from tqconsole.engine.brokers.redis.cycle import Cycle, Server
+from tqconsole.engine.brokers.redis.envelope import marked
 from tqconsole.engine.brokers.redis.exchange import (
     MOST_WANTED,
     Feeding,
     Held,
     Plan,
     Word,
-    dead_row,
-    fetched,
     settle,
     start,
 )
 from tqconsole.engine.brokers.redis.hearing import Hearing
-from tqconsole.engine.brokers.redis.keys import Keys, envelope_of
-from tqconsole.engine.brokers.redis.letters import Cause
 from tqconsole.engine.brokers.redis.pulse import Pulse
-from tqconsole.engine.brokers.redis.routing import Router, is_passing
-from tqconsole.engine.clock import Clock
-from tqconsole.engine.exceptions import OperationalError, RefusedError
+from tqconsole.engine.brokers.redis.routing import is_passing
 from tqconsole.engine.protocol.transfer import (
     Delivery,
     GivenBack,
     Handover,
-    Publication,
     QueueSpec,
     Riding,
     Settlement,
 )
-from tqconsole.engine.redis_server.link import Link, Pending
 
 #: Seconds between two looks although the bell is quiet; a dead link is noticed in 15 s.
 BACKSTOP_S = 30.0
@@ -51,35 +42,6 @@ BACKSTOP_S = 30.0
 _ATTACH_S = 12.0
 #: Seconds between two looks without a bell.
 _POLL_S = 0.05
-
-
-@dataclass(frozen=True, slots=True)
-class Server:
-    """What a consumer works with; the broker's own."""
-
-    link: Link
-    keys: Keys
-    router: Router
-    clock: Clock
-
-
-@dataclass(frozen=True, slots=True)
-class _Doubt:
-    """An exchange whose answer was lost."""
-
-    batch: int
-    wanted: int
-    queues: tuple[str, ...]
-    riding: Riding | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Flight:
-    """An exchange whose answer is still to come."""
-
-    cycle: _Doubt
-    plan: Plan
-    pending: Pending
 
 
 class RedisConsumer(Consumer):
@@ -90,20 +52,14 @@ class RedisConsumer(Consumer):
         self._link, self._keys, self._clock = server.link, server.keys, server.clock
         self._worker_name = worker_name
         self._uuid = members.new_uuid()
-        self._prefix = members.tag_prefix(self._uuid, worker_name)
-        self._lease = self._keys.lease(self._uuid)
         self._feeding = Feeding(self._keys)
         self._bell = Bell(self._link.address, self._clock)
         self._hearing = Hearing(server.link, server.keys)
         self._attached_mono = float("-inf")
-        self._batches = itertools.count(1)
-        self._hand: dict[str, Held] = {}
-        self._due_at: float | None = None
+        self._cycle = Cycle(server, self._feeding, self._uuid, worker_name)
+        #: What we hold; the cycle's own.
+        self._hand = self._cycle.hand
         self._looked_mono = float("-inf")
-        self._doubt: _Doubt | None = None
-        self._flight: _Flight | None = None
-        #: Found again, and not told to the caller yet.
-        self._recalled: list[Delivery] = []
         self._pulse = Pulse(server.link, server.keys, self._uuid, worker_name)
         self._reaper = reap.Reaper(server.link, server.keys, self._uuid, worker_name)
         self._pid = os.getpid()
@@ -137,9 +93,8 @@ class RedisConsumer(Consumer):
         """See `Consumer.begin`: the script is on its way."""
         self._bell.look()
         self._hearing.write(self._bell.take_heard())
-        if self._doubt is not None:
-            riding = self._recall(self._doubt, riding)
-        wanted = min(max(0, wanted - len(self._recalled)), MOST_WANTED)
+        riding = self._cycle.clear_up(riding)
+        wanted = min(max(0, wanted - self._cycle.recalled_count), MOST_WANTED)
         plan = Plan()
         if riding is not None:
             plan.results = riding.results
@@ -147,19 +102,16 @@ class RedisConsumer(Consumer):
         settle(plan, settled, self._hand, self._keys, self._worker_name, self._clock.now())
         start(plan, started, self._hand)
         if not plan.is_empty or (wanted > 0 and self._may_find()):
-            self._flight = self._sent(plan, wanted, riding)
+            self._cycle.send(plan, wanted, riding)
 
     def finish(self) -> list[Delivery]:
         """See `Consumer.finish`."""
-        flight, self._flight = self._flight, None
-        found: list[Delivery] = []
-        if flight is not None:
-            found = self._landed(flight)
-            wanted = flight.cycle.wanted
-            if wanted > 0 and len(found) < wanted and not self._bell.is_quiet:
+        landed = self._cycle.land()
+        if landed.wanted > 0:
+            self._looked_mono = self._clock.mono()
+            if landed.found_count < landed.wanted and not self._bell.is_quiet:
                 self._bell.arm(self._feeding.lists())
-        recalled, self._recalled = self._recalled, []
-        return recalled + found
+        return landed.deliveries
 
     def wait(self, timeout_s: float) -> bool:
         """See `Consumer.wait`."""
@@ -168,15 +120,15 @@ class RedisConsumer(Consumer):
             self._bell.arm(self._feeding.lists())
         while True:
             left_s = deadline_mono - self._clock.mono()
-            if self._due_at is not None:
-                left_s = min(left_s, self._due_at - self._clock.now())
+            if self._cycle.due_at is not None:
+                left_s = min(left_s, self._cycle.due_at - self._clock.now())
             if self._bell.fileno() is None:
                 self._clock.sleep(min(max(0.0, left_s), _POLL_S))
                 return True
             self._bell.look(max(0.0, left_s))
             if not self._bell.is_armed:
                 return True
-            if self._due_at is not None and self._due_at <= self._clock.now():
+            if self._cycle.due_at is not None and self._cycle.due_at <= self._clock.now():
                 return True
             if self._clock.mono() >= deadline_mono:
                 return False
@@ -187,7 +139,7 @@ class RedisConsumer(Consumer):
 
     def next_due_at(self) -> float | None:
         """See `Consumer.next_due_at`: as the last fetch saw it."""
-        return self._due_at
+        return self._cycle.due_at
 
     def park(self, due: Sequence[tuple[str, float]]) -> None:
         """See `Consumer.park`: an entry of `unacked` that every fleet returns when it is due."""
@@ -212,7 +164,9 @@ class RedisConsumer(Consumer):
         self._link.script(lua.PARK, words)
         for tag, due_at in parked:
             self._hand.pop(tag, None)
-            self._due_at = due_at if self._due_at is None else min(self._due_at, due_at)
+            self._cycle.due_at = (
+                due_at if self._cycle.due_at is None else min(self._cycle.due_at, due_at)
+            )
 
     def renew(self) -> None:
         """See `Consumer.renew`. Any thread may call it."""
@@ -226,7 +180,7 @@ class RedisConsumer(Consumer):
         else:
             self._reaper.note(renewed.known, self._clock.mono())
             if renewed.due_at is not None:
-                self._due_at = min(renewed.due_at, self._due_at or renewed.due_at)
+                self._cycle.due_at = min(renewed.due_at, self._cycle.due_at or renewed.due_at)
         self._attach(again=renewed is not None and not renewed.was_alive)
         expiries = [it for name in queues for it in self._server.router.expiries(name)]
         if expiries:
@@ -234,7 +188,7 @@ class RedisConsumer(Consumer):
 
     def give_back(self, max_deaths: int) -> GivenBack:
         """See `Consumer.give_back`; what is lost is ours until it is settled."""
-        given, lost = self._reaper.give_back(max_deaths, self._clock, self._next_tag)
+        given, lost = self._reaper.give_back(max_deaths, self._clock, self._cycle.next_tag)
         self._hand.update(lost)
         if given.returned_count:
             self._looked_mono = float("-inf")
@@ -266,8 +220,7 @@ class RedisConsumer(Consumer):
         self._is_closed = True
         try:
             if self._pid == os.getpid():
-                if self._flight is not None:
-                    self.finish()
+                self._cycle.land()
                 self._leave()
         finally:
             members.forget_own(self._uuid)
@@ -277,7 +230,7 @@ class RedisConsumer(Consumer):
 
     def _may_find(self) -> bool:
         """Return whether there is a point in looking."""
-        if self._due_at is not None and self._due_at <= self._clock.now():
+        if self._cycle.due_at is not None and self._cycle.due_at <= self._clock.now():
             return True
         if not self._bell.is_quiet:
             return True
@@ -304,106 +257,6 @@ class RedisConsumer(Consumer):
         self._looked_mono = float("-inf")
         self._bell.arm(self._feeding.lists())
 
-    def _cycle(self, plan: Plan) -> None:
-        """Write a plan and fetch nothing."""
-        self._landed(self._sent(plan, 0, None))
-
-    def _sent(self, plan: Plan, wanted: int, riding: Riding | None) -> _Flight:
-        batch = next(self._batches)
-        before, after = plan.words()
-        fetch, queues = self._feeding.next_turn()
-        keys = self._keys
-        head: list[Word] = [keys.unacked, keys.unacked_index, self._lease, batch, members.LEASE_MS]
-        prefix = f"{self._prefix}{batch}."
-        words = [*head, *before, wanted, prefix, *fetch, *after]
-        cycle = _Doubt(batch, wanted, tuple(queues), riding)
-        try:
-            return _Flight(cycle, plan, self._link.begin(lua.EXCHANGE, words))
-        except OperationalError:
-            self._doubt = cycle
-            raise
-
-    def _landed(self, flight: _Flight) -> list[Delivery]:
-        cycle = flight.cycle
-        try:
-            next_due, problems, reply = self._link.finish(flight.pending)
-        except OperationalError:
-            self._doubt = cycle
-            raise
-        if cycle.wanted > 0:
-            self._looked_mono = self._clock.mono()
-            self._due_at = float(next_due) if next_due else None
-        found = self._taken(cycle.batch, enumerate(fetched(reply, cycle.queues), 1))
-        if problems and not found:
-            server = self._link.address.server
-            raise OperationalError(f"Redis at {server}: {problems.decode()}")
-        self._note(flight.plan)
-        return found
-
-    def _taken(
-        self, batch: int, entries: Iterable[tuple[int, tuple[str, bytes]]]
-    ) -> list[Delivery]:
-        """Take into our hands what was popped; what is no envelope becomes a dead letter."""
-        deliveries: list[Delivery] = []
-        refused: list[tuple[str, Held, RefusedError]] = []
-        prefix = f"{self._prefix}{batch}."
-        for number, (queue, envelope) in entries:
-            tag = f"{prefix}{number}"
-            held = self._hand[tag] = Held(envelope, queue, (batch, number))
-            try:
-                deliveries.append(delivery_of(envelope, tag, queue))
-            except RefusedError as error:
-                refused.append((tag, held, error))
-        if refused:
-            self._bury(refused)
-        return deliveries
-
-    def _bury(self, refused: list[tuple[str, Held, RefusedError]]) -> None:
-        plan = Plan()
-        for tag, held, error in refused:
-            cause = Cause(error.reason, error.detail, self._worker_name)
-            plan.dead.append(
-                dead_row(tag, held.envelope, held.queue, cause, self._keys, self._clock.now())
-            )
-        self._cycle(plan)
-
-    def _note(self, plan: Plan) -> None:
-        """The exchange took effect: what left is no longer in our hands."""
-        hand = self._hand
-        for tag in plan.acked:
-            hand.pop(tag, None)
-        for row in plan.backs:
-            hand.pop(row[0], None)
-        for dead in plan.dead:
-            hand.pop(dead[0], None)
-        for tags in (plan.late, plan.early):
-            for tag in tags:
-                hand[tag].is_started = True
-
-    def _recall(self, doubt: _Doubt, riding: Riding | None) -> Riding | None:
-        """Find what the doubtful exchange fetched; return what of this one's is not written yet."""
-        keys, prefix = self._keys, f"{self._prefix}{doubt.batch}."
-        words: list[Word] = [keys.unacked, self._lease, prefix, doubt.wanted]
-        done, *entries = self._link.script(lua.RECALL, words)
-        self._doubt = None
-        found = [
-            (number, (queue, envelope))
-            for number, entry in enumerate(entries, 1)
-            for envelope, queue in [envelope_of(entry)]
-            if queue and f"{prefix}{number}" not in self._hand
-        ]
-        if done == str(doubt.batch).encode() and riding is not None and doubt.riding is not None:
-            left = _after(riding.publications, doubt.riding.publications)
-            riding = Riding(riding.results, left)
-        self._recalled += self._taken(doubt.batch, found)
-        return riding
-
-    def _next_tag(self, envelope: bytes, queue: str) -> tuple[str, Held]:
-        """Return a tag of ours for what a dead consumer had acknowledged early."""
-        batch = next(self._batches)
-        held = Held(envelope, queue, (batch, 0), is_started=True, is_lost=True)
-        return f"{self._prefix}{batch}.0", held
-
     def _leave(self) -> None:
         plan = Plan()
         backs = [(tag, held) for tag, held in self._hand.items() if not held.is_started]
@@ -415,19 +268,10 @@ class RedisConsumer(Consumer):
         # These were handed to the caller to report; it had its chance.
         plan.acked = [tag for tag, held in self._hand.items() if held.is_lost]
         if not plan.is_empty:
-            self._cycle(plan)
+            self._cycle.write(plan)
         for queue in self._queues.values():
             self._server.router.detach(queue)
         members.leave(self._link, self._keys, self._uuid, has_left_work=bool(self._hand))
-
-
-def _after(
-    publications: tuple[Publication, ...], done: tuple[Publication, ...]
-) -> tuple[Publication, ...]:
-    """Return the publications without those in front that are written already."""
-    if done and publications[: len(done)] == done:
-        return publications[len(done) :]
-    return publications
 
 
 def _priority(held: Held) -> object:

@@ -1,0 +1,210 @@
+"""The exchange of a cycle on its way: one script in one write, and its answer.
+
+When the answer is lost nobody knows whether it ran. The lease remembers the number of the last one
+that did, and the next cycle asks for it first, so that nothing is written twice and nothing stays
+in our hands unseen.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from tqconsole.engine.brokers.redis import lua, members
+from tqconsole.engine.brokers.redis.envelope import delivery_of
+from tqconsole.engine.brokers.redis.exchange import (
+    Feeding,
+    Held,
+    Plan,
+    Word,
+    dead_row,
+    fetched,
+)
+from tqconsole.engine.brokers.redis.keys import Keys, envelope_of
+from tqconsole.engine.brokers.redis.letters import Cause
+from tqconsole.engine.brokers.redis.routing import Router
+from tqconsole.engine.clock import Clock
+from tqconsole.engine.exceptions import OperationalError, RefusedError
+from tqconsole.engine.protocol.transfer import Delivery, Publication, Riding
+from tqconsole.engine.redis_server.link import Link, Pending
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """What a consumer works with; the broker's own."""
+
+    link: Link
+    keys: Keys
+    router: Router
+    clock: Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Landed:
+    """What an exchange brought. `found_count` of the deliveries are its own, the others were found
+    again after an earlier answer was lost.
+    """
+
+    deliveries: list[Delivery]
+    wanted: int = 0
+    found_count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """An exchange whose answer is still to come, or was lost."""
+
+    batch: int
+    wanted: int
+    queues: tuple[str, ...]
+    riding: Riding | None
+    plan: Plan
+
+
+class Cycle:
+    """The exchanges of one consumer, one at a time. Raises: OperationalError."""
+
+    def __init__(self, server: Server, feeding: Feeding, uuid: str, worker_name: str) -> None:
+        self._link, self._keys, self._clock = server.link, server.keys, server.clock
+        self._feeding = feeding
+        self._worker_name = worker_name
+        self._prefix = members.tag_prefix(uuid, worker_name)
+        self._lease = self._keys.lease(uuid)
+        self._batches = itertools.count(1)
+        #: What we hold, by tag.
+        self.hand: dict[str, Held] = {}
+        #: When the next that is parked is due, as far as is known.
+        self.due_at: float | None = None
+        self._doubt: _Sent | None = None
+        self._flight: tuple[_Sent, Pending] | None = None
+        #: Found again, and not told to the caller yet.
+        self._recalled: list[Delivery] = []
+
+    @property
+    def recalled_count(self) -> int:
+        """How many were found again and are told with the next landing."""
+        return len(self._recalled)
+
+    def send(self, plan: Plan, wanted: int, riding: Riding | None) -> None:
+        """Let an exchange leave; `land` takes its answer."""
+        self._flight = self._sent(plan, wanted, riding)
+
+    def land(self) -> Landed:
+        """Return what the exchange that is under way brought, and what was found again."""
+        flight, self._flight = self._flight, None
+        found = self._landed(*flight) if flight is not None else []
+        recalled, self._recalled = self._recalled, []
+        return Landed(recalled + found, flight[0].wanted if flight else 0, len(found))
+
+    def write(self, plan: Plan) -> None:
+        """Carry out a plan and fetch nothing."""
+        self._landed(*self._sent(plan, 0, None))
+
+    def clear_up(self, riding: Riding | None) -> Riding | None:
+        """Find what a doubtful exchange fetched; return what of this one's is not written yet."""
+        doubt = self._doubt
+        if doubt is None:
+            return riding
+        prefix = f"{self._prefix}{doubt.batch}."
+        words: list[Word] = [self._keys.unacked, self._lease, prefix, doubt.wanted]
+        done, *entries = self._link.script(lua.RECALL, words)
+        self._doubt = None
+        found = [
+            (number, (queue, envelope))
+            for number, entry in enumerate(entries, 1)
+            for envelope, queue in [envelope_of(entry)]
+            if queue and f"{prefix}{number}" not in self.hand
+        ]
+        if done == str(doubt.batch).encode() and riding is not None and doubt.riding is not None:
+            left = _after(riding.publications, doubt.riding.publications)
+            riding = Riding(riding.results, left)
+        self._recalled += self._taken(doubt.batch, found)
+        return riding
+
+    def next_tag(self, envelope: bytes, queue: str) -> tuple[str, Held]:
+        """Return a tag of ours for what a dead consumer had acknowledged early."""
+        batch = next(self._batches)
+        held = Held(envelope, queue, (batch, 0), is_started=True, is_lost=True)
+        return f"{self._prefix}{batch}.0", held
+
+    # --- inside -------------------------------------------------------------------------------
+
+    def _sent(self, plan: Plan, wanted: int, riding: Riding | None) -> tuple[_Sent, Pending]:
+        batch = next(self._batches)
+        before, after = plan.words()
+        fetch, queues = self._feeding.next_turn()
+        keys = self._keys
+        head: list[Word] = [keys.unacked, keys.unacked_index, self._lease, batch, members.LEASE_MS]
+        words = [*head, *before, wanted, f"{self._prefix}{batch}.", *fetch, *after]
+        sent = _Sent(batch, wanted, tuple(queues), riding, plan)
+        try:
+            return sent, self._link.begin(lua.EXCHANGE, words)
+        except OperationalError:
+            self._doubt = sent
+            raise
+
+    def _landed(self, sent: _Sent, pending: Pending) -> list[Delivery]:
+        try:
+            next_due, problems, reply = self._link.finish(pending)
+        except OperationalError:
+            self._doubt = sent
+            raise
+        if sent.wanted > 0:
+            self.due_at = float(next_due) if next_due else None
+        found = self._taken(sent.batch, enumerate(fetched(reply, sent.queues), 1))
+        self._note(sent.plan)
+        # What was to be written is: an error now would have it written once more.
+        if problems and not found and sent.plan.is_empty:
+            server = self._link.address.server
+            raise OperationalError(f"Redis at {server}: {problems.decode()}")
+        return found
+
+    def _taken(
+        self, batch: int, entries: Iterable[tuple[int, tuple[str, bytes]]]
+    ) -> list[Delivery]:
+        """Take into our hands what was popped; what is no envelope becomes a dead letter."""
+        deliveries: list[Delivery] = []
+        refused: list[tuple[str, Held, RefusedError]] = []
+        prefix = f"{self._prefix}{batch}."
+        for number, (queue, envelope) in entries:
+            tag = f"{prefix}{number}"
+            held = self.hand[tag] = Held(envelope, queue, (batch, number))
+            try:
+                deliveries.append(delivery_of(envelope, tag, queue))
+            except RefusedError as error:
+                refused.append((tag, held, error))
+        if refused:
+            self._bury(refused)
+        return deliveries
+
+    def _bury(self, refused: list[tuple[str, Held, RefusedError]]) -> None:
+        plan = Plan()
+        for tag, held, error in refused:
+            cause = Cause(error.reason, error.detail, self._worker_name)
+            plan.dead.append(
+                dead_row(tag, held.envelope, held.queue, cause, self._keys, self._clock.now())
+            )
+        self.write(plan)
+
+    def _note(self, plan: Plan) -> None:
+        """The exchange took effect: what left is no longer in our hands."""
+        hand = self.hand
+        for tag in plan.acked:
+            hand.pop(tag, None)
+        for row in plan.backs:
+            hand.pop(row[0], None)
+        for dead in plan.dead:
+            hand.pop(dead[0], None)
+        for tags in (plan.late, plan.early):
+            for tag in tags:
+                hand[tag].is_started = True
+
+
+def _after(
+    publications: tuple[Publication, ...], done: tuple[Publication, ...]
+) -> tuple[Publication, ...]:
+    """Return the publications without those in front that are written already."""
+    if done and publications[: len(done)] == done:
+        return publications[len(done) :]
+    return publications

@@ -11,7 +11,8 @@ from typing import Any
 
 from tqconsole.engine.brokers.base import Broker, Capabilities, Consumer, Subscription
 from tqconsole.engine.brokers.redis import fanout, look, members
-from tqconsole.engine.brokers.redis.hold import RedisConsumer, Server
+from tqconsole.engine.brokers.redis.cycle import Server
+from tqconsole.engine.brokers.redis.hold import RedisConsumer
 from tqconsole.engine.brokers.redis.keys import Keys
 from tqconsole.engine.brokers.redis.letters import Letters
 from tqconsole.engine.brokers.redis.routing import Router, merged

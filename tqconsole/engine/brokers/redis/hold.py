@@ -1,8 +1,6 @@
 """A worker's hold on its queues: its lease, its tags, its bell, and the cycle of exchanges.
 
-Used by one thread, except `renew`. An exchange is one script in one write. When its answer is lost
-nobody knows whether it ran: the lease remembers the number of the last one that did, and the next
-exchange asks for it first, so that nothing is written twice and nothing stays in our hands unseen.
+Used by one thread, except `renew`. How an exchange travels stands in `cycle.py`.
 """
 
 from __future__ import annotations
@@ -164,9 +162,9 @@ class RedisConsumer(Consumer):
         self._link.script(lua.PARK, words)
         for tag, due_at in parked:
             self._hand.pop(tag, None)
-            self._cycle.due_at = (
-                due_at if self._cycle.due_at is None else min(self._cycle.due_at, due_at)
-            )
+        soonest_at = min(due_at for _, due_at in parked)
+        known_at = self._cycle.due_at
+        self._cycle.due_at = soonest_at if known_at is None else min(known_at, soonest_at)
 
     def renew(self) -> None:
         """See `Consumer.renew`. Any thread may call it."""

@@ -160,7 +160,7 @@ class RedisConsumer(Consumer):
             return
         words[2] = len(parked)
         self._link.script(lua.PARK, words)
-        for tag, due_at in parked:
+        for tag, _ in parked:
             self._hand.pop(tag, None)
         soonest_at = min(due_at for _, due_at in parked)
         known_at = self._cycle.due_at

@@ -70,6 +70,9 @@ TYPES = (
     SimulatedType("report.build", "celery", 0.01, 9.0, 0.0, "", "(2026, {n})"),
 )
 
+#: Of so many calls into these queues one is left waiting: more come in than workers take.
+_LEFT_BEHIND = {"mail": 3, "img": 4}
+
 _HOSTS = ("ip-10-1-2", "ip-10-1-3", "ip-10-1-4", "ip-10-1-5")
 _TRACEBACK = (
     "Traceback (most recent call last):\n"
@@ -123,7 +126,8 @@ class EventSource:
         self._owed += self._tasks_per_s * tide(at)
         while self._owed >= 1:
             self._owed -= 1
-            for event in self._life(at + self._rng.random(), workers):
+            life = list(self._life(at + self._rng.random(), workers))
+            for event in life[:1] if self._is_left(life[0]) else life:
                 self._pending.append((event["timestamp"], self._number, event))
         ready = sorted(
             (entry for entry in self._pending if entry[0] < at + 1), key=lambda entry: entry[:2]
@@ -133,6 +137,11 @@ class EventSource:
         for event in events:
             self._count(event)
         return events
+
+    def _is_left(self, sent: Event) -> bool:
+        """Say whether a call stays in its queue: what makes a queue grow, `depths` counts."""
+        every = _LEFT_BEHIND.get(sent["queue"])
+        return every is not None and self._number % every == 0
 
     def _life(self, sent_at: float, workers: tuple[str, ...]) -> Iterator[Event]:
         self._number += 1
@@ -189,13 +198,13 @@ def tide(at: float) -> float:
 
 def depths(elapsed_s: float, now_at: float) -> dict[str, QueueDepth]:
     """Return the depths so far into the simulation: mail grows, old.reports has no consumer."""
-    mail = int(4000 + 11.5 * elapsed_s)
+    mail, img = int(300 + 2.7 * elapsed_s), int(100 + 0.49 * elapsed_s)
     return {
         "mail": QueueDepth(
-            mail, 16, 0, 0, 2, now_at - 372, ((0, mail - 22), (3, 22), (6, 0), (9, 0))
+            mail, 16, 0, 0, 1, now_at - mail / 5.4, ((0, mail - 22), (3, 22), (6, 0), (9, 0))
         ),
-        "img": QueueDepth(int(1100 + 0.4 * elapsed_s), 62, 0, 3, 4, now_at - 21),
-        "celery": QueueDepth(max(0, 240 - int(elapsed_s / 6)), 64, 12, 0, 9, now_at - 0.3),
+        "img": QueueDepth(img, 62, 0, 3, 8, now_at - img / 1.5),
+        "celery": QueueDepth(max(0, 240 - int(elapsed_s / 6)), 64, 12, 0, 8, now_at - 0.3),
         "old.reports": QueueDepth(4, 0, 0, 0, 0, now_at - 3 * 86400),
     }
 

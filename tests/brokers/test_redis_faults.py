@@ -203,6 +203,23 @@ def test_wrong_password_says_what_to_do(tmp_path: Path) -> None:
             assert let_in.url == f"redis://:**@127.0.0.1:{port}/0"
 
 
+def test_password_changed_in_the_middle_fails_for_now(tmp_path: Path) -> None:
+    with redis_up(tmp_path / "redis") as server, open_broker(server.url) as admin:
+        admin.connect()
+        with open_broker(server.url) as broker:
+            broker.publish([task("a")])
+            # Who administers stays in: it was before there was a password.
+            admin._link.run("CONFIG", "SET", "requirepass", "secret")
+            admin._link.run("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+            for _ in range(2):
+                with pytest.raises(OperationalError):
+                    broker.publish([task("b")])
+
+            admin._link.run("CONFIG", "SET", "requirepass", "")
+            broker.publish([task("b")])
+            assert broker.depth("celery").ready_count == 2
+
+
 def test_nobody_there_is_unreachable() -> None:
     with (
         open_broker(f"redis://127.0.0.1:{free_port()}/0") as broker,

@@ -8,6 +8,7 @@ What the URL does not name (host, port, db, username, password) may be an option
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -35,6 +36,8 @@ class Address:
     url: str
     connection: dict[str, Any] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
+    #: Set when the server has let one of us in: what it refuses later may pass.
+    has_let_in: threading.Event = field(default_factory=threading.Event, compare=False)
 
     @property
     def place(self) -> str:

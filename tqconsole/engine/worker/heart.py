@@ -66,7 +66,7 @@ class Heart:
         self._counts = counts
         self._mode = plan.events_mode
         self._is_on = False
-        self._is_failing = False
+        self._failing: set[Callable[[], None]] = set()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heart", daemon=True)
         self._dues_mono: dict[Callable[[], None], float] = {}
@@ -120,12 +120,13 @@ class Heart:
         try:
             action()
         except Exception as error:  # the heart beats on, whatever an adapter does
-            if not self._is_failing:
+            if not self._failing:
                 is_known = isinstance(error, EngineError)
                 logger.warning("Heartbeat fails: %s", error, exc_info=not is_known)
-            self._is_failing = True
+            self._failing.add(action)
         else:
-            self._is_failing = False
+            # A server that takes no writes may well let an event pass.
+            self._failing.discard(action)
 
     def _beat(self) -> None:
         if signals.heartbeat_sent.receivers:

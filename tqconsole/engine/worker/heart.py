@@ -112,18 +112,19 @@ class Heart:
         while not self._stopped.wait(max(0.0, min(dues.values()) - self._clock.mono())):
             for action, period_s in rounds:
                 if dues[action] <= self._clock.mono():
-                    self._try(action)
+                    self._try(action, is_repeated=True)
                     dues[action] = self._clock.mono() + period_s
 
-    def _try(self, action: Callable[[], None]) -> None:
-        """Do it; a broker that fails is told of once, until it answers again."""
+    def _try(self, action: Callable[[], None], *, is_repeated: bool = False) -> None:
+        """Do it; a broker that fails is told of once, until all that is repeated succeeds again."""
         try:
             action()
         except Exception as error:  # the heart beats on, whatever an adapter does
             if not self._failing:
                 is_known = isinstance(error, EngineError)
                 logger.warning("Heartbeat fails: %s", error, exc_info=not is_known)
-            self._failing.add(action)
+            if is_repeated:
+                self._failing.add(action)
         else:
             # A server that takes no writes may well let an event pass.
             self._failing.discard(action)

@@ -1,6 +1,6 @@
 """T-KILL and T-KILL-E: SIGKILL the whole worker group again and again, then count.
 
-    python -m faults.kill --acks late --tasks 5000 --kills 10
+    python -m faults.kill --acks late --tasks 5000 --kills 10 --broker redis
 
 A kill comes when so many tasks have ended, so that every kill meets work; what follows is restarted
 at once. Exit code 0 when the guarantee held: with late ack nothing is lost, stuck or without a
@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from faults.ledger import VARIABLE, Account, Ledger, settle_account
+from faults.places import BROKERS, Place, opened
 from faults.storm_app import app, work
 from tqconsole.engine.protocol.result import decode_record
 from tqconsole.engine.worker.window import MAX_BATCH
@@ -45,17 +46,14 @@ class Storm:
     task_s: float
     seed: int
     folder: Path
-
-    @property
-    def broker_url(self) -> str:
-        """The storm's own embedded broker."""
-        return f"sqlite:///{(self.folder / 'queue.db').as_posix().lstrip('/')}"
+    place: Place
+    engine: str = "tqconsole"
 
 
 def run_storm(storm: Storm) -> Account:
     """Publish, kill, drain, count."""
     ledger = Ledger(storm.folder / "ledger.txt")
-    app.conf.update(broker_url=storm.broker_url, result_backend=storm.broker_url)
+    app.conf.update(broker_url=storm.place.broker_url, result_backend=storm.place.backend_url)
     published_ids = _publish(storm)
     rng = random.Random(storm.seed)
     for kill in range(storm.kill_count):
@@ -65,7 +63,7 @@ def run_storm(storm: Storm) -> Account:
             os.killpg(process.pid, signal.SIGKILL)
     with _worker(storm):
         _drain(ledger, published_ids)
-        stuck_count = _in_queues()
+    stuck_count = storm.place.left_count()
     states = _states(sorted(published_ids))
     dead_count = len(app.broker.dead_letters())
     return settle_account(ledger, published_ids, states, stuck_count, dead_count)
@@ -105,11 +103,11 @@ def _worker(storm: Storm) -> Iterator[subprocess.Popen[bytes]]:
         **os.environ,
         VARIABLE: str(storm.folder / "ledger.txt"),
         "STORM_ACKS": storm.acks,
+        "STORM_BROKER": storm.place.broker_url,
+        "STORM_BACKEND": storm.place.backend_url,
     }
-    command = [
-        *(sys.executable, "-m", "tqconsole", "-A", "faults.storm_app", "-b", storm.broker_url),
-        *("worker", "-n", "storm@localhost", "-c", str(CHILD_COUNT), "-l", "WARNING"),
-    ]
+    command = [*_program(storm), "worker", "-n", "storm@localhost", "-c", str(CHILD_COUNT)]
+    command += ["-l", "WARNING"]
     with (storm.folder / "worker.log").open("ab") as log:
         process = subprocess.Popen(
             command,
@@ -129,6 +127,14 @@ def _worker(storm: Storm) -> Iterator[subprocess.Popen[bytes]]:
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+
+
+def _program(storm: Storm) -> list[str]:
+    if storm.engine == "celery":
+        return [sys.executable, "-m", "celery", "-A", "faults.celery_app"]
+    place = storm.place
+    program = [sys.executable, "-m", "tqconsole", "-A", "faults.storm_app"]
+    return [*program, "-b", place.broker_url, "--result-backend", place.backend_url]
 
 
 def _await_progress(ledger: Ledger, ended_count: int) -> None:
@@ -152,11 +158,6 @@ def _drain(ledger: Ledger, published_ids: set[str]) -> None:
         time.sleep(0.1)
 
 
-def _in_queues() -> int:
-    depth = app.broker.depth("celery")
-    return (depth.ready_count or 0) + (depth.unacked_count or 0) + (depth.parked_count or 0)
-
-
 def _states(ids: Sequence[str]) -> dict[str, str]:
     states: dict[str, str] = {}
     for start in range(0, len(ids), BATCH_COUNT):
@@ -168,18 +169,32 @@ def _states(ids: Sequence[str]) -> dict[str, str]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run from the command line."""
     parser = argparse.ArgumentParser(prog="python -m faults.kill", description=__doc__)
+    parser.add_argument("--broker", choices=BROKERS, default="sqlite")
+    parser.add_argument("--engine", choices=("tqconsole", "celery"), default="tqconsole")
     parser.add_argument("--acks", choices=("late", "early"), default="late")
     parser.add_argument("--tasks", type=int, default=5000)
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--task-ms", type=float, default=2.0)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
     options = parser.parse_args(arguments)
+    if (options.engine, options.broker) == ("celery", "sqlite"):
+        parser.error("--engine celery: the embedded broker is ours; use redis or rabbitmq")
     folder = Path(tempfile.mkdtemp(prefix="tq-storm-"))
-    storm = Storm(
-        options.acks, options.tasks, options.kills, options.task_ms / 1000, options.seed, folder
-    )
-    print(f"T-KILL{'-E' if storm.acks == 'early' else ''} sqlite seed {storm.seed}")
-    account = run_storm(storm)
+    name = f"T-KILL{'-E' if options.acks == 'early' else ''}"
+    print(f"{name} {options.engine} {options.broker} seed {options.seed}", flush=True)
+    with opened(options.broker, folder) as place:
+        storm = Storm(
+            options.acks,
+            options.tasks,
+            options.kills,
+            options.task_ms / 1000,
+            options.seed,
+            folder,
+            place,
+            options.engine,
+        )
+        account = run_storm(storm)
+        app.close()
     print(account)
     broken = broken_promises(account, storm)
     for line in broken:

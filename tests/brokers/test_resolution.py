@@ -61,6 +61,19 @@ def test_a_project_root_holds_the_queue(home: dict[str, str], folder: Path) -> N
     assert resolved.is_default
 
 
+@pytest.mark.parametrize("mark", [".tqconsole", ".git"])
+def test_what_lies_in_everybodys_folder_is_no_project(
+    home: dict[str, str], folder: Path, mark: str
+) -> None:
+    (folder.parent / mark).mkdir()
+    (folder.parent / "pyproject.toml").write_text('[tool.tqconsole]\nbroker = "redis://theirs"\n')
+    folder.parent.chmod(0o1777)
+
+    resolved = resolve_broker(None, home, cwd=folder)
+
+    assert resolved.url.endswith("/state/tqconsole/queue.db")
+
+
 def test_a_tqconsole_folder_above_wins_over_a_nearer_mark(
     home: dict[str, str], folder: Path
 ) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import stat
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -76,7 +77,7 @@ def project_table(folder: Path) -> tuple[Path, dict[str, Any]] | None:
 
     Raises: ImproperlyConfigured when that file is not TOML.
     """
-    for candidate in (folder, *folder.parents):
+    for candidate in _places(folder):
         path = candidate / "pyproject.toml"
         if not path.is_file():
             continue
@@ -94,7 +95,7 @@ def project_root(folder: Path) -> tuple[Path, str] | None:
 
     The nearest `.tqconsole` folder wins over the other marks; the file system's root is no project.
     """
-    places = [place for place in (folder, *folder.parents) if place != place.parent]
+    places = [place for place in _places(folder) if place != place.parent]
     for place in places:
         if (place / ".tqconsole").is_dir():
             return place, ".tqconsole"
@@ -126,6 +127,19 @@ def known_workers(environ: Mapping[str, str]) -> list[KnownWorker]:
         else:
             path.unlink(missing_ok=True)
     return alive
+
+
+def _places(folder: Path) -> list[Path]:
+    """Return the folder and those above it, without such as /tmp: what lies there is anybody's."""
+    return [place for place in (folder, *folder.parents) if not _is_everybodys(place)]
+
+
+def _is_everybodys(folder: Path) -> bool:
+    shared = stat.S_IWOTH | stat.S_ISVTX
+    try:
+        return folder.stat().st_mode & shared == shared
+    except OSError:
+        return False
 
 
 def _of_project(folder: Path) -> Resolved | None:

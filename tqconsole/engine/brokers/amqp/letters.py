@@ -6,9 +6,7 @@ them back by closing the channel, so two readers at once see some of them each.
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
 
 from tqconsole.engine.amqp_server.content import message_of, raw_message
 from tqconsole.engine.amqp_server.declaring import Declarer, find
@@ -18,10 +16,14 @@ from tqconsole.engine.amqp_server.wire import Channel, Delivered
 from tqconsole.engine.brokers.amqp.held import Held
 from tqconsole.engine.brokers.amqp.post import Post
 from tqconsole.engine.exceptions import OperationalError, RefusedError
-from tqconsole.engine.protocol.message import Message
+from tqconsole.engine.protocol.letter import (
+    LETTERS_SUFFIX,
+    from_letter,
+    new_letter_id,
+    to_letter,
+)
 from tqconsole.engine.protocol.transfer import DeadLetter, Publication, QueueSpec
 
-_CAUSE, _SUFFIX = "tq-dead", ".dead"
 #: What a queue of letters keeps at most; the oldest go first. As the other brokers.
 _MOST_LETTERS, _MOST_BYTES = 10_000, 64 * 1024 * 1024
 #: The channel on which letters are read; it lives as long as one reading.
@@ -44,26 +46,25 @@ class Letters:
         """Return the letter of a delivery; its queue is made. Raises: OperationalError."""
         self._declarer.queue(
             QueueSpec(
-                held.queue + _SUFFIX,
+                held.queue + LETTERS_SUFFIX,
                 arguments={"x-max-length": _MOST_LETTERS, "x-max-length-bytes": _MOST_BYTES},
             )
         )
         self.queue_names.add(held.queue)
-        message = held.message or raw_message(held.delivered)
-        about = {
-            "id": uuid.uuid4().hex,
-            "reason": str(reason),
-            "detail": detail,
-            "worker": worker_name,
-            "at": died_at,
-            "queue": held.queue,
-        }
-        letter = _with_headers(message, {**message.headers, _CAUSE: about})
-        return posting_of(Publication(letter, held.queue + _SUFFIX))
+        letter = DeadLetter(
+            new_letter_id(),
+            held.message or raw_message(held.delivered),
+            held.queue,
+            reason,
+            detail,
+            worker_name,
+            died_at,
+        )
+        return posting_of(Publication(to_letter(letter), held.queue + LETTERS_SUFFIX))
 
     def count(self, queue_name: str) -> int | None:
         """Return how many letters a queue has, None when it never had one."""
-        found = find(self._link, queue_name + _SUFFIX)
+        found = find(self._link, queue_name + LETTERS_SUFFIX)
         return None if found is None else found[0]
 
     def listed(self, queue_names: Iterable[str], limit: int) -> list[DeadLetter]:
@@ -121,7 +122,7 @@ class Letters:
         with link.lock:
             try:
                 with link.channel(_READING) as channel:
-                    channel.basic_consume(queue_name + _SUFFIX, no_ack=False, nowait=False)
+                    channel.basic_consume(queue_name + LETTERS_SUFFIX, no_ack=False, nowait=False)
                     for _ in range(count):
                         delivered = self._next(channel)
                         look(channel, _letter(delivered, queue_name), delivered.number)
@@ -147,27 +148,4 @@ def _letter(delivered: Delivered, queue_name: str) -> DeadLetter:
         message = message_of(delivered)
     except RefusedError:
         message = raw_message(delivered)
-    headers = dict(message.headers)
-    about = headers.pop(_CAUSE, None)
-    about = about if isinstance(about, dict) else {}
-    died_at = about.get("at")
-    return DeadLetter(
-        letter_id=_text(about, "id"),
-        message=_with_headers(message, headers),
-        queue=queue_name,
-        reason=_text(about, "reason"),
-        detail=_text(about, "detail"),
-        worker_name=_text(about, "worker"),
-        died_at=float(died_at) if isinstance(died_at, int | float) else 0.0,
-    )
-
-
-def _with_headers(message: Message, headers: dict[str, Any]) -> Message:
-    return Message(
-        message.body, message.content_type, message.content_encoding, headers, message.properties
-    )
-
-
-def _text(about: dict[str, Any], key: str) -> str:
-    value = about.get(key)
-    return value if isinstance(value, str) else ""
+    return from_letter(message, queue_name)

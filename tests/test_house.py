@@ -20,7 +20,7 @@ DOORS = {
     "textual": ("console.py", "screens/", "widgets/"),
     "rich": ("console.py", "screens/", "widgets/", "cli/tables.py"),
     "kombu": (
-        "engine/brokers/kombu.py",
+        "engine/brokers/kombu/",
         "engine/serialization.py",
         "engine/routing.py",
         "engine/app/connections.py",

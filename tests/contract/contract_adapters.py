@@ -39,6 +39,8 @@ BROKER_PLACES: dict[str, Place] = {
     "sqlite": lambda folder: f"sqlite://{folder}/queue.db",
     "sqlite-poll": lambda folder: f"sqlite://{folder}/queue.db?bell=poll",
     "memory": lambda folder: f"memory://{uuid.uuid4().hex}",
+    "filesystem": lambda folder: f"filesystem://{folder}",
+    "sqlalchemy": lambda folder: f"sqla+sqlite:///{folder}/queue.db",
     "redis": ServerPlace("redis_server_url", redis_url),
     "rabbitmq": ServerPlace("rabbitmq_vhosts", next),
 }

@@ -126,6 +126,8 @@ def test_older_messages_come_first(broker: Broker, consumer: Consumer) -> None:
 
 
 def test_priority_goes_before_age(broker: Broker, consume: Consume) -> None:
+    if not broker.capabilities.can_rank:
+        pytest.skip("no priorities")
     queue = QueueSpec("ranked", max_priority=9)
     broker.declare(queue)
     broker.publish(
@@ -481,6 +483,8 @@ def test_killed_workers_prefetch_comes_back_uncounted(
 ) -> None:
     if not broker.capabilities.is_shared_between_processes:
         pytest.skip("lives in one process")
+    if not broker.capabilities.keeps_unacked:
+        pytest.skip("forgets what a killed worker has")
     broker.publish([task(it) for it in "abc"])
     kill_while_holding(3, started="no")
 

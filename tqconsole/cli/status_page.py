@@ -15,7 +15,8 @@ def print_page(invocation: Invocation) -> int:
     """Print workers and queues. Exit 0 also without workers: an idle cluster is no error."""
     app = invocation.cluster()
     app.broker.connect()
-    workers = _workers(RemoteControl(app.control))
+    can_ask = app.broker.capabilities.can_fanout
+    workers = _workers(RemoteControl(app.control)) if can_ask else []
     names = sorted({*app.broker.queue_names(), *(queue.name for queue in app.queues())})
     depths = {name: app.broker.depth(name) for name in names}
     output = invocation.output
@@ -34,6 +35,8 @@ def print_page(invocation: Invocation) -> int:
             ["WORKER", "PID", "POOL", "SLOTS", "ACTIVE", "DONE"],
             [[one[key] for key in _COLUMNS] for one in workers],
         )
+    elif not can_ask:
+        output.line(f"Workers cannot be asked over {app.broker.transport}://.")
     else:
         output.line(f"No worker is online{invocation.whereabouts()}.")
     output.line()

@@ -175,8 +175,12 @@ class Poller:
                 cluster.queues.queue(name).note_depth(depth, now_at)
 
         self._tell(tell)
-        if self._broker.capabilities.can_dead_letter and any(
-            depth.dead_count is None for depth in depths.values()
+        # Where nothing can be looked at without being taken, letters are listed when asked for.
+        can = self._broker.capabilities
+        if (
+            can.can_dead_letter
+            and can.can_peek
+            and any(depth.dead_count is None for depth in depths.values())
         ):
             self._count_letters()
 

@@ -9,21 +9,38 @@ from typing import Any
 from tqconsole.engine.brokers.base import Broker
 from tqconsole.engine.exceptions import ImproperlyConfigured
 
+#: kombu's other transports, and the adapter that speaks them all.
+_KOMBU = "tqconsole.engine.brokers.kombu.broker:KombuBroker"
 #: URL scheme -> "module:Class". The class is called with (url, options).
 BROKERS: dict[str, str] = {
     "amqp": "tqconsole.engine.brokers.amqp.broker:AmqpBroker",
     "amqps": "tqconsole.engine.brokers.amqp.broker:AmqpBroker",
+    "azureservicebus": _KOMBU,
+    "azurestoragequeues": _KOMBU,
+    "confluentkafka": _KOMBU,
+    "consul": _KOMBU,
+    "etcd": _KOMBU,
+    "filesystem": _KOMBU,
+    "gcpubsub": _KOMBU,
+    "kafka": _KOMBU,
     "librabbitmq": "tqconsole.engine.brokers.amqp.broker:AmqpBroker",
     "memory": "tqconsole.engine.brokers.memory:MemoryBroker",
+    "mongodb": _KOMBU,
+    "pgmq": _KOMBU,
     "pyamqp": "tqconsole.engine.brokers.amqp.broker:AmqpBroker",
+    "pyro": _KOMBU,
+    "qpid": _KOMBU,
     "redis": "tqconsole.engine.brokers.redis.broker:RedisBroker",
     "redis+socket": "tqconsole.engine.brokers.redis.broker:RedisBroker",
     "rediss": "tqconsole.engine.brokers.redis.broker:RedisBroker",
+    "sentinel": _KOMBU,
+    "slmq": _KOMBU,
+    "sqla": _KOMBU,
+    "sqlalchemy": _KOMBU,
     "sqlite": "tqconsole.engine.brokers.sqlite:SqliteBroker",
+    "sqs": _KOMBU,
+    "zookeeper": _KOMBU,
 }
-
-#: Schemes that Celery speaks. Whoever says one did not misspell it.
-_OTHERS = frozenset({"amqp", "amqps", "pyamqp", "redis", "rediss", "sentinel", "sqs", "kafka"})
 
 
 def open_broker(url: str, options: dict[str, Any] | None = None) -> Broker:
@@ -33,7 +50,8 @@ def open_broker(url: str, options: dict[str, Any] | None = None) -> Broker:
     Raises: ImproperlyConfigured for a URL without a scheme or with one nobody here speaks.
     """
     scheme = scheme_of(url)
-    entry = BROKERS.get(scheme)
+    # As in "sqla+postgresql://": what stands behind the "+" is the transport's own business.
+    entry = BROKERS.get(scheme) or BROKERS.get(scheme.partition("+")[0])
     if entry is None:
         raise ImproperlyConfigured(_unknown_scheme(scheme, url))
     module_name, _, class_name = entry.partition(":")
@@ -52,11 +70,6 @@ def _unknown_scheme(scheme: str, url: str) -> str:
     known = ", ".join(sorted(f"{name}://" for name in BROKERS))
     if not scheme:
         return f"The broker URL {url!r} has no scheme. Known schemes: {known}"
-    if scheme in _OTHERS:
-        return (
-            f"{scheme}:// is not spoken by this version of tqconsole, which speaks {known}: "
-            "name another broker with -b, TQCONSOLE_BROKER or broker_url"
-        )
     nearest = difflib.get_close_matches(scheme, BROKERS, n=1)
     hint = f" Did you mean {nearest[0]}://?" if nearest else ""
     return f"No such transport: {scheme}.{hint} Known schemes: {known}"

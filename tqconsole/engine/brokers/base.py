@@ -52,6 +52,10 @@ class Capabilities:
     knows_listeners: bool = True
     knows_workers: bool = False
     is_shared_between_processes: bool = True
+    #: High priorities overtake low ones.
+    can_rank: bool = True
+    #: What a killed worker had in hand, and had not acknowledged, comes back.
+    keeps_unacked: bool = True
 
 
 class Subscription(abc.ABC):

@@ -96,7 +96,7 @@ class Worker:
         )
         self._carrier = self._make_carrier()
         self._panel = self._make_panel()
-        is_controlled = app.conf.worker_enable_remote_control
+        is_controlled = app.conf.worker_enable_remote_control and broker.capabilities.can_fanout
         self._remote = Remote(broker, self._panel) if is_controlled else None
         self._loop = self._make_loop()
 

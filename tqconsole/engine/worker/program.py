@@ -43,6 +43,7 @@ from tqconsole.engine.worker.options import (
 )
 from tqconsole.engine.worker.pidfile import held_pidfile
 from tqconsole.engine.worker.run import TaskRunner, make_runner
+from tqconsole.engine.worker.shortfalls import shortfalls
 from tqconsole.engine.worker.waker import SignalWatch, Waker
 
 __all__ = ["WorkerOptions", "run_worker"]
@@ -128,6 +129,9 @@ def _assembled(site: Site, pool: Pool, signal_watch: SignalWatch, stdout: TextIO
         consumer = _connected(site, signal_watch)
         if consumer is None:
             return None
+        lacking = shortfalls(site.app.broker.transport, site.app.broker.capabilities)
+        if lacking:
+            logger.warning("%s", lacking)
         worker = Worker(site, pool, site.app.broker, consumer)
         unless_taken_over.pop_all()
         return worker

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tqconsole.engine.control.answer import Answers
+from tqconsole.engine.control.asking import IsEnough
 from tqconsole.engine.control.client import Control, Destination
 from tqconsole.engine.control.table import COMMANDS, CommandTable
 from tqconsole.engine.exceptions import EngineError
@@ -51,6 +52,7 @@ class RemoteControl:
         arguments: Mapping[str, Any] | None = None,
         destination: Destination = None,
         timeout_s: float | None = None,
+        is_enough: IsEnough | None = None,
     ) -> Answers:
         """Send any command by name; one that is not in the table counts as changing something."""
         command = self._commands.get(command_name)
@@ -59,7 +61,9 @@ class RemoteControl:
                 f"{command_name} changes the cluster, and this session is read-only"
             )
         wait_s = self._timeout_s if timeout_s is None else timeout_s
-        return self._control.ask(command_name, arguments, destination, timeout_s=wait_s)
+        return self._control.ask(
+            command_name, arguments, destination, timeout_s=wait_s, is_enough=is_enough
+        )
 
     def ping(self, destination: Destination = None, timeout_s: float | None = None) -> Answers:
         """Ask who lives: `{"ok": "pong"}`."""
@@ -95,10 +99,14 @@ class RemoteControl:
         timeout_s: float | None = None,
         *,
         has_builtins: bool = False,
+        is_enough: IsEnough | None = None,
     ) -> Answers:
-        """Ask for the known tasks: sorted names, each with `[attribute=value ...]`."""
+        """Ask for the known tasks: sorted names, each with `[attribute=value ...]`.
+
+        `is_enough` ends the waiting when it says yes to one worker's list.
+        """
         arguments = {"taskinfoitems": list(attributes), "builtins": has_builtins}
-        return self.run("registered", arguments, destination, timeout_s)
+        return self.run("registered", arguments, destination, timeout_s, is_enough)
 
     def query_task(
         self,

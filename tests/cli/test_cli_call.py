@@ -8,6 +8,9 @@ from datetime import UTC, datetime
 import pytest
 from stub_cluster import Done, StubApp, StubResult
 
+from tqconsole.engine.brokers.base import Capabilities
+from tqconsole.engine.clock import SYSTEM_CLOCK
+
 Run = Callable[..., Done]
 
 
@@ -45,6 +48,32 @@ def test_options_are_sent(app: StubApp, run: Run) -> None:
         "exchange": "e",
         "serializer": "json",
     }
+
+
+def test_call_waits_for_no_worker_beside_the_one_that_knows(
+    app: StubApp, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send = app.broker.broadcast
+    monkeypatch.setattr(app.broker, "capabilities", Capabilities(knows_workers=False))
+    # As RabbitMQ: nobody says how many listen.
+    monkeypatch.setattr(app.broker, "broadcast", lambda *arguments: send(*arguments) and None)
+    app.node("w1@lab")
+    began_mono = SYSTEM_CLOCK.mono()
+
+    assert run("call", "proj.tasks.add", "-a", "[2, 2]").code == 0
+    assert SYSTEM_CLOCK.mono() - began_mono < 0.9
+
+
+def test_call_is_sent_unchecked_where_nobody_can_be_asked(
+    app: StubApp, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app.broker, "capabilities", Capabilities(can_fanout=False))
+
+    done = run("call", "proj.tasks.add", "-a", "[2, 2]")
+
+    assert done.code == 0
+    assert "memory:// cannot ask workers" in done.err
+    assert len(app.sent) == 1
 
 
 def test_with_no_worker_up_it_sends_and_says_so(app: StubApp, run: Run) -> None:

@@ -311,3 +311,38 @@ def test_read_only_still_asks(control: Control, node: Callable[..., Node]) -> No
     node("w1@lab")
 
     assert RemoteControl(control, is_read_only=True).ping().replies == {"w1@lab": {"ok": "pong"}}
+
+
+@pytest.fixture
+def blind_broker(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> Broker:
+    """A broker that neither counts who listens nor knows its workers, as RabbitMQ."""
+    send = broker.broadcast
+    monkeypatch.setattr(broker, "capabilities", Capabilities(knows_workers=False), raising=False)
+    monkeypatch.setattr(broker, "broadcast", lambda *arguments: send(*arguments) and None)
+    return broker
+
+
+@pytest.mark.usefixtures("blind_broker")
+def test_one_reply_may_be_enough(control: Control, node: Callable[..., Node]) -> None:
+    node("w1@lab")
+
+    answers = RemoteControl(control, timeout_s=PATIENCE_S).registered(
+        is_enough=lambda names: isinstance(names, list)
+    )
+
+    assert list(answers.replies) == ["w1@lab"]
+    assert answers.elapsed_s < PATIENCE_S / 2
+    assert answers.missing == ()
+
+
+@pytest.mark.usefixtures("blind_broker")
+def test_a_reply_that_is_not_enough_lets_it_wait(
+    control: Control, node: Callable[..., Node]
+) -> None:
+    node("w1@lab")
+    node("w2@lab")
+
+    answers = control.ask("ping", timeout_s=1.0, is_enough=lambda value: value == "more")
+
+    assert set(answers.replies) == {"w1@lab", "w2@lab"}
+    assert answers.elapsed_s >= 1.0

@@ -129,17 +129,21 @@ def _check_arguments(task: Any, args: list[Any], kwargs: dict[str, Any]) -> None
 def _checked_name(invocation: Invocation, app: App, name: str) -> str:
     """Return what is to be said beside the id, "" for nothing.
 
-    Raises: UsageError for a name that none of the answering workers knows.
+    The first worker that knows the name is enough, where the broker does not say how many will
+    answer. Raises: UsageError for a name that none of the answering workers knows.
     """
-    answers = RemoteControl(app.control).registered(has_builtins=True)
+    if not app.broker.capabilities.can_fanout:
+        return f"{app.broker.transport}:// cannot ask workers: whether one knows {name} is unknown"
+    answers = RemoteControl(app.control).registered(
+        has_builtins=True, is_enough=lambda items: name in _names_in(items)
+    )
     lists = [value for value in answers.replies.values() if isinstance(value, list)]
     if not lists:
         note = f"no worker is online{invocation.whereabouts()}: the call waits in the queue"
         if not invocation.has_app or name in app.tasks:
             return note
         return f"{note}; {app.main or 'the app'} has no task {name}. {_hint(name, app.tasks)}"
-    # A worker tells "name [attribute=value ...]".
-    known = {str(item).partition(" [")[0] for items in lists for item in items}
+    known = set().union(*map(_names_in, lists))
     if name in known:
         return ""
     who = "The worker" if len(lists) == 1 else f"None of {len(lists)} workers"
@@ -148,6 +152,13 @@ def _checked_name(invocation: Invocation, app: App, name: str) -> str:
         f"{who} {knows} {name}. {_hint(name, known)} "
         "Nothing was sent; --force sends it all the same."
     )
+
+
+def _names_in(items: Any) -> set[str]:
+    """Return the names in a worker's list, which tells "name [attribute=value ...]"."""
+    if not isinstance(items, list):
+        return set()
+    return {str(item).partition(" [")[0] for item in items}
 
 
 def _hint(name: str, known: Iterable[str]) -> str:

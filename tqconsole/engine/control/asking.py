@@ -1,7 +1,8 @@
 """Sending one request and collecting its replies, no longer than needed.
 
 Where the broker knows its workers, or how many listen, waiting ends with the last of them; where
-it cannot tell (RabbitMQ), the whole timeout is waited, as Celery does. Each request gets a reply
+it cannot tell (RabbitMQ), the whole timeout is waited, as Celery does, unless the asker says of a
+reply that it is enough. Each request gets a reply
 address of its own, so any number of threads may ask at once.
 """
 
@@ -29,6 +30,8 @@ from tqconsole.engine.protocol.transfer import Publication
 
 #: Called with each reply as it comes: (node, value).
 OnReply = Callable[[str, Any], None]
+#: Asked of each reply's value: is there no need to wait for further ones?
+IsEnough = Callable[[Any], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,7 @@ class Asker:
         timeout_s: float = 1.0,
         limit: int | None = None,
         on_reply: OnReply | None = None,
+        is_enough: IsEnough | None = None,
     ) -> Answers:
         """Send a request and return the replies; nobody's silence costs more than `timeout_s`.
 
@@ -88,9 +92,11 @@ class Asker:
                 expires_at=self._clock.now() + timeout_s,
             )
             expectation = _expectation(selection, live, listener_count, limit)
-            collected = _Collected(ticket, self._lamport, on_reply)
+            collected = _Collected(ticket, self._lamport, on_reply, is_enough)
             deadline_mono = started_mono + timeout_s
-            while not expectation.is_met(collected.replies, collected.count):
+            while not (
+                collected.is_enough or expectation.is_met(collected.replies, collected.count)
+            ):
                 remaining_s = deadline_mono - self._clock.mono()
                 if remaining_s <= 0:
                     break
@@ -99,7 +105,7 @@ class Asker:
             subscription.close()
         return Answers(
             collected.replies,
-            selection.unanswered(collected.replies, live or ()),
+            () if collected.is_enough else selection.unanswered(collected.replies, live or ()),
             self._clock.mono() - started_mono,
             expectation.known_count,
             tuple(sorted(collected.duplicates)),
@@ -143,10 +149,19 @@ class Asker:
 class _Collected:
     """The replies of one ticket, as they come."""
 
-    def __init__(self, ticket: str, lamport: LamportClock, on_reply: OnReply | None) -> None:
+    def __init__(
+        self,
+        ticket: str,
+        lamport: LamportClock,
+        on_reply: OnReply | None,
+        is_enough: IsEnough | None,
+    ) -> None:
         self._ticket = ticket
         self._lamport = lamport
         self._on_reply = on_reply
+        self._is_enough = is_enough
+        #: No further reply is needed, whoever has not answered yet.
+        self.is_enough = False
         self.replies: dict[str, Any] = {}
         self.duplicates: set[str] = set()
         self.count = 0
@@ -167,6 +182,8 @@ class _Collected:
             self.replies[reply.node] = reply.value
             if self._on_reply is not None:
                 self._on_reply(reply.node, reply.value)
+            if self._is_enough is not None and self._is_enough(reply.value):
+                self.is_enough = True
 
 
 def _expectation(

@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypedDict, Unpack
 from tqconsole.engine.brokers.base import Broker
 from tqconsole.engine.clock import SYSTEM_CLOCK, Clock
 from tqconsole.engine.control.answer import Answers
-from tqconsole.engine.control.asking import Asker, OnReply
+from tqconsole.engine.control.asking import Asker, IsEnough, OnReply
 from tqconsole.engine.control.inspection import Inspect
 from tqconsole.engine.control.names import read_names
 from tqconsole.engine.control.selection import Selection, select
@@ -72,10 +72,12 @@ class Control:
         timeout_s: float = 1.0,
         limit: int | None = None,
         on_reply: OnReply | None = None,
+        is_enough: IsEnough | None = None,
     ) -> Answers:
         """Send a command and return who answered what, and who did not.
 
-        Returns as soon as all known workers have answered. Raises: OperationalError.
+        Returns as soon as all known workers have answered, or `is_enough` says yes to a reply's
+        value: then nobody counts as missing. Raises: OperationalError.
         """
         selection = destination if isinstance(destination, Selection) else select(destination)
         answers = self._connected().ask(
@@ -85,6 +87,7 @@ class Control:
             timeout_s=timeout_s,
             limit=limit,
             on_reply=on_reply,
+            is_enough=is_enough,
         )
         if answers.duplicates:
             warnings.warn(

@@ -92,7 +92,7 @@ _ROWS: tuple[tuple[Any, ...], ...] = (
     ("broker_channel_error_retry", "bool", False, "",
      "treat a channel's error like a lost connection"),
     ("broker_failover_strategy", "str", None, "",
-     "order of the alternates: round-robin or shuffle"),
+     "round-robin, whatever it says: the next of a list is tried when one does not answer"),
     ("broker_heartbeat", "int", 5, "s",
      "AMQP only: a peer that is silent for two of these is dead; Celery's default is 120"),
     ("broker_heartbeat_checkrate", "int", 3.0, "per heartbeat", "how often the heart is checked"),

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from tqconsole.engine.alternates import alternates
 from tqconsole.engine.exceptions import ImproperlyConfigured
 
 #: Seconds that connecting and one answer may take; no wait for the server is endless.
@@ -50,6 +51,8 @@ class Address:
     url: str
     tls: dict[str, Any] | None = None
     options: dict[str, Any] = field(default_factory=dict)
+    #: Servers to try, in this order, when this one does not answer.
+    others: tuple[Address, ...] = ()
 
     @property
     def server(self) -> str:
@@ -80,7 +83,17 @@ class Address:
 
 
 def locate(url: str, options: Mapping[str, Any] | None = None) -> Address:
-    """Return the address behind a URL. Raises: ImproperlyConfigured."""
+    """Return the address behind a URL, or behind several with ";" between them: the first, which
+    knows the others. Raises: ImproperlyConfigured.
+    """
+    first, *others = [_located(it, options) for it in alternates(url)]
+    if not others:
+        return first
+    shown = ";".join(it.url for it in (first, *others))
+    return replace(first, url=shown, others=tuple(others))
+
+
+def _located(url: str, options: Mapping[str, Any] | None) -> Address:
     parts = urlsplit(url)
     given = {**(options or {}), **dict(parse_qsl(parts.query, keep_blank_values=True))}
     try:

@@ -19,6 +19,7 @@ from typing import Any
 from amqp.exceptions import AMQPError, ChannelError
 
 from tqconsole import __version__
+from tqconsole.engine.alternates import first_answering
 from tqconsole.engine.amqp_server import errors
 from tqconsole.engine.amqp_server.address import (
     ANSWER_TIMEOUT_S,
@@ -218,7 +219,11 @@ class Link:
         return self._connection
 
     def _connected(self) -> Connection:
-        address = self.address
+        """Connect; where there are several servers, to the next that answers."""
+        self.address, connection = first_answering(self.address, self._connected_to)
+        return connection
+
+    def _connected_to(self, address: Address) -> Connection:
         connection = Connection(
             host=address.server,
             userid=address.username,

@@ -6,6 +6,7 @@ import difflib
 import importlib
 from typing import Any
 
+from tqconsole.engine.alternates import alternates
 from tqconsole.engine.brokers.base import Broker
 from tqconsole.engine.exceptions import ImproperlyConfigured
 
@@ -41,6 +42,8 @@ BROKERS: dict[str, str] = {
     "sqs": _KOMBU,
     "zookeeper": _KOMBU,
 }
+#: Schemes of this machine alone; the others go on to the next server of a list.
+_TAKES_ONE = frozenset({"filesystem", "memory", "sqlite"})
 
 
 def open_broker(url: str, options: dict[str, Any] | None = None) -> Broker:
@@ -54,6 +57,13 @@ def open_broker(url: str, options: dict[str, Any] | None = None) -> Broker:
     entry = BROKERS.get(scheme) or BROKERS.get(scheme.partition("+")[0])
     if entry is None:
         raise ImproperlyConfigured(_unknown_scheme(scheme, url))
+    if len(alternates(url)) > 1 and scheme in _TAKES_ONE:
+        raise ImproperlyConfigured(
+            f"{scheme}:// takes one URL: there is no other place to turn to (;)"
+        )
+    kinds = {BROKERS.get(scheme_of(it)) for it in alternates(url)}
+    if len(kinds) > 1:
+        raise ImproperlyConfigured("Brokers that stand in for each other are of one kind (;)")
     module_name, _, class_name = entry.partition(":")
     adapter: Any = getattr(importlib.import_module(module_name), class_name)
     broker: Broker = adapter(url, options or {})

@@ -10,10 +10,11 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from tqconsole.engine.alternates import alternates
 from tqconsole.engine.exceptions import ImproperlyConfigured
 from tqconsole.engine.redis_server.tls import tls_of
 
@@ -38,11 +39,14 @@ class Address:
     options: dict[str, Any] = field(default_factory=dict)
     #: Set when the server has let one of us in: what it refuses later may pass.
     has_let_in: threading.Event = field(default_factory=threading.Event, compare=False)
+    #: Servers to try, in this order, when this one does not answer.
+    others: tuple[Address, ...] = ()
 
     @property
     def place(self) -> str:
         """The comparable word for `Broker.place` and `Backend.rides_on`."""
-        return f"redis:{self.server}/{self.db}"
+        servers = ";".join(it.server for it in (self, *self.others))
+        return f"redis:{servers}/{self.db}"
 
     @property
     def server(self) -> str:
@@ -63,7 +67,19 @@ class Address:
 
 
 def locate(url: str, options: Mapping[str, Any] | None = None) -> Address:
-    """Return the address behind a URL. Raises: ImproperlyConfigured."""
+    """Return the address behind a URL, or behind several with ";" between them: the first, which
+    knows the others. Raises: ImproperlyConfigured.
+    """
+    first, *others = [_located(it, options) for it in alternates(url)]
+    if not others:
+        return first
+    if {it.db for it in others} != {first.db}:
+        raise ImproperlyConfigured("Redis servers that stand in for each other use one database")
+    shown = ";".join(it.url for it in (first, *others))
+    return replace(first, url=shown, others=tuple(others))
+
+
+def _located(url: str, options: Mapping[str, Any] | None) -> Address:
     if "://" not in url:
         # Celery's `result_backend = "redis"`: all of it stands in the settings.
         url = f"{url.partition(':')[0]}://"

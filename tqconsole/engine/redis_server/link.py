@@ -23,6 +23,7 @@ import hiredis
 import redis
 from redis.connection import Connection, SSLConnection, UnixDomainSocketConnection
 
+from tqconsole.engine.alternates import first_answering
 from tqconsole.engine.clock import SYSTEM_CLOCK, Clock
 from tqconsole.engine.exceptions import EngineError, ImproperlyConfigured, OperationalError
 from tqconsole.engine.redis_server import errors
@@ -276,7 +277,11 @@ class Link:
         return self._connected()
 
     def _connected(self) -> socket.socket:
-        address = self.address
+        """Connect; where there are several servers, to the next that answers."""
+        self.address, opened = first_answering(self.address, self._connected_to)
+        return opened
+
+    def _connected_to(self, address: Address) -> socket.socket:
         kind: Any = Connection
         if address.path:
             kind = UnixDomainSocketConnection

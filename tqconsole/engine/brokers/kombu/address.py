@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from tqconsole.engine.alternates import alternates
 from tqconsole.engine.brokers.kombu.facts import FACTS, Facts
 from tqconsole.engine.exceptions import ImproperlyConfigured
 
@@ -58,6 +59,8 @@ def locate(url: str, options: Mapping[str, Any] | None = None) -> Address:
 
 def masked(url: str) -> str:
     """Return the URL with its password as `**`."""
+    if len(alternates(url)) > 1:
+        return ";".join(map(masked, alternates(url)))
     try:
         parts = urlsplit(url)
     except ValueError as error:

@@ -224,3 +224,33 @@ def test_command_to_a_worker_of_yesterday_is_not_heard(broker: Broker, tmp_path:
 def test_line_tells_nothing_where_nothing_is_lacking() -> None:
     with open_broker("memory://") as opened:
         assert shortfalls(opened.transport, opened.capabilities) == ""
+
+
+def table_of_the_docs() -> dict[str, list[str]]:
+    """Scheme -> the cells behind it."""
+    found = {}
+    for line in (ROOT / "docs" / "brokers.md").read_text().splitlines():
+        if line.startswith("| `"):
+            schemes, *cells = [cell.strip() for cell in line.strip("|").split("|")]
+            found.update({scheme.strip("` "): cells for scheme in schemes.split(",")})
+    return found
+
+
+def test_the_docs_tell_what_is_known() -> None:
+    told = table_of_the_docs()
+
+    assert told.keys() == FACTS.keys()
+    for scheme, facts in FACTS.items():
+        extra, _, _, priorities, killed, poll = told[scheme]
+        assert extra.strip("`") == (facts.extra or "-"), scheme
+        assert priorities == ("yes" if facts.has_priorities else "no"), scheme
+        assert killed == ("come back" if facts.keeps_unacked else "lost"), scheme
+        assert poll == f"{facts.poll_s:g} s", scheme
+
+
+@pytest.mark.parametrize("url", ["filesystem:///tmp/x", "sqla+sqlite:////tmp/x.db"])
+def test_the_docs_tell_what_can_be_asked(url: str) -> None:
+    with open_broker(url) as opened:
+        told = table_of_the_docs()[opened.transport]
+
+        assert told[1] == ("yes" if opened.capabilities.can_fanout else "no")

@@ -18,7 +18,13 @@ from tqconsole.engine.brokers.kombu.address import locate
 from tqconsole.engine.brokers.kombu.facts import FACTS
 from tqconsole.engine.exceptions import ImproperlyConfigured, NotSupportedError, OperationalError
 from tqconsole.engine.protocol.message import Message
-from tqconsole.engine.protocol.transfer import Publication, QueueSpec, Settlement, Verdict
+from tqconsole.engine.protocol.transfer import (
+    ExchangeSpec,
+    Publication,
+    QueueSpec,
+    Settlement,
+    Verdict,
+)
 from tqconsole.engine.worker.shortfalls import shortfalls
 
 ROOT = Path(__file__).parent.parent.parent
@@ -254,3 +260,8 @@ def test_the_docs_tell_what_can_be_asked(url: str) -> None:
         told = table_of_the_docs()[opened.transport]
 
         assert told[1] == ("yes" if opened.capabilities.can_fanout else "no")
+
+
+def test_exchange_of_a_kind_that_kombu_has_not_is_refused(broker: Broker) -> None:
+    with broker, pytest.raises(NotSupportedError, match="no headers exchanges"):
+        broker.declare(QueueSpec("celery", ExchangeSpec("by-headers", "headers"), ""))

@@ -148,6 +148,15 @@ class TableControl:
         self.replies = replies or {}
         self.asked = []
 
-    def ask(self, method, arguments=None, destination=None, *, timeout_s=1.0, limit=None):
+    def ask(
+        self,
+        method,
+        arguments=None,
+        destination=None,
+        *,
+        timeout_s=1.0,
+        limit=None,
+        is_enough=None,
+    ):
         self.asked.append((method, dict(arguments or {}), destination))
         return Answers(dict(self.replies.get(method, {})), elapsed_s=0.01)

@@ -294,12 +294,12 @@ class Link:
             connection.connect()
         except (redis.RedisError, OSError, ValueError) as error:
             refused = errors.of_connecting(error, address.server, is_tls=address.is_tls)
-            raise self._maybe_passing(refused) from error
+            raise _maybe_passing(refused, address) from error
         try:
             self._refuse_unfit(connection.handshake_metadata or {})
         except ImproperlyConfigured as error:
             connection.disconnect()
-            raise self._maybe_passing(error) from error
+            raise _maybe_passing(error, address) from error
         address.has_let_in.set()
         self._connection = connection
         opened: socket.socket = connection._get_socket()  # noqa: SLF001 - its only door to the socket
@@ -307,14 +307,6 @@ class Link:
         self._reader = self._new_reader()
         self._socket, self._pid, self._used_mono = opened, os.getpid(), self._clock.mono()
         return opened
-
-    def _maybe_passing(self, error: EngineError) -> EngineError:
-        """Return the error for who was let in before: a password may be being changed, a wrong
-        server stand where the right one will be again. No worker ends for that.
-        """
-        if isinstance(error, ImproperlyConfigured) and self.address.has_let_in.is_set():
-            return OperationalError(str(error))
-        return error
 
     def _refuse_unfit(self, hello: dict[Any, Any]) -> None:
         said = {
@@ -389,3 +381,12 @@ def _is_readable(link: socket.socket, timeout_s: float) -> bool:
 def _is_pending(link: socket.socket) -> bool:
     pending = getattr(link, "pending", None)
     return bool(pending is not None and pending())
+
+
+def _maybe_passing(error: EngineError, address: Address) -> EngineError:
+    """Return the error for who was let in before: a password may be being changed, a wrong server
+    stand where the right one will be again. No worker ends for that.
+    """
+    if isinstance(error, ImproperlyConfigured) and address.has_let_in.is_set():
+        return OperationalError(str(error))
+    return error

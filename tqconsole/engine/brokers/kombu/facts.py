@@ -70,7 +70,7 @@ FACTS: dict[str, Facts] = {
         has_priorities=True,
     ),
     "sentinel": Facts(
-        has_acks=True, keeps_unacked=True, requeues=True, has_priorities=True, poll_s=0.2
+        has_acks=True, keeps_unacked=True, has_priorities=True, poll_s=0.2
     ),
     "slmq": Facts("slmq", ("softlayer_messaging",), has_acks=True, keeps_unacked=True),
     "sqla": Facts("sqlalchemy", ("sqlalchemy",), is_cheap=True, poll_s=0.2),

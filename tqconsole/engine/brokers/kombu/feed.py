@@ -90,6 +90,8 @@ class KombuFeed(Subscription):
             channel.basic_consume(
                 queue.name, no_ack=True, callback=self._take, consumer_tag=queue.name
             )
+            # Redis is told to listen only when somebody reads for the first time.
+            self._drain(0)
 
     def _drain(self, timeout_s: float) -> None:
         with contextlib.suppress(TimeoutError):

@@ -23,6 +23,7 @@ from tqconsole.engine.exceptions import (
     BrokerUnreachableError,
     EngineError,
     ImproperlyConfigured,
+    NotSupportedError,
     OperationalError,
 )
 
@@ -55,6 +56,8 @@ class Link:
                 raise
             except NotEquivalentError as error:
                 raise ImproperlyConfigured(f"{self.address.url}: {error}") from error
+            except NotImplementedError as error:
+                raise NotSupportedError(f"{self.address.scheme}://: {_text(error)}") from error
             except Exception as error:
                 # Every transport's library has errors of its own; all mean that it failed.
                 logger.debug("%s failed", self.address.url, exc_info=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from tqconsole.engine.brokers.kombu.address import Address
@@ -26,9 +26,8 @@ logger = logging.getLogger(__name__)
 class Post:
     """What a broker says to its server. Thread-safe."""
 
-    def __init__(self, address: Address, kinds: Collection[str], *, can_fanout: bool) -> None:
+    def __init__(self, address: Address, *, can_fanout: bool) -> None:
         self.link = Link(address, self._prepare)
-        self._kinds = kinds
         self._can_fanout = can_fanout
         #: What was declared; a queue may have several bindings.
         self._queues: dict[tuple[str, str, str], QueueSpec] = {}
@@ -114,7 +113,9 @@ class Post:
         )
         if not exchange.name:
             return
-        if exchange.kind not in self._kinds and exchange.kind != "fanout":
+        # Without the transport's help kombu routes in the memory of this process.
+        kinds = getattr(channel, "exchange_types", None)
+        if kinds is not None and exchange.kind not in kinds:
             raise NotSupportedError(
                 f"{self.link.address.scheme}:// has no {exchange.kind} exchanges"
                 f" (queue {queue.name!r})"

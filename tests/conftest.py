@@ -1,8 +1,10 @@
-"""What every test stands on: nobody's settings, and a state folder of its own."""
+"""What every test stands on: nobody's settings, a state folder, and a RabbitMQ on demand."""
 
 from __future__ import annotations
 
+import itertools
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,3 +20,16 @@ def surroundings(tmp_path_factory: pytest.TempPathFactory) -> Path:
     os.environ["XDG_STATE_HOME"] = str(state)
     os.environ["XDG_CONFIG_HOME"] = str(state / "config")
     return state
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_vhosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Iterator[str]]:
+    """Fresh virtual hosts of one server for all tests of this process."""
+    from tests.servers.brokers_up import make_vhosts, rabbitmq_up
+
+    def fresh() -> Iterator[str]:
+        for first in itertools.count(0, 25):
+            yield from make_vhosts(server, first, 25)
+
+    with rabbitmq_up(tmp_path_factory.mktemp("rabbitmq")) as server:
+        yield fresh()

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import itertools
 import subprocess
 import sys
 import tempfile
@@ -10,7 +9,7 @@ from pathlib import Path
 import contract_adapters
 import pytest
 
-from tests.servers.brokers_up import make_vhosts, rabbitmq_up, redis_up
+from tests.servers.brokers_up import redis_up
 from tqconsole.engine.backends import open_backend
 from tqconsole.engine.backends.base import Backend
 from tqconsole.engine.brokers import open_broker
@@ -33,18 +32,6 @@ def redis_server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """One server for all tests of this process."""
     with redis_up(tmp_path_factory.mktemp("redis"), "--databases", "4096") as server:
         yield server.url
-
-
-@pytest.fixture(scope="session")
-def rabbitmq_vhosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Iterator[str]]:
-    """Fresh virtual hosts of one server for all tests of this process."""
-
-    def fresh() -> Iterator[str]:
-        for first in itertools.count(0, 25):
-            yield from make_vhosts(server, first, 25)
-
-    with rabbitmq_up(tmp_path_factory.mktemp("rabbitmq")) as server:
-        yield fresh()
 
 
 @pytest.fixture(params=contract_adapters.parameters(contract_adapters.BROKER_PLACES))

@@ -283,15 +283,20 @@ class Connection(amqp.Connection):
         py-amqp's errors.
         """
         transport = self.transport
-        self._handle_all()
+        if self._handle_all():
+            # It came with an answer that somebody waited for: the wait is over.
+            timeout_s = 0.0
         while transport.fill(timeout_s):
             self._handle_all()
             timeout_s = 0.0
 
-    def _handle_all(self) -> None:
+    def _handle_all(self) -> bool:
         transport, handle = self.transport, self.on_inbound_frame
+        has_any = False
         while (frame := transport.next_frame()) is not None:
             handle(frame)
+            has_any = True
+        return has_any
 
 
 def _frame_handler(connection: Connection, callback: Any) -> Any:

@@ -99,13 +99,19 @@ class Place:
             if process.poll() is None:
                 self.kill(process)
 
+    def ours_command(self, node: str, queue: str, *more: str) -> list[str]:
+        return self._command("tqconsole", "ours", node, queue, *more)
+
+    def _command(self, program: str, app: str, node: str, queue: str, *more: str) -> list[str]:
+        pool = () if "-P" in more else ("-P", "solo")
+        options = ["-n", node, "-Q", queue, *pool, "-l", "INFO", *more]
+        return [program, "-A", f"{PROJECT}:{app}", "worker", *options]
+
     def _worker(
         self, program: str, app: str, node: str, queue: str, *more: str
     ) -> subprocess.Popen[bytes]:
-        pool = () if "-P" in more else ("-P", "solo")
-        options = ["-n", node, "-Q", queue, *pool, "-l", "INFO", *more]
         ready_count = self._ready_count(node)
-        process = self.start(node, program, "-A", f"{PROJECT}:{app}", "worker", *options)
+        process = self.start(node, *self._command(program, app, node, queue, *more))
         assert eventually(lambda: self._ready_count(node) > ready_count), self.log(node)
         return process
 

@@ -43,8 +43,6 @@ logger = logging.getLogger(__name__)
 _MOST_SPARE = 1
 #: Seconds between two looks at the heartbeats, at most and at least.
 _SELDOM_S, _OFTEN_S = 2.0, 0.25
-#: Where a task's message goes that says nothing else; its letters are looked for unasked.
-_USUAL_QUEUE = "celery"
 
 
 class AmqpBroker(Broker):
@@ -70,7 +68,7 @@ class AmqpBroker(Broker):
         self._declarer = Declarer(self._link)
         self._publisher = Publisher(self._link)
         self._post = Post(self._publisher, self._declarer)
-        self._letters = Letters(self._link, self._declarer, self._post)
+        self._letters = Letters(self._link, self._declarer, self._post, clock)
         self._speaker = Speaker(self._link, self._declarer, self._publisher, clock)
         self._names: set[str] = set()
         self._spare: list[Link] = []
@@ -155,16 +153,16 @@ class AmqpBroker(Broker):
         raise NotSupportedError("RabbitMQ cannot list what waits for its time")
 
     def dead_letters(self, queue_name: str | None = None, limit: int = 1000) -> list[DeadLetter]:
-        """See `Broker.dead_letters`; without a name those of the queues known here."""
-        return self._letters.listed(self._lettered(queue_name), limit)
+        """See `Broker.dead_letters`."""
+        return self._letters.listed(queue_name, limit)
 
     def replay(self, letter_ids: Sequence[str]) -> int:
         """See `Broker.replay`."""
-        return self._letters.replay(self._lettered(None), letter_ids)
+        return self._letters.replay(letter_ids)
 
     def drop(self, letter_ids: Sequence[str]) -> int:
         """See `Broker.drop`."""
-        return self._letters.drop(self._lettered(None), letter_ids)
+        return self._letters.drop(letter_ids)
 
     def broadcast(self, exchange: ExchangeSpec, publications: Sequence[Publication]) -> int | None:
         """See `Broker.broadcast`."""
@@ -194,11 +192,6 @@ class AmqpBroker(Broker):
             spare, self._spare = self._spare, []
         for link in spare:
             link.close()
-
-    def _lettered(self, queue_name: str | None) -> list[str]:
-        if queue_name is not None:
-            return [queue_name]
-        return sorted({_USUAL_QUEUE, *self.queue_names(), *self._letters.queue_names})
 
     def _beat(self) -> None:
         for link in list(self._listening):

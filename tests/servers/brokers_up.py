@@ -77,6 +77,25 @@ def rabbitmq_up(folder: Path) -> Iterator[Server]:
         yield Server(url, port, process.pid, folder, environ)
 
 
+@contextlib.contextmanager
+def rabbitmq_that_restarts(folder: Path) -> Iterator[tuple[Server, Callable[[], None]]]:
+    """Run a rabbitmq-server as above, with a call that kills it and starts it anew."""
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(rabbitmq_up(folder))
+        program = _RABBITMQ if Path(_RABBITMQ).exists() else _program("rabbitmq-server")
+        pids = [server.pid]
+
+        def restart() -> None:
+            os.killpg(pids.pop(), signal.SIGKILL)
+            process = stack.enter_context(
+                _running([program], folder / "rabbitmq.log", server.environ)
+            )
+            _until(lambda: _speaks_amqp(server.port), process, RABBITMQ_START_S)
+            pids.append(process.pid)
+
+        yield server, restart
+
+
 def rabbitmqctl(server: Server, *command: str) -> str:
     """Run the server's own command line, and return what it says."""
     done = subprocess.run(

@@ -23,8 +23,13 @@ class ChannelRefusedError(OperationalError):
         self.code = code
 
 
-def of_connecting(error: BaseException, server: str, vhost: str) -> EngineError:
-    """Return the error for a connection that could not be made."""
+def of_connecting(
+    error: BaseException, server: str, vhost: str, *, is_someone_there: bool
+) -> EngineError:
+    """Return the error for a connection that could not be made.
+
+    `is_someone_there`: the port took the connection.
+    """
     text = _said(error)
     if isinstance(error, amqp_errors.AccessRefused):
         return ImproperlyConfigured(
@@ -41,7 +46,12 @@ def of_connecting(error: BaseException, server: str, vhost: str) -> EngineError:
             f"RabbitMQ at {server} shows a certificate that nobody here vouches for: name its"
             f" authority with ca_certs=/path/ca.pem ({text})"
         )
-    if not isinstance(error, OSError) or isinstance(error, amqp_errors.UnexpectedFrame):
+    if "WRONG_VERSION_NUMBER" in text:
+        return ImproperlyConfigured(
+            f"What answers at {server} speaks no TLS: amqp:// instead of amqps://, or name its TLS"
+            f" port ({text})"
+        )
+    if is_someone_there or not isinstance(error, OSError):
         return BrokerUnreachableError(f"What answers at {server} is no AMQP server ({text})")
     return BrokerUnreachableError(f"Nobody answers at {server} (RabbitMQ): {text}")
 

@@ -34,6 +34,8 @@ from tqconsole.engine.exceptions import EngineError, OperationalError
 
 #: After this long without use, seconds, it is looked whether the server has hung up.
 _IDLE_S = 1.0
+#: Seconds for which a server that says it takes no messages is waited for.
+_BLOCKED_S = 5.0
 #: What may fail on the wire; py-amqp lets some of it through as it comes.
 _WIRE_ERRORS = (OSError, AMQPError, struct.error)
 #: Channels by the work they do.
@@ -61,6 +63,7 @@ class Link:
         #: Rises with every connection: what belonged to an earlier one is gone.
         self.epoch = 0
         self.is_blocked = False
+        self._patience_s = _BLOCKED_S
         _links.add(self)
 
     @property
@@ -108,14 +111,20 @@ class Link:
                 raise self._broken(error) from error
 
     def answered(self, channel: Channel, timeout_s: float = ANSWER_TIMEOUT_S) -> bool:
-        """Wait until everything published on the channel is confirmed; False when it is not."""
+        """Wait until everything published on the channel is confirmed; False when it is not.
+
+        A server that is known to take nothing is not waited for a second time.
+        """
         connection = self._listening()
-        deadline_mono = self._clock.mono() + timeout_s
+        begun_mono = self._clock.mono()
         while not channel.is_confirmed and channel.failure is None:
-            left_s = deadline_mono - self._clock.mono()
+            longest_s = min(self._patience_s, timeout_s) if self.is_blocked else timeout_s
+            left_s = begun_mono + longest_s - self._clock.mono()
             if left_s <= 0:
+                self._patience_s = 0.0 if self.is_blocked else _BLOCKED_S
                 return False
             connection.pump(left_s)
+        self._patience_s = _BLOCKED_S
         return channel.failure is None
 
     def gathered(self) -> contextlib.AbstractContextManager[None]:
@@ -246,7 +255,9 @@ class Link:
             raise errors.of_setting(error) from error
         except _WIRE_ERRORS as error:
             _let_go(connection)
-            raise errors.of_connecting(error, address.server, address.vhost) from error
+            raise errors.of_connecting(
+                error, address.server, address.vhost, is_someone_there=connection.has_met
+            ) from error
         self._connection, self._pid = connection, os.getpid()
         self._ear.listen(connection.sock)
         self._used_mono = self._clock.mono()

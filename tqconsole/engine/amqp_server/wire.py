@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import select
+import socket
 from collections.abc import Iterator
 from struct import Struct
 from typing import Any
@@ -27,6 +28,8 @@ _READ_BYTES = 256 * 1024
 _COMPACT_BYTES = 1024 * 1024
 _FRAME_END = 0xCE
 _METHOD, _HEADER, _BODY = 1, 2, 3
+#: With the heartbeat; whatever else comes is not AMQP, and may claim to be four gigabytes long.
+_KINDS = (_METHOD, _HEADER, _BODY, 8)
 
 _FRAME = Struct(">BHI")
 _BODY_SIZE = Struct(">Q")
@@ -85,11 +88,19 @@ class _Gathering:
 
     sock: Any
     connected: bool
+    #: Whether the other side took the connection, whatever became of it.
+    has_met = False
 
     def _begin(self) -> None:
+        self.has_met = True
         self._inbound = bytearray()
         self._at = 0
         self._outbound: list[bytes] | None = None
+
+    def _set_socket_options(self, socket_settings: dict[int, int]) -> None:
+        # py-amqp writes all options back as it reads them, which the kernel may refuse.
+        for option, value in socket_settings.items():
+            self.sock.setsockopt(socket.IPPROTO_TCP, option, value)
 
     @contextlib.contextmanager
     def gathered(self) -> Iterator[None]:
@@ -130,6 +141,8 @@ class _Gathering:
         kind, channel_id, size = _FRAME.unpack_from(inbound, at)
         end = at + 7 + size
         if len(inbound) <= end:
+            if kind not in _KINDS:
+                raise UnexpectedFrame(f"{bytes(inbound[at : at + 8])!r} begins no frame")
             return None
         if inbound[end] != _FRAME_END:
             raise UnexpectedFrame(f"a frame ends with {inbound[end]:#04x}, not with 0xce")
@@ -262,6 +275,12 @@ class Connection(amqp.Connection):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(frame_handler=_frame_handler, **options)
+        self._first: Any = None
+
+    @property
+    def has_met(self) -> bool:
+        """Whether somebody took the connection, also when nothing came of it."""
+        return self._first is not None and bool(self._first.has_met)
 
     def Transport(  # type: ignore[override]  # noqa: N802 - py-amqp's name; options by keyword
         self,
@@ -274,9 +293,12 @@ class Connection(amqp.Connection):
     ) -> Any:
         """Return the transport for this link."""
         options |= {"read_timeout": read_timeout, "write_timeout": write_timeout}
-        if ssl:
-            return _TlsTransport(host, connect_timeout=connect_timeout, ssl=ssl, **options)
-        return _PlainTransport(host, connect_timeout=connect_timeout, **options)
+        options |= {"connect_timeout": connect_timeout}
+        # py-amqp forgets a transport with which it could not begin.
+        self._first = (
+            _TlsTransport(host, ssl=ssl, **options) if ssl else _PlainTransport(host, **options)
+        )
+        return self._first
 
     def pump(self, timeout_s: float = 0.0) -> None:
         """Handle all that has come; wait at most `timeout_s` for the first. Raises: OSError, and

@@ -158,7 +158,11 @@ class RpcBackend(Backend):
         with link.lock:
             if not self._is_reading():
                 self._read()
-            link.pump(timeout_s)
+            try:
+                link.pump(timeout_s)
+            except OperationalError:
+                # The queue went with the connection: what is still to come finds a new one.
+                self._read()
             if self._channel is None:
                 return
             delivered, self._channel.delivered = self._channel.delivered, []

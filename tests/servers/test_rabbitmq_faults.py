@@ -72,7 +72,7 @@ def test_worker_outlives_a_killed_server(place: Place, restart: Callable[[], Non
 
 
 def test_worker_outlives_hang_ups(place: Place, server: Server) -> None:
-    place.ours(OURS, "shared")
+    place.ours(OURS, "shared", "-P", "prefork", "-c", "1")
     with App("client", broker=place.url, backend="rpc://") as client:
         assert client.send_task("add", (1, 2), queue="shared").get(timeout=20) == 3
         held = client.send_task("hold", ("it",), queue="shared")

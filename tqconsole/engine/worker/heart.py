@@ -69,7 +69,6 @@ class Heart:
         self._failing: set[Callable[[], None]] = set()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heart", daemon=True)
-        self._dues_mono: dict[Callable[[], None], float] = {}
 
     @property
     def are_events_on(self) -> bool:
@@ -80,6 +79,7 @@ class Heart:
         """Say that the worker is online, then beat."""
         self._try(self._look_for_listeners)
         self._try(lambda: self._send("worker-online"))
+        self._failing = None
         self._thread.start()
 
     def stop(self) -> None:

@@ -50,8 +50,12 @@ pictures: $(VENV)/.dev ## draw the screens anew into snapshots/ (look at each be
 vectors: $(VENV)/.dev servers ## capture the golden wire vectors anew from the real Celery
 	@$(BIN)/python -m tests.servers.capture_vectors
 
-bench: $(VENV)/.dev ## measure the engine against SQLite in under a minute
-	@$(BIN)/python -m benchmarks.quick
+$(VENV)/.bench: $(VENV)/.dev
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
+	@touch $@
+
+bench: $(VENV)/.bench servers ## measure us beside celery, dramatiq, huey and rq in under 3 minutes
+	@$(BIN)/python -m benchmarks --quick
 
 clean: ## remove what the other targets made
 	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

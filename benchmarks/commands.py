@@ -1,0 +1,101 @@
+"""How each peer's worker is started: its best honest configuration, in words and as a command."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks import counting
+from benchmarks.peers import base
+from benchmarks.values import Place, Worker
+
+#: Peer -> what its figures are called.
+TITLES = {
+    "ours": "tqconsole",
+    "celery": "celery",
+    "dramatiq": "dramatiq",
+    "huey": "huey",
+    "rq": "rq",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A worker's command line, what it adds to the environment, and the same in words."""
+
+    words: list[str]
+    config: str
+    environ: dict[str, str] = field(default_factory=dict)
+
+
+def _ours(place: Place, worker: Worker) -> Command:
+    pool = ["-P", "solo"] if worker.shape == "one" else ["-P", "prefork", "-c", "2"]
+    events = ["-E"] if worker.has_events else []
+    name = ["-n", "bench@localhost"]
+    words = ["-m", "tqconsole", "-q", "-A", "benchmarks.peers.ours", "worker", *pool]
+    return Command([*words, *name, *events], f"defaults, {' '.join([*pool, *events])}")
+
+
+def _celery(place: Place, worker: Worker) -> Command:
+    pool = ["-P", "solo"] if worker.shape == "one" else ["-P", "prefork", "-c", "2"]
+    events = ["-E"] if worker.has_events else []
+    off = ["--without-gossip", "--without-mingle", "--without-heartbeat", "-l", "WARNING"]
+    words = ["-m", "celery", "-A", "benchmarks.peers.celery", "worker", *pool, *off, *events]
+    return Command(words, f"tuned, {' '.join([*pool, *events])}")
+
+
+def _dramatiq(place: Place, worker: Worker) -> Command:
+    thread_count = 8 if worker.are_results_on else 2
+    processes, threads = (2, 4) if worker.shape != "one" else (1, thread_count)
+    words = ["-m", "dramatiq", "benchmarks.peers.dramatiq", "-p", str(processes)]
+    return Command(
+        [*words, "-t", str(threads), "--skip-logging"],
+        f"{processes} process(es) x {threads} threads, prefetch 1000",
+        {"dramatiq_queue_prefetch": "1000"},
+    )
+
+
+def _huey(place: Place, worker: Worker) -> Command:
+    kind, count = ("thread", 1) if worker.shape == "one" else ("process", 2)
+    words = ["-m", "huey.bin.huey_consumer", "benchmarks.peers.huey.huey", "-q", "-n"]
+    # Its shortest poll, for the broker that has to be polled.
+    poll = ["-d", "0.001", "-m", "0.01"] if place.broker == "sqlite" else []
+    return Command([*words, "-k", kind, "-w", str(count), *poll], f"{count} {kind}(es), no acks")
+
+
+def _rq(place: Place, worker: Worker) -> Command:
+    if worker.shape == "one":
+        words = ["worker", "-w", "rq.SimpleWorker", "--disable-job-desc-logging"]
+        return Command(["-m", "rq.cli", *words, "-q", "-u", place.url], "SimpleWorker")
+    words = ["worker-pool", "-n", "2", "-w", "rq.SimpleWorker", "-q", "-u", place.url]
+    return Command(["-m", "rq.cli", *words], "worker-pool, 2 SimpleWorkers")
+
+
+COMMANDS: dict[str, Callable[[Place, Worker], Command]] = {
+    "ours": _ours,
+    "celery": _celery,
+    "dramatiq": _dramatiq,
+    "huey": _huey,
+    "rq": _rq,
+}
+
+
+def worker_command(peer: str, place: Place, worker: Worker) -> Command:
+    """Return how this peer's worker is started here."""
+    made = COMMANDS[peer](place, worker)
+    return Command([sys.executable, *made.words], made.config, made.environ)
+
+
+def environ_of(place: Place, worker: Worker, inherited: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment in which a peer's module finds where it is to work."""
+    return {
+        **inherited,
+        "PYTHONPATH": str(Path(__file__).parent.parent),
+        base.BROKER: place.url,
+        base.STORE: place.store_url,
+        base.RESULTS: "on" if worker.are_results_on else "off",
+        base.REGISTERED: str(worker.registered_count),
+        counting.VARIABLE: str(place.folder / "counts"),
+    }

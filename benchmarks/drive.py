@@ -1,0 +1,93 @@
+"""A driver: one peer in a process of its own, asked in JSON lines on stdin, answering on stdout.
+
+    python -m benchmarks.drive celery
+
+A question is {"do": name, ...}; an answer holds what the name promises, {"unable": why} or
+{"error": why}. The peers' own output goes to stderr.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from benchmarks.peers.base import NotOfferedError, Peer
+
+#: Trips before the first that counts: connections, caches, waiting keys.
+_WARM_UP_COUNT = 10
+Answer = dict[str, Any]
+
+
+def answer(peer: Peer, question: dict[str, Any]) -> Answer:
+    """Do what was asked."""
+    count = int(question.get("count", 0))
+    simple: dict[str, Callable[[], Answer]] = {
+        "fill": lambda: _timed(count, peer.fill),
+        "send": lambda: _timed(count, peer.send),
+        "send_batches": lambda: _timed(count, peer.send_batches),
+        "park": lambda: _timed(count, peer.park),
+        "tell": lambda: _timed(count, peer.tell),
+        "listen": lambda: peer.listen(count),
+        "trips": lambda: _trips(peer, count),
+        "stored": lambda: {"count": peer.stored_count()},
+        "fetch": lambda: _fetch(peer),
+        "left": lambda: {"count": peer.left_count()},
+    }
+    return simple[question["do"]]()
+
+
+def _timed(count: int, work: Callable[[int], None]) -> Answer:
+    begun, begun_cpu = time.perf_counter(), time.process_time()
+    work(count)
+    return {
+        "seconds": time.perf_counter() - begun,
+        "cpu_s": time.process_time() - begun_cpu,
+    }
+
+
+def _trips(peer: Peer, count: int) -> Answer:
+    for _ in range(_WARM_UP_COUNT):
+        peer.trip()
+    trips_ms = []
+    for _ in range(count):
+        begun = time.perf_counter()
+        peer.trip()
+        trips_ms.append(1000 * (time.perf_counter() - begun))
+    cuts = statistics.quantiles(trips_ms, n=100, method="inclusive")
+    return {"p50_ms": cuts[49], "p95_ms": cuts[94], "p99_ms": cuts[98], "min_ms": min(trips_ms)}
+
+
+def _fetch(peer: Peer) -> Answer:
+    begun = time.perf_counter()
+    count = peer.fetch()
+    return {"count": count, "seconds": time.perf_counter() - begun}
+
+
+def main() -> int:
+    """Answer until stdin ends."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    try:
+        peer: Peer = importlib.import_module(f"benchmarks.peers.{sys.argv[1]}").make_peer()
+    except ImportError as error:
+        print(json.dumps({"error": f"not installed: {error}"}), file=answers, flush=True)
+        return 1
+    for line in iter(sys.stdin.readline, ""):
+        try:
+            said = answer(peer, json.loads(line))
+        except NotOfferedError as error:
+            said = {"unable": str(error)}
+        except Exception as error:  # noqa: BLE001 - told to whoever asked, who shows it
+            said = {"error": f"{type(error).__name__}: {error}"}
+        print(json.dumps(said), file=answers, flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

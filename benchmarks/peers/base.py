@@ -1,0 +1,114 @@
+"""What a peer can be asked to do. Its driver runs in a process of its own (`benchmarks.drive`).
+
+Where it is to happen comes in the environment, since the peer's own worker imports the same module.
+"""
+
+from __future__ import annotations
+
+import abc
+import os
+import time
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+#: The broker's and the result store's URL, "on" when results are kept, names of the task and queue.
+BROKER, STORE, RESULTS, REGISTERED = "BENCH_BROKER", "BENCH_STORE", "BENCH_RESULTS", "BENCH_TASKS"
+TASK_NAME = "bench.noop"
+#: Results that one fetch reads.
+FETCH_COUNT = 1000
+#: Seconds until a result must be there.
+RESULT_S = 20
+
+
+class NotOfferedError(Exception):
+    """The peer has no such thing."""
+
+
+class Setup:
+    """Where and how, from the environment."""
+
+    def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
+        self.broker_url = environ[BROKER]
+        self.store_url = environ[STORE]
+        self.are_results_on = environ.get(RESULTS) == "on"
+        self.registered_count = int(environ.get(REGISTERED, "1"))
+
+
+class Peer(abc.ABC):
+    """One task queue, asked for the same things as the others."""
+
+    @abc.abstractmethod
+    def fill(self, count: int) -> None:
+        """Enqueue `count` no-ops in the quickest way it has, and remember them."""
+
+    @abc.abstractmethod
+    def send(self, count: int) -> None:
+        """Enqueue `count` no-ops one by one and forget them."""
+
+    def send_batches(self, count: int) -> None:
+        """Enqueue `count` no-ops through its call for many and forget them."""
+        raise NotOfferedError("it has no call that sends many")
+
+    @abc.abstractmethod
+    def trip(self) -> None:
+        """Call the no-op and wait for its result."""
+
+    @abc.abstractmethod
+    def stored_count(self) -> int:
+        """Return how many of the remembered calls have a result."""
+
+    @abc.abstractmethod
+    def fetch(self) -> int:
+        """Read the results of the first `FETCH_COUNT` remembered calls, return how many came."""
+
+    @abc.abstractmethod
+    def left_count(self) -> int:
+        """Return how many messages are still in the queue or in somebody's hands."""
+
+    def listen(self, count: int) -> dict[str, Any]:
+        """Receive events until `count` tasks have succeeded, and return what an `Ear` tells."""
+        raise NotOfferedError("it has no events")
+
+    def tell(self, count: int) -> None:
+        """Send `count` task-succeeded events."""
+        raise NotOfferedError("it has no events")
+
+    def park(self, count: int) -> None:
+        """Enqueue `count` no-ops that are due in an hour."""
+        raise NotOfferedError("not asked of peers")
+
+
+class Ear:
+    """Counts task events until enough tasks have succeeded, with the time and CPU they took."""
+
+    def __init__(self, count: int) -> None:
+        self._left = count
+        self._heard: Counter[str] = Counter()
+        self._begun = self._ended = (0.0, 0.0)
+
+    def hear(self, event: dict[str, Any]) -> bool:
+        """Take one event; True when it was the last one."""
+        kind = event["type"]
+        if kind.startswith("task-"):
+            if not self._heard:
+                self._begun = (time.perf_counter(), time.process_time())
+            self._heard[kind] += 1
+            self._left -= kind == "task-succeeded"
+            if self._left == 0:
+                self._ended = (time.perf_counter(), time.process_time())
+        return self._left <= 0
+
+    def told(self) -> dict[str, Any]:
+        """Return seconds and CPU from the first event to the last, and how many of each came."""
+        (begun, begun_cpu), (ended, ended_cpu) = self._begun, self._ended
+        return {"seconds": ended - begun, "cpu_s": ended_cpu - begun_cpu, **self._heard}
+
+
+def event_fields(number: int) -> dict[str, Any]:
+    """Return the fields of a task-succeeded event as workers send them."""
+    return {
+        "uuid": f"00000000-0000-4000-8000-{number:012d}",
+        "result": str(number),
+        "runtime": 0.000_01,
+    }

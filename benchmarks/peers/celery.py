@@ -1,0 +1,77 @@
+"""Celery, tuned: no events, gossip, mingle, heartbeat, remote control or rate limits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery import Celery
+
+from benchmarks.counting import noop as run_noop
+from benchmarks.peers.base import FETCH_COUNT, RESULT_S, TASK_NAME, Ear, Peer, Setup, event_fields
+
+setup = Setup()
+app = Celery("bench", broker=setup.broker_url)
+app.conf.update(
+    result_backend=setup.store_url if setup.are_results_on else None,
+    task_ignore_result=not setup.are_results_on,
+    worker_prefetch_multiplier=1000,
+    worker_disable_rate_limits=True,
+    worker_enable_remote_control=False,
+    broker_connection_retry_on_startup=True,
+)
+noop: Any = app.task(name=TASK_NAME)(run_noop)
+
+
+class CeleryPeer(Peer):
+    """Celery's public calls. It has none for many: `group` sends one by one."""
+
+    def __init__(self) -> None:
+        self._results: list[Any] = []
+
+    def fill(self, count: int) -> None:
+        self._results.extend(noop.delay(number) for number in range(count))
+
+    def send(self, count: int) -> None:
+        for number in range(count):
+            noop.delay(number)
+
+    def trip(self) -> None:
+        noop.delay(1).get(timeout=RESULT_S)
+
+    def stored_count(self) -> int:
+        client = app.backend.client
+        keys = [app.backend.get_key_for_task(result.id) for result in self._results]
+        return int(client.exists(*keys))
+
+    def fetch(self) -> int:
+        return sum(
+            result.get(timeout=RESULT_S) is not None for result in self._results[:FETCH_COUNT]
+        )
+
+    def left_count(self) -> int:
+        with app.connection_for_read() as connection:
+            channel = connection.default_channel
+            if setup.broker_url.startswith("redis"):
+                return int(channel.client.llen("celery") + channel.client.hlen("unacked"))
+            return int(channel.queue_declare("celery", passive=True).message_count)
+
+    def listen(self, count: int) -> dict[str, Any]:
+        ear = Ear(count)
+        with app.connection_for_read() as connection:
+
+            def take(event: dict[str, Any]) -> None:
+                receiver.should_stop = ear.hear(event)
+
+            receiver = app.events.Receiver(connection, handlers={"*": take})
+            receiver.capture(timeout=RESULT_S, wakeup=False)
+        return ear.told()
+
+    def tell(self, count: int) -> None:
+        with app.events.default_dispatcher() as dispatcher:
+            for number in range(count):
+                dispatcher.send("task-succeeded", **event_fields(number))
+
+
+def make_peer() -> Peer:
+    """Return the peer, for `benchmarks.drive`."""
+    return CeleryPeer()

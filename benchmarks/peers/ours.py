@@ -1,0 +1,91 @@
+"""tqconsole, with the engine's defaults and every guarantee on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from benchmarks.counting import noop as run_noop
+from benchmarks.peers.base import FETCH_COUNT, RESULT_S, TASK_NAME, Ear, Peer, Setup, event_fields
+from tqconsole.engine import App
+from tqconsole.engine.protocol.result import decode_record
+
+#: Calls of one `send_many`, and ids of one read.
+BATCH_COUNT = 100
+
+setup = Setup()
+app = App("bench", set_as_current=False)
+app.conf.update(
+    broker_url=setup.broker_url,
+    result_backend=setup.store_url if setup.are_results_on else None,
+    # The embedded broker has a result store whether one is named or not.
+    task_ignore_result=not setup.are_results_on,
+)
+noop = app.task(name=TASK_NAME)(run_noop)
+for _number in range(1, setup.registered_count):
+    app.task(name=f"bench.other{_number}")(run_noop)
+
+
+class Ours(Peer):
+    """The engine's public calls."""
+
+    def __init__(self) -> None:
+        self._ids: list[str] = []
+
+    def fill(self, count: int) -> None:
+        for start in range(0, count, BATCH_COUNT):
+            self._ids.extend(self._send_batch(start, min(start + BATCH_COUNT, count)))
+
+    def send(self, count: int) -> None:
+        for number in range(count):
+            noop.delay(number)
+
+    def send_batches(self, count: int) -> None:
+        for start in range(0, count, BATCH_COUNT):
+            self._send_batch(start, min(start + BATCH_COUNT, count))
+
+    def trip(self) -> None:
+        noop.delay(1).get(timeout=RESULT_S)
+
+    def stored_count(self) -> int:
+        return sum(
+            len(app.backend.fetch(self._ids[at : at + 1000]))
+            for at in range(0, len(self._ids), 1000)
+        )
+
+    def fetch(self) -> int:
+        records = app.backend.fetch(self._ids[:FETCH_COUNT])
+        return sum(decode_record(data).state == "SUCCESS" for data in records.values())
+
+    def left_count(self) -> int:
+        depth = app.broker.depth("celery")
+        return (depth.ready_count or 0) + (depth.unacked_count or 0) + (depth.parked_count or 0)
+
+    def listen(self, count: int) -> dict[str, Any]:
+        ear = Ear(count)
+
+        def take(event: dict[str, Any]) -> None:
+            receiver.should_stop = ear.hear(event)
+
+        receiver = app.events.Receiver(handlers={"*": take})
+        receiver.capture(timeout=RESULT_S)
+        return ear.told()
+
+    def tell(self, count: int) -> None:
+        dispatcher = app.events.Dispatcher(hostname="bench@localhost")
+        for start in range(0, count, BATCH_COUNT):
+            batch = range(start, min(start + BATCH_COUNT, count))
+            dispatcher.send_many([("task-succeeded", event_fields(number)) for number in batch])
+
+    def park(self, count: int) -> None:
+        for start in range(0, count, BATCH_COUNT):
+            batch = range(start, min(start + BATCH_COUNT, count))
+            app.send_many([(noop, (number,), {}, {"countdown": 3600}) for number in batch])
+
+    def _send_batch(self, start: int, end: int) -> list[str]:
+        results = app.send_many([(noop, (number,), {}, {}) for number in range(start, end)])
+        return [result.id for result in results]
+
+
+def make_peer() -> Peer:
+    """Return the peer, for `benchmarks.drive`."""
+    return Ours()

@@ -1,0 +1,80 @@
+"""A session: rounds over all workloads, in each the peers one after the other.
+
+A machine's speed drifts; what stands side by side was measured side by side (A B C A B C ...).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from benchmarks.commands import worker_command
+from benchmarks.results import Results
+from benchmarks.rig import Rig
+from benchmarks.servers import Servers
+from benchmarks.values import Key, Place, RunFailedError
+from benchmarks.workloads import PEERS_ON, Workload
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to run. Within `budget_s` no run begins that would probably end after it."""
+
+    workloads: Sequence[Workload]
+    brokers: Sequence[str]
+    peers: Sequence[str]
+    repeat_count: int
+    scale: float
+    is_quick: bool = False
+    budget_s: float = float("inf")
+
+    def steps(self) -> Iterator[tuple[Workload, Key]]:
+        """Return what one round measures, in order."""
+        for workload in self.workloads:
+            offered = workload.quick_brokers if self.is_quick else workload.brokers
+            for broker in self.brokers:
+                if broker not in offered:
+                    continue
+                for peer in PEERS_ON[broker]:
+                    if peer in workload.peers and peer in self.peers:
+                        yield workload, Key(workload.name, broker, peer)
+
+
+def run(
+    plan: Plan, servers: Servers, results: Results, tell: Callable[[str, Key, str], None]
+) -> None:
+    """Run the plan into `results`; `tell` hears of every run: its round, its key, what came out."""
+    begun_mono = time.monotonic()
+    took_s: dict[Key, float] = {}
+    for number in range(1, plan.repeat_count + 1):
+        for workload, key in plan.steps():
+            run_begun_mono = time.monotonic()
+            left_s = plan.budget_s - (run_begun_mono - begun_mono)
+            if left_s < took_s.get(key, 0.0):
+                if number == 1:
+                    results.fail(key, "not measured: the time was up")
+                continue
+            said = _run_once(workload, key, plan.scale, servers, results)
+            took_s[key] = time.monotonic() - run_begun_mono
+            tell(f"{number}/{plan.repeat_count}", key, said)
+
+
+def _run_once(
+    workload: Workload, key: Key, scale: float, servers: Servers, results: Results
+) -> str:
+    """Run one workload once; return its figures, or why there are none, in words."""
+    try:
+        place = servers.place(key.broker)
+        results.configs.setdefault(key, _config(key, place, workload))
+        with Rig(key.peer, place, workload.worker) as rig:
+            reading = workload.run(rig, scale)
+    except (RunFailedError, FileNotFoundError, TimeoutError) as error:
+        results.fail(key, str(error))
+        return f"ERROR {error}"
+    results.add(key, reading)
+    return ", ".join(f"{name} {value:,.4g}" for name, value in reading.items())
+
+
+def _config(key: Key, place: Place, workload: Workload) -> str:
+    return worker_command(key.peer, place, workload.worker).config

@@ -1,0 +1,164 @@
+"""The workloads that every queue has: enqueue, drain, fetch, round trip. One function is one run.
+
+Each takes a rig and how much to do, and returns figures by name, or raises RunFailedError.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from benchmarks.rig import Moment, Rig
+from benchmarks.values import Reading, RunFailedError, Worker
+
+#: Tasks of a drain at scale 1: about a second or two of each peer's work.
+DRAIN_COUNTS = {"ours": 40_000, "celery": 4_000, "dramatiq": 16_000, "huey": 10_000, "rq": 1_500}
+#: Calls at scale 1: one by one, and through the call for many.
+SINGLE_COUNT, BATCH_COUNT, TRIP_COUNT = 4_000, 40_000, 1_000
+_MICRO = 1e6
+
+PEERS = ("ours", "celery", "dramatiq", "huey", "rq")
+#: Which peers can use a broker.
+PEERS_ON = {
+    "redis": PEERS,
+    "rabbitmq": ("ours", "celery", "dramatiq"),
+    "sqlite": ("ours", "huey"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """What is measured. `metrics` are shown in this order; ratios are of the first."""
+
+    name: str
+    title: str
+    metrics: tuple[str, ...]
+    run: Callable[[Rig, float], Reading]
+    worker: Worker = field(default_factory=Worker)
+    brokers: tuple[str, ...] = ("redis", "rabbitmq", "sqlite")
+    peers: tuple[str, ...] = PEERS
+    #: Metrics that `--quick` prints; it leaves a workload without any out.
+    quick_brokers: tuple[str, ...] = ()
+
+
+def enqueue(rig: Rig, scale: float) -> Reading:
+    """One by one, then through the call for many where there is one."""
+    single_count, batch_count = scaled(SINGLE_COUNT, scale), scaled(BATCH_COUNT, scale)
+    said = rig.driver.ask("send", single_count)
+    reading = {
+        "single_rate": single_count / said["seconds"],
+        "single_cpu_us": _MICRO * said["cpu_s"] / single_count,
+    }
+    expected = single_count
+    try:
+        said = rig.driver.ask("send_batches", batch_count)
+    except RunFailedError as error:
+        if "no call that sends many" not in str(error):
+            raise
+    else:
+        expected += batch_count
+        reading["batch_rate"] = batch_count / said["seconds"]
+        reading["batch_cpu_us"] = _MICRO * said["cpu_s"] / batch_count
+    left_count = rig.driver.ask("left")["count"]
+    if left_count != expected:
+        raise RunFailedError(f"wrong count: {left_count} messages in the queue of {expected} sent")
+    return reading
+
+
+def drain(rig: Rig, scale: float) -> Reading:
+    """A full queue and one worker: from the first run seen to the last."""
+    count = drain_count(rig, scale)
+    rig.driver.ask("fill", count)
+    with rig.workers() as pids:
+        reading = between(rig.until(1, pids), rig.until(count, pids))
+        if rig.worker.are_results_on:
+            rig.check_stored(count)
+            said = rig.driver.ask("fetch")
+            if said["count"] != min(count, 1000):
+                raise RunFailedError(f"wrong count: {said['count']} results fetched")
+            reading["fetch_rate"] = said["count"] / said["seconds"]
+    rig.check(count)
+    return reading
+
+
+def trips(rig: Rig, scale: float) -> Reading:
+    """Call and wait, one at a time, with an idle worker."""
+    with rig.workers():
+        reading: Reading = rig.driver.ask("trips", scaled(TRIP_COUNT, scale))
+    rig.check(rig.count())
+    return reading
+
+
+def between(begun: Moment, ended: Moment) -> Reading:
+    """Return rate and cost of what was done between two moments."""
+    count = ended.count - begun.count
+    if count <= 0:
+        raise RunFailedError("all was done before the first look: ask for more tasks")
+    return {
+        "rate": count / (ended.mono - begun.mono),
+        "cpu_us": _MICRO * (ended.worker_cpu_s - begun.worker_cpu_s) / count,
+        "server_us": _MICRO * (ended.server_cpu_s - begun.server_cpu_s) / count,
+    }
+
+
+def drain_count(rig: Rig, scale: float) -> int:
+    """Return how many tasks a drain takes, which is more where more is done in the time."""
+    return scaled(DRAIN_COUNTS[rig.peer], scale / 4 if rig.place.broker == "sqlite" else scale)
+
+
+def scaled(count: int, scale: float) -> int:
+    """Return so much of a count, and something."""
+    return max(20, round(count * scale))
+
+
+_DRAINED = ("rate", "cpu_us", "server_us")
+_TRIPPED = ("p50_ms", "p95_ms", "p99_ms", "min_ms")
+CORE = (
+    Workload(
+        "drain",
+        "Drain, results off, one process",
+        _DRAINED,
+        drain,
+        quick_brokers=("redis", "sqlite"),
+    ),
+    Workload(
+        "drain-results",
+        "Drain, results on, one process; fetch of 1,000 results",
+        (*_DRAINED, "fetch_rate"),
+        drain,
+        Worker(are_results_on=True),
+        quick_brokers=("redis",),
+    ),
+    Workload(
+        "enqueue",
+        "Enqueue, one producer",
+        ("single_rate", "single_cpu_us", "batch_rate", "batch_cpu_us"),
+        enqueue,
+        quick_brokers=("redis",),
+    ),
+    Workload(
+        "trip",
+        "Round trip, one process",
+        _TRIPPED,
+        trips,
+        Worker(are_results_on=True),
+        quick_brokers=("redis", "sqlite"),
+    ),
+    Workload(
+        "trip-prefork",
+        "Round trip, worker with two children",
+        _TRIPPED,
+        trips,
+        Worker("prefork", are_results_on=True),
+        peers=("ours", "celery"),
+        quick_brokers=("redis",),
+    ),
+    Workload(
+        "machine",
+        "Whole machine: drain with two children or what the peer has, results off",
+        _DRAINED,
+        drain,
+        Worker("machine"),
+        quick_brokers=("redis",),
+    ),
+)

@@ -16,15 +16,18 @@ from pathlib import Path
 
 from benchmarks import session
 from benchmarks.facts import machine_facts
+from benchmarks.listening import LISTENING
 from benchmarks.report import BROKERS, table_lines, target_lines, write_page
 from benchmarks.results import Results, load
+from benchmarks.scaling import SCALING
 from benchmarks.servers import Servers
 from benchmarks.session import Plan
+from benchmarks.standing import STANDING
 from benchmarks.targets import judge
 from benchmarks.values import Key
 from benchmarks.workloads import CORE, PEERS, Workload
 
-WORKLOADS: tuple[Workload, ...] = CORE
+WORKLOADS: tuple[Workload, ...] = (*CORE, *STANDING, *LISTENING, *SCALING)
 PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
 #: The quick run: a tenth of the work, and no run begins that would end after so many seconds.
 _QUICK_SCALE, _QUICK_BUDGET_S = 0.1, 160.0

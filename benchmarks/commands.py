@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from benchmarks import counting
 from benchmarks.peers import base
 from benchmarks.values import Place, Worker
 
+_ROOT = str(Path(__file__).parent.parent)
 #: Peer -> what its figures are called.
 TITLES = {
     "ours": "tqconsole",
@@ -32,10 +34,10 @@ class Command:
 
 def _ours(place: Place, worker: Worker) -> Command:
     pool = ["-P", "solo"] if worker.shape == "one" else ["-P", "prefork", "-c", "2"]
-    events = ["-E"] if worker.has_events else []
     name = ["-n", "bench@localhost"]
     words = ["-m", "tqconsole", "-q", "-A", "benchmarks.peers.ours", "worker", *pool]
-    return Command([*words, *name, *events], f"defaults, {' '.join([*pool, *events])}")
+    # Events are sent when somebody listens: no option for them.
+    return Command([*words, *name], f"defaults, {' '.join(pool)}")
 
 
 def _celery(place: Place, worker: Worker) -> Command:
@@ -92,10 +94,11 @@ def environ_of(place: Place, worker: Worker, inherited: Mapping[str, str]) -> di
     """Return the environment in which a peer's module finds where it is to work."""
     return {
         **inherited,
-        "PYTHONPATH": str(Path(__file__).parent.parent),
+        "PYTHONPATH": os.pathsep.join(filter(None, (_ROOT, inherited.get("PYTHONPATH")))),
         base.BROKER: place.url,
         base.STORE: place.store_url,
         base.RESULTS: "on" if worker.are_results_on else "off",
+        base.CONTROL: "on" if worker.is_controlled else "off",
         base.REGISTERED: str(worker.registered_count),
         counting.VARIABLE: str(place.folder / "counts"),
     }

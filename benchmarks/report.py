@@ -39,7 +39,7 @@ LABELS = {
     "receive_rate": "received, events per CPU second",
     "receive_wall_rate": "received, events/s",
     "heard_count": "events heard per task",
-    "cost_ratio": "largest cost by smallest",
+    "cost_ratio": "cost at the most by that at the least",
     "grown_mb": "RSS grown, MB",
 }
 BROKERS = {"redis": "Redis", "rabbitmq": "RabbitMQ", "sqlite": "SQLite (embedded)"}
@@ -113,7 +113,7 @@ def target_lines(verdicts: Sequence[Verdict]) -> Iterator[str]:
             unit += f", {target.against_workload}"
         limit, measured = number(target.limit), number(verdict.value)
         yield (
-            f"| {target.row} | {LABELS[target.metric]} | {sign} {limit}{unit}"
+            f"| {target.row} | {label(target.metric)} | {sign} {limit}{unit}"
             f" | {measured} | {standing(verdict)} |"
         )
 
@@ -137,13 +137,11 @@ def table_lines(results: Results, workload: Workload, broker: str) -> Iterator[s
     ]
     if not rows:
         return
-    metrics = [
-        metric
-        for metric in workload.metrics
-        if any(metric in it for _, s in rows for it in s.readings)
-    ]
+    told = [name for _, series in rows for reading in series.readings for name in reading]
+    # Those of a scaled condition have names of their own, and follow.
+    metrics = [name for name in dict.fromkeys((*workload.metrics, *told)) if name in told]
     first = metrics[0] if metrics else ""
-    yield "| | " + " | ".join([*(LABELS.get(it, it) for it in metrics), "ours / it", "runs"]) + " |"
+    yield "| | " + " | ".join([*(label(it) for it in metrics), "ours / it", "runs"]) + " |"
     yield "|---" * (len(metrics) + 3) + "|"
     for peer, series in rows:
         key = Key(workload.name, broker, peer)
@@ -160,6 +158,12 @@ def table_lines(results: Results, workload: Workload, broker: str) -> Iterator[s
         if series.failures:
             runs += f", and {len(series.failures)} failed: {_why(series.failures)}"
         yield "| " + " | ".join([name, *cells, shown, runs]) + " |"
+
+
+def label(metric: str) -> str:
+    """Return how a metric's column is headed; `<metric>_at_<number>` tells of its condition."""
+    name, _, condition = metric.partition("_at_")
+    return LABELS[name] + (f" at {int(condition):,}" if condition else "")
 
 
 def number(value: float | None) -> str:

@@ -35,6 +35,8 @@ class Worker:
     are_results_on: bool = False
     #: Send task events, where it is not for the listener to decide.
     has_events: bool = False
+    #: Answer `status` and its like.
+    is_controlled: bool = False
     #: Tasks registered beside the one that is run.
     registered_count: int = 1
 

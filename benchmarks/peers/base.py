@@ -12,8 +12,10 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-#: The broker's and the result store's URL, "on" when results are kept, names of the task and queue.
-BROKER, STORE, RESULTS, REGISTERED = "BENCH_BROKER", "BENCH_STORE", "BENCH_RESULTS", "BENCH_TASKS"
+#: The broker's and the result store's URL, and "on" when results are kept.
+BROKER, STORE, RESULTS = "BENCH_BROKER", "BENCH_STORE", "BENCH_RESULTS"
+#: "on" when workers are asked things, and how many tasks are registered.
+CONTROL, REGISTERED = "BENCH_CONTROL", "BENCH_TASKS"
 TASK_NAME = "bench.noop"
 #: Results that one fetch reads.
 FETCH_COUNT = 1000
@@ -32,6 +34,7 @@ class Setup:
         self.broker_url = environ[BROKER]
         self.store_url = environ[STORE]
         self.are_results_on = environ.get(RESULTS) == "on"
+        self.is_controlled = environ.get(CONTROL) == "on"
         self.registered_count = int(environ.get(REGISTERED, "1"))
 
 

@@ -16,7 +16,7 @@ app.conf.update(
     task_ignore_result=not setup.are_results_on,
     worker_prefetch_multiplier=1000,
     worker_disable_rate_limits=True,
-    worker_enable_remote_control=False,
+    worker_enable_remote_control=setup.is_controlled,
     broker_connection_retry_on_startup=True,
 )
 noop: Any = app.task(name=TASK_NAME)(run_noop)

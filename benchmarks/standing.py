@@ -1,0 +1,110 @@
+"""The workloads of what a worker costs when it does nothing, and of how it starts."""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import time
+
+from benchmarks import processes
+from benchmarks.commands import environ_of
+from benchmarks.rig import Rig
+from benchmarks.servers import redis_command_count
+from benchmarks.values import Reading, RunFailedError, Worker
+from benchmarks.workloads import PEERS, Workload
+
+#: Seconds that an idle worker is watched at scale 1, at least, and until it has come to rest.
+_WATCH_S, _LEAST_WATCH_S, _REST_S = 20.0, 2.0, 2.0
+#: Commands of one look at the server's counter.
+_OWN_COMMANDS = 2
+#: Whole processes of each command line, of which the median counts.
+_CLI_COUNT = 5
+#: What a user types; peers without these have no row.
+_CLI = {
+    "ours": ["-m", "tqconsole", "-A", "benchmarks.peers.ours"],
+    "celery": ["-m", "celery", "-A", "benchmarks.peers.celery"],
+}
+_VERSION = {"ours": ["-m", "tqconsole", "--version"], "celery": ["-m", "celery", "--version"]}
+
+
+def idle(rig: Rig, scale: float) -> Reading:
+    """A worker that has run one task and waits: CPU, commands, memory."""
+    rig.driver.ask("fill", 1)
+    with rig.workers() as (pid,):
+        rig.until(1, [pid])
+        time.sleep(_REST_S)
+        begun, begun_commands = rig.moment([pid], 1, time.monotonic()), _commands(rig)
+        time.sleep(max(_LEAST_WATCH_S, _WATCH_S * scale))
+        ended, ended_commands = rig.moment([pid], 1, time.monotonic()), _commands(rig)
+        tree = processes.tree(pid)
+        watched_s = ended.mono - begun.mono
+        reading = {
+            "cpu_percent": 100 * (ended.worker_cpu_s - begun.worker_cpu_s) / watched_s,
+            "rss_mb": processes.rss_mb(pid),
+            "pss_mb": processes.pss_mb(tree),
+            "process_count": len(tree),
+        }
+        if begun_commands is not None and ended_commands is not None:
+            asked = ended_commands - begun_commands - _OWN_COMMANDS
+            reading["commands_rate"] = max(0, asked) / watched_s
+    rig.check(1)
+    return reading
+
+
+def start(rig: Rig, scale: float) -> Reading:
+    """From the start of the process to its first task done; and what a command line takes."""
+    rig.driver.ask("fill", 1)
+    begun_mono = time.monotonic()
+    with rig.workers() as pids:
+        reading = {"ready_s": rig.until(1, pids).mono - begun_mono}
+        if rig.peer in _CLI:
+            reading["version_s"] = _wall_s(rig, _VERSION[rig.peer], scale)
+            reading["status_s"] = _wall_s(rig, [*_CLI[rig.peer], "status"], scale)
+    rig.check(1)
+    return reading
+
+
+def _commands(rig: Rig) -> int | None:
+    port = rig.place.redis_port
+    return redis_command_count(port) if port and rig.place.broker == "redis" else None
+
+
+def _wall_s(rig: Rig, words: list[str], scale: float) -> float:
+    """Return the median wall time of whole processes, which must succeed."""
+    environ = {**environ_of(rig.place, rig.worker, {}), "PATH": "/usr/bin:/bin", "HOME": "/tmp"}
+    times_s = []
+    for _ in range(max(1, round(_CLI_COUNT * min(1.0, scale)))):
+        begun = time.perf_counter()
+        done = subprocess.run([sys.executable, *words], env=environ, capture_output=True, text=True)
+        times_s.append(time.perf_counter() - begun)
+        if done.returncode:
+            raise RunFailedError(f"{' '.join(words)} ended with {done.returncode}: {done.stderr}")
+    return statistics.median(times_s)
+
+
+STANDING = (
+    Workload(
+        "idle",
+        "Idle worker, two children or one process",
+        ("cpu_percent", "commands_rate", "rss_mb", "pss_mb", "process_count"),
+        idle,
+        Worker("prefork"),
+    ),
+    Workload(
+        "idle-one",
+        "Idle worker, one process",
+        ("cpu_percent", "commands_rate", "rss_mb", "pss_mb", "process_count"),
+        idle,
+    ),
+    Workload(
+        "start",
+        "Start: a task that waits already; command lines",
+        ("ready_s", "version_s", "status_s"),
+        start,
+        # `status` asks the worker, so this one listens.
+        Worker("one", is_controlled=True),
+        peers=PEERS,
+        quick_brokers=("redis",),
+    ),
+)

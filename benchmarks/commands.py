@@ -90,6 +90,15 @@ def worker_command(peer: str, place: Place, worker: Worker) -> Command:
     return Command([sys.executable, *made.words], made.config, made.environ)
 
 
+def producer_config(peer: str, broker: str) -> str:
+    """Return what is to be known of a peer's producer, in words."""
+    if broker == "rabbitmq":
+        return "every publish confirmed" if peer == "ours" else "publishes not confirmed"
+    if broker == "sqlite":
+        return "commits synced (synchronous=FULL)"
+    return "send_many by 100" if peer == "ours" else "enqueue_many by 500" if peer == "rq" else ""
+
+
 def environ_of(place: Place, worker: Worker, inherited: Mapping[str, str]) -> dict[str, str]:
     """Return the environment in which a peer's module finds where it is to work."""
     return {

@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from benchmarks import processes
 from benchmarks.peers.base import NotOfferedError, Peer
 
 #: Trips before the first that counts: connections, caches, waiting keys.
@@ -32,6 +33,7 @@ def answer(peer: Peer, question: dict[str, Any]) -> Answer:
         "send": lambda: _timed(count, peer.send),
         "send_batches": lambda: _timed(count, peer.send_batches),
         "park": lambda: _timed(count, peer.park),
+        "keep": lambda: _kept(peer, count),
         "tell": lambda: _timed(count, peer.tell),
         "listen": lambda: peer.listen(count),
         "trips": lambda: _trips(peer, count),
@@ -49,6 +51,12 @@ def _timed(count: int, work: Callable[[int], None]) -> Answer:
         "seconds": time.perf_counter() - begun,
         "cpu_s": time.process_time() - begun_cpu,
     }
+
+
+def _kept(peer: Peer, count: int) -> Answer:
+    before_mb = processes.rss_mb(os.getpid())
+    timed = _timed(count, peer.keep)
+    return {**timed, "grown_mb": processes.rss_mb(os.getpid()) - before_mb}
 
 
 def _trips(peer: Peer, count: int) -> Answer:

@@ -11,6 +11,8 @@ from benchmarks.workloads import WARM_UP_COUNT, Workload, between, drain_count, 
 
 #: Events at scale 1.
 _EVENT_COUNT = 20_000
+#: Tasks of a picture at scale 1.
+_KEPT_COUNT = 100_000
 _MICRO = 1e6
 #: Seconds until a listener must have subscribed, where the server tells.
 _SUBSCRIBE_S = 10.0
@@ -59,6 +61,16 @@ def events(rig: Rig, scale: float) -> Reading:
     }
 
 
+def kept(rig: Rig, scale: float) -> Reading:
+    """A picture of many tasks from their decoded events, in one process."""
+    count = scaled(_KEPT_COUNT, scale)
+    said = rig.driver.ask("keep", count)
+    return {
+        "kept_bytes": 1e6 * said["grown_mb"] / count,
+        "kept_cpu_us": _MICRO * said["cpu_s"] / count,
+    }
+
+
 def _await_subscriber(rig: Rig) -> None:
     """Wait until the listener is there; where nobody can tell, its own words come first."""
     end_mono = time.monotonic() + _SUBSCRIBE_S
@@ -93,6 +105,14 @@ LISTENING = (
         "Events: sender and receiver alone",
         ("send_cpu_us", "send_rate", "receive_rate", "receive_wall_rate"),
         events,
+        brokers=("redis",),
+        peers=("ours", "celery"),
+    ),
+    Workload(
+        "kept",
+        "Events: memory of `events.State` with 100,000 tasks, three events each",
+        ("kept_bytes", "kept_cpu_us"),
+        kept,
         brokers=("redis",),
         peers=("ours", "celery"),
     ),

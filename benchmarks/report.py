@@ -38,6 +38,8 @@ LABELS = {
     "send_rate": "sent, events/s",
     "receive_rate": "received, events per CPU second",
     "receive_wall_rate": "received, events/s",
+    "kept_bytes": "bytes kept per task",
+    "kept_cpu_us": "CPU us per task",
     "heard_count": "events heard per task",
     "cost_ratio": "cost at the most by that at the least",
     "grown_mb": "RSS grown, MB",

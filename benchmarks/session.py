@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from benchmarks.commands import worker_command
+from benchmarks.commands import producer_config, worker_command
 from benchmarks.results import Results
 from benchmarks.rig import Rig
 from benchmarks.servers import Servers
@@ -77,4 +77,6 @@ def _run_once(
 
 
 def _config(key: Key, place: Place, workload: Workload) -> str:
+    if workload.name == "enqueue":
+        return producer_config(key.peer, key.broker)
     return worker_command(key.peer, place, workload.worker).config

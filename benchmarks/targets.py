@@ -52,6 +52,7 @@ TARGETS = (
     Target("f --version", "start", "redis", "version_s", 0.06, is_least=False),
     Target("f status", "start", "redis", "status_s", 0.4, is_least=False),
     Target("g event sender", "events", "redis", "send_cpu_us", 3, is_least=False),
+    Target("g kept of a task", "kept", "redis", "kept_bytes", 1_000, is_least=False),
     Target("g event receiver", "events", "redis", "receive_rate", 4, "celery"),
     Target(
         "g listened to", "drain-listened", "redis", "rate", 0.55, "ours", against_workload="drain"

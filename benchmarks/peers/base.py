@@ -77,6 +77,10 @@ class Peer(abc.ABC):
         """Send `count` task-succeeded events."""
         raise NotOfferedError("it has no events")
 
+    def keep(self, count: int) -> None:
+        """Take the events of `count` tasks into its picture of a cluster, and hold on to it."""
+        raise NotOfferedError("it has no events")
+
     def park(self, count: int) -> None:
         """Enqueue `count` no-ops that are due in an hour."""
         raise NotOfferedError("not asked of peers")
@@ -115,3 +119,26 @@ def event_fields(number: int) -> dict[str, Any]:
         "result": str(number),
         "runtime": 0.000_01,
     }
+
+
+def task_story(number: int) -> list[dict[str, Any]]:
+    """Return the three events of one task, decoded, as a receiver hands them on."""
+    common = {
+        **event_fields(number),
+        "hostname": "bench@localhost",
+        "timestamp": 1e9 + number / 1000,
+        "local_received": 1e9 + number / 1000,
+        "utcoffset": 0,
+        "pid": 1,
+    }
+    received = {
+        "name": TASK_NAME,
+        "args": f"({number},)",
+        "kwargs": "{}",
+        "root_id": common["uuid"],
+    }
+    return [
+        {**common, **received, "type": "task-received", "clock": 3 * number},
+        {**common, "type": "task-started", "clock": 3 * number + 1},
+        {**common, "type": "task-succeeded", "clock": 3 * number + 2},
+    ]

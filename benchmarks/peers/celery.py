@@ -7,7 +7,16 @@ from typing import Any
 from celery import Celery
 
 from benchmarks.counting import noop as run_noop
-from benchmarks.peers.base import FETCH_COUNT, RESULT_S, TASK_NAME, Ear, Peer, Setup, event_fields
+from benchmarks.peers.base import (
+    FETCH_COUNT,
+    RESULT_S,
+    TASK_NAME,
+    Ear,
+    Peer,
+    Setup,
+    event_fields,
+    task_story,
+)
 
 setup = Setup()
 app = Celery("bench", broker=setup.broker_url)
@@ -65,6 +74,12 @@ class CeleryPeer(Peer):
             receiver = app.events.Receiver(connection, handlers={"*": take})
             receiver.capture(timeout=RESULT_S, wakeup=False)
         return ear.told()
+
+    def keep(self, count: int) -> None:
+        self._state = app.events.State(max_tasks_in_memory=count)
+        for number in range(count):
+            for event in task_story(number):
+                self._state.event(event)
 
     def tell(self, count: int) -> None:
         with app.events.default_dispatcher() as dispatcher:

@@ -5,8 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from benchmarks.counting import noop as run_noop
-from benchmarks.peers.base import FETCH_COUNT, RESULT_S, TASK_NAME, Ear, Peer, Setup, event_fields
+from benchmarks.peers.base import (
+    FETCH_COUNT,
+    RESULT_S,
+    TASK_NAME,
+    Ear,
+    Peer,
+    Setup,
+    event_fields,
+    task_story,
+)
 from tqconsole.engine import App
+from tqconsole.engine.events.state import State
 from tqconsole.engine.protocol.result import decode_record
 
 #: Calls of one `send_many`, and ids of one read.
@@ -69,6 +79,12 @@ class Ours(Peer):
         receiver = app.events.Receiver(handlers={"*": take})
         receiver.capture(timeout=RESULT_S)
         return ear.told()
+
+    def keep(self, count: int) -> None:
+        self._state = State(max_tasks_in_memory=count)
+        for number in range(count):
+            for event in task_story(number):
+                self._state.event(event)
 
     def tell(self, count: int) -> None:
         dispatcher = app.events.Dispatcher(hostname="bench@localhost")

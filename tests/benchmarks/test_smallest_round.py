@@ -76,3 +76,24 @@ def test_a_peer_that_fails_says_why_and_the_others_go_on(tmp_path: Path) -> None
     rows = [line for line in page.read_text().splitlines() if line.startswith("| huey")]
     assert len(rows) == 1
     assert "not installed" in rows[0]
+
+
+@pytest.mark.slow
+def test_the_stages_of_a_task_add_up() -> None:
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "benchmarks.stages", "--count", "100"),
+            *("--brokers", "sqlite", "--pools", "solo", "prefork"),
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.returncode == 0, done.stderr
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in done.stdout.splitlines()]
+    assert rows[0] == ["CPU us per task", "sqlite, solo", "sqlite, prefork"]
+    stages = [row for row in rows[2:-1] if not row[0].startswith(("- of it", "client"))]
+    added = sum(float(row[2]) for row in stages)
+    assert added == pytest.approx(float(rows[-1][2].strip("*")), abs=0.1)
+    assert all(float(row[2]) > 0 for row in stages)

@@ -63,8 +63,10 @@ def _huey(place: Place, worker: Worker) -> Command:
     kind, count = ("thread", 1) if worker.shape == "one" else ("process", 2)
     words = ["-m", "huey.bin.huey_consumer", "benchmarks.peers.huey.huey", "-q", "-n"]
     # Its shortest poll, for the broker that has to be polled.
-    poll = ["-d", "0.001", "-m", "0.01"] if place.broker == "sqlite" else []
-    return Command([*words, "-k", kind, "-w", str(count), *poll], f"{count} {kind}(es), no acks")
+    is_polling = place.broker == "sqlite"
+    poll = ["-d", "0.001", "-m", "0.01"] if is_polling else []
+    config = f"{count} {kind}{'es' * (count > 1)}, no acks" + ", polls at 1 to 10 ms" * is_polling
+    return Command([*words, "-k", kind, "-w", str(count), *poll], config)
 
 
 def _rq(place: Place, worker: Worker) -> Command:

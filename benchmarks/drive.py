@@ -18,7 +18,8 @@ from collections.abc import Callable
 from typing import Any
 
 from benchmarks import processes
-from benchmarks.peers.base import NotOfferedError, Peer
+from benchmarks.peers.base import Peer
+from benchmarks.values import NotOfferedError
 
 #: Trips before the first that counts: connections, caches, waiting keys.
 _WARM_UP_COUNT = 10
@@ -38,7 +39,8 @@ def answer(peer: Peer, question: dict[str, Any]) -> Answer:
         "listen": lambda: peer.listen(count),
         "trips": lambda: _trips(peer, count),
         "stored": lambda: {"count": peer.stored_count()},
-        "fetch": lambda: _fetch(peer),
+        "fetch": lambda: _fetch(peer.fetch),
+        "fetch_many": lambda: _fetch(peer.fetch_many),
         "left": lambda: {"count": peer.left_count()},
     }
     return simple[question["do"]]()
@@ -71,9 +73,9 @@ def _trips(peer: Peer, count: int) -> Answer:
     return {"p50_ms": cuts[49], "p95_ms": cuts[94], "p99_ms": cuts[98], "min_ms": min(trips_ms)}
 
 
-def _fetch(peer: Peer) -> Answer:
+def _fetch(work: Callable[[], int]) -> Answer:
     begun = time.perf_counter()
-    count = peer.fetch()
+    count = work()
     return {"count": count, "seconds": time.perf_counter() - begun}
 
 

@@ -22,7 +22,7 @@ from typing import Any, Self
 from benchmarks import processes
 from benchmarks.commands import environ_of, worker_command
 from benchmarks.counting import Counter
-from benchmarks.values import Place, RunFailedError, Worker
+from benchmarks.values import NotOfferedError, Place, RunFailedError, Worker
 
 #: Seconds for one answer, without one more task run, and for a worker to stop.
 _ANSWER_S, _QUIET_S, _STOP_S = 300.0, 30.0, 20.0
@@ -57,7 +57,9 @@ class Driver:
             )
 
     def ask(self, do: str, count: int = 0) -> dict[str, Any]:
-        """Have something done. Raises: RunFailedError with the peer's own words."""
+        """Have something done. Raises: RunFailedError with the peer's own words, NotOfferedError
+        where it has no such thing.
+        """
         self.tell(do, count)
         return self.answer()
 
@@ -77,9 +79,10 @@ class Driver:
         if not line:
             raise RunFailedError(f"its driver ended: {last_line(self._log)}")
         said: dict[str, Any] = json.loads(line)
-        for failure in ("unable", "error"):
-            if failure in said:
-                raise RunFailedError(said[failure])
+        if "unable" in said:
+            raise NotOfferedError(said["unable"])
+        if "error" in said:
+            raise RunFailedError(said["error"])
         return said
 
     def close(self) -> None:

@@ -16,6 +16,9 @@ from benchmarks.servers import Servers
 from benchmarks.values import Key, Place, RunFailedError
 from benchmarks.workloads import PEERS_ON, Workload
 
+#: Why there is no figure where the budget ended before the first run.
+OUT_OF_TIME = "not measured: the time was up"
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -53,7 +56,7 @@ def run(
             left_s = plan.budget_s - (run_begun_mono - begun_mono)
             if left_s < took_s.get(key, 0.0):
                 if number == 1:
-                    results.fail(key, "not measured: the time was up")
+                    results.fail(key, OUT_OF_TIME)
                 continue
             said = _run_once(workload, key, plan.scale, servers, results)
             took_s[key] = time.monotonic() - run_begun_mono

@@ -34,13 +34,17 @@ def idle(rig: Rig, scale: float) -> Reading:
     with rig.workers() as (pid,):
         rig.until(1, [pid])
         time.sleep(_REST_S)
-        begun, begun_commands = rig.moment([pid], 1, time.monotonic()), _commands(rig)
-        time.sleep(max(_LEAST_WATCH_S, _WATCH_S * scale))
-        ended, ended_commands = rig.moment([pid], 1, time.monotonic()), _commands(rig)
         tree = processes.tree(pid)
-        watched_s = ended.mono - begun.mono
+        begun_mono, begun_s, begun_commands = (
+            time.monotonic(),
+            processes.busy_s(tree),
+            _commands(rig),
+        )
+        time.sleep(max(_LEAST_WATCH_S, _WATCH_S * scale))
+        watched_s = time.monotonic() - begun_mono
+        ended_s, ended_commands = processes.busy_s(tree), _commands(rig)
         reading = {
-            "cpu_percent": 100 * (ended.worker_cpu_s - begun.worker_cpu_s) / watched_s,
+            "cpu_percent": 100 * (ended_s - begun_s) / watched_s,
             "rss_mb": processes.rss_mb(pid),
             "pss_mb": processes.pss_mb(tree),
             "process_count": len(tree),

@@ -13,6 +13,10 @@ class RunFailedError(Exception):
     """A run that gave no figure, and why: shown in the figure's place."""
 
 
+class NotOfferedError(RunFailedError):
+    """The peer has no such thing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where one run happens: an empty broker, a result store beside it, a folder of its own."""

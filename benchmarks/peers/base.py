@@ -12,6 +12,8 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from benchmarks.values import NotOfferedError
+
 #: The broker's and the result store's URL, and "on" when results are kept.
 BROKER, STORE, RESULTS = "BENCH_BROKER", "BENCH_STORE", "BENCH_RESULTS"
 #: "on" when workers are asked things, and how many tasks are registered.
@@ -21,10 +23,6 @@ TASK_NAME = "bench.noop"
 FETCH_COUNT = 1000
 #: Seconds until a result must be there.
 RESULT_S = 20
-
-
-class NotOfferedError(Exception):
-    """The peer has no such thing."""
 
 
 class Setup:
@@ -63,7 +61,11 @@ class Peer(abc.ABC):
 
     @abc.abstractmethod
     def fetch(self) -> int:
-        """Read the results of the first `FETCH_COUNT` remembered calls, return how many came."""
+        """Read the first `FETCH_COUNT` remembered results one by one, return how many came."""
+
+    def fetch_many(self) -> int:
+        """Read them through its call for many, return how many came."""
+        raise NotOfferedError("it has no call that reads many")
 
     @abc.abstractmethod
     def left_count(self) -> int:

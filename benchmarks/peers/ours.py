@@ -63,6 +63,12 @@ class Ours(Peer):
         )
 
     def fetch(self) -> int:
+        return sum(
+            app.AsyncResult(task_id).get(timeout=RESULT_S) is not None
+            for task_id in self._ids[:FETCH_COUNT]
+        )
+
+    def fetch_many(self) -> int:
         records = app.backend.fetch(self._ids[:FETCH_COUNT])
         return sum(decode_record(data).state == "SUCCESS" for data in records.values())
 

@@ -79,7 +79,6 @@ class Heart:
         """Say that the worker is online, then beat."""
         self._try(self._look_for_listeners)
         self._try(lambda: self._send("worker-online"))
-        self._failing = None
         self._thread.start()
 
     def stop(self) -> None:

@@ -18,6 +18,8 @@ from tqconsole.engine.redis_server.link import Command, Link, Script
 _BACKSTOP_S = 1.0
 #: Records written, or keys read, in one step.
 _CHUNK = 1_000
+#: Records kept that were told and that nobody has asked for.
+_MOST_HEARD = 1_000
 
 _STORE = Script(records.STORE_ALL)
 
@@ -26,11 +28,17 @@ class RedisWatch(Watch):
     """A wait for records of some ids: subscribed before the caller looks for the first time."""
 
     def __init__(
-        self, link: Link, channels: Sequence[str], clock: Clock, release: Callable[[Link], None]
+        self,
+        link: Link,
+        channels: Sequence[str],
+        clock: Clock,
+        hear: Callable[[str, bytes | None], None],
+        release: Callable[[Link], None],
     ) -> None:
         self._link = link
         self._channels = channels
         self._clock = clock
+        self._hear = hear
         self._release = release
         self._is_closed = False
         self._subscribe()
@@ -43,16 +51,29 @@ class RedisWatch(Watch):
             if not self._link.is_open:
                 self._subscribe()
                 return
-            self._link.receive(min(timeout_s, _BACKSTOP_S))
+            self._listen(min(timeout_s, _BACKSTOP_S))
         except OperationalError:
             self._link.close()
             self._clock.sleep(min(timeout_s, 0.1))
+
+    def _listen(self, timeout_s: float) -> None:
+        """Return when a record was told; the server's word that it listens is none."""
+        deadline_mono = self._clock.mono() + timeout_s
+        is_told = False
+        while not is_told and (left_s := deadline_mono - self._clock.mono()) > 0:
+            for answer in self._link.receive(left_s):
+                if isinstance(answer, list) and len(answer) == 3 and answer[0] == b"message":
+                    self._hear(answer[1].decode(errors="replace"), answer[2])
+                    is_told = True
 
     def close(self) -> None:
         """See `Watch.close`."""
         if self._is_closed:
             return
         self._is_closed = True
+        for channel in self._channels:
+            # What comes from now on is not heard: it would be the last word for ever.
+            self._hear(channel, None)
         try:
             self._link.send([("UNSUBSCRIBE",)])
         except OperationalError:
@@ -79,6 +100,8 @@ class RedisBackend(Backend):
         # A connection that nobody waits on is kept for the next who waits.
         self._spare: list[Link] = []
         self._spare_lock = threading.Lock()
+        #: Records that were told and not asked for yet: nobody need read them again.
+        self._heard: dict[str, bytes] = {}
         self._prefix = _key_prefix(self._address.options.get("global_keyprefix"))
 
     @property
@@ -98,17 +121,19 @@ class RedisBackend(Backend):
 
     def fetch(self, task_ids: Sequence[str]) -> dict[str, bytes]:
         """See `Backend.fetch`."""
-        wanted = list(task_ids)
+        heard = self._take_heard(task_ids) if self._heard else {}
+        wanted = [task_id for task_id in task_ids if task_id not in heard]
         commands: list[Command] = [
             ("MGET", *map(self._task_key, wanted[at : at + _CHUNK]))
             for at in range(0, len(wanted), _CHUNK)
         ]
         found = [value for page in self._link.ask(commands) for value in page] if wanted else []
-        return {
+        stored = {
             task_id: value
             for task_id, value in zip(wanted, found, strict=True)
             if value is not None
         }
+        return {**heard, **stored} if heard else stored
 
     def forget(self, task_ids: Sequence[str]) -> None:
         """See `Backend.forget`."""
@@ -121,7 +146,7 @@ class RedisBackend(Backend):
         with self._spare_lock:
             link = self._spare.pop() if self._spare else Link(self._address, self._clock)
         channels = [self._task_key(it) for it in task_ids]
-        return RedisWatch(link, channels, self._clock, self._take_back)
+        return RedisWatch(link, channels, self._clock, self._hear, self._take_back)
 
     def put(self, key: str, value: bytes, expires_s: float | None) -> None:
         """See `Backend.put`."""
@@ -145,6 +170,18 @@ class RedisBackend(Backend):
             spare, self._spare = self._spare, []
         for link in spare:
             link.close()
+
+    def _hear(self, channel: str, record: bytes | None) -> None:
+        task_id = channel.removeprefix(self._task_key(""))
+        if record is None:
+            self._heard.pop(task_id, None)
+        elif len(self._heard) < _MOST_HEARD:
+            self._heard[task_id] = record
+
+    def _take_heard(self, task_ids: Sequence[str]) -> dict[str, bytes]:
+        # Another thread may take the same one: then it is read from the server.
+        taken = {task_id: self._heard.pop(task_id, None) for task_id in task_ids}
+        return {task_id: record for task_id, record in taken.items() if record is not None}
 
     def _take_back(self, link: Link) -> None:
         with self._spare_lock:

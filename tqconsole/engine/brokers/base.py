@@ -131,6 +131,11 @@ class Consumer(abc.ABC):
         something, or None when only `wait` can tell. Reading it is `exchange`'s business.
         """
 
+    def prepare_wait(self) -> None:  # noqa: B027 - most adapters are always ready
+        """Called by who uses `begin` and `finish` before it sleeps on `fileno`: from now on that
+        tells of everything that comes. Never raises.
+        """
+
     @abc.abstractmethod
     def next_due_at(self) -> float | None:
         """Return when the next parked delivery of these queues is due (a hint; epoch seconds)."""

@@ -229,10 +229,7 @@ class Link:
         while True:
             answer = self._reader.gets()
             while answer is _NOTHING:
-                data = link.recv(_READ_BYTES)
-                if not data:
-                    raise ConnectionResetError("the server hung up")
-                self._reader.feed(data)
+                self._feed(link.recv(_READ_BYTES))
                 answer = self._reader.gets()
             if not isinstance(answer, hiredis.PushNotification):
                 return answer
@@ -245,17 +242,25 @@ class Link:
 
     def _drain(self, link: socket.socket) -> None:
         """Feed the reader with all that has come."""
+        if not isinstance(link, ssl.SSLSocket):
+            # To the end: it may be the connection's.
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    self._feed(link.recv(_READ_BYTES, socket.MSG_DONTWAIT))
+            return
         link.settimeout(0)
         try:
             while True:
-                data = link.recv(_READ_BYTES)
-                if not data:
-                    raise ConnectionResetError("the server hung up")
-                self._reader.feed(data)
+                self._feed(link.recv(_READ_BYTES))
         except (BlockingIOError, ssl.SSLWantReadError):
             pass
         finally:
             link.settimeout(self._timeout_s)
+
+    def _feed(self, data: bytes) -> None:
+        if not data:
+            raise ConnectionResetError("the server hung up")
+        self._reader.feed(data)
 
     def _listening(self) -> socket.socket:
         if self._socket is None or self._pid != os.getpid():

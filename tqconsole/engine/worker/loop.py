@@ -141,6 +141,7 @@ class Loop:
         sleep_s = 0.0 if self._inbox else self._sleep_s()
         if sleep_s > 0:
             self._carrier.flush_events()
+            self._consumer.prepare_wait()
         for key, _ in self._selector.select(sleep_s):
             key.data()
         for signum, is_cold in signals.take():

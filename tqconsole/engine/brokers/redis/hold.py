@@ -58,6 +58,8 @@ class RedisConsumer(Consumer):
         #: What we hold; the cycle's own.
         self._hand = self._cycle.hand
         self._looked_mono = float("-inf")
+        #: The last look found less than was wanted: the next thing to come must be told.
+        self._is_bell_wanted = False
         self._pulse = Pulse(server.link, server.keys, self._uuid, worker_name)
         self._reaper = reap.Reaper(server.link, server.keys, self._uuid, worker_name)
         self._pid = os.getpid()
@@ -79,7 +81,9 @@ class RedisConsumer(Consumer):
     ) -> list[Delivery]:
         """See `Consumer.exchange`: one script, or nothing at all while the bell is quiet."""
         self.begin(settled, started, wanted, riding)
-        return self.finish()
+        found = self.finish()
+        self.prepare_wait()
+        return found
 
     def begin(
         self,
@@ -107,9 +111,15 @@ class RedisConsumer(Consumer):
         landed = self._cycle.land()
         if landed.wanted > 0:
             self._looked_mono = self._clock.mono()
-            if landed.found_count < landed.wanted and not self._bell.is_quiet:
-                self._bell.arm(self._feeding.lists())
+            self._is_bell_wanted = landed.found_count < landed.wanted
         return landed.deliveries
+
+    def prepare_wait(self) -> None:
+        """See `Consumer.prepare_wait`: it costs a trip, which no task should wait for."""
+        if self._is_bell_wanted:
+            self._is_bell_wanted = False
+            if not self._bell.is_armed:
+                self._bell.arm(self._feeding.lists())
 
     def wait(self, timeout_s: float) -> bool:
         """See `Consumer.wait`."""

@@ -242,12 +242,6 @@ class Link:
 
     def _drain(self, link: socket.socket) -> None:
         """Feed the reader with all that has come."""
-        if not isinstance(link, ssl.SSLSocket):
-            # To the end: it may be the connection's.
-            with contextlib.suppress(BlockingIOError):
-                while True:
-                    self._feed(link.recv(_READ_BYTES, socket.MSG_DONTWAIT))
-            return
         link.settimeout(0)
         try:
             while True:

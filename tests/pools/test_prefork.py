@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 from pool_driver import Driver, Gate
 
@@ -200,7 +201,9 @@ def test_child_is_replaced_after_its_jobs(drive: Drive) -> None:
 
 
 def test_child_is_replaced_when_it_grew_too_big(drive: Drive) -> None:
-    driver = drive("prefork", max_memory_per_child_kib=200_000)
+    # A child begins with all that this process has by now.
+    own_kib = psutil.Process().memory_info().rss // 1024
+    driver = drive("prefork", max_memory_per_child_kib=own_kib + 100_000)
     driver.submit(b"pid", b"eat:%d" % 300_000_000, b"pid", b"pid")
 
     small, _, other, still_other = driver.outcomes(1, 2, 3, 4)

@@ -8,8 +8,8 @@ from typing import Any
 
 import amqp
 from amqp.exceptions import AMQPError
-from amqp.serialization import decode_properties_basic
 
+from tqconsole.engine.amqp_server.tables import read_properties
 from tqconsole.engine.amqp_server.wire import Delivered
 from tqconsole.engine.exceptions import EncodeError, RefusedError
 from tqconsole.engine.protocol.limits import Reason
@@ -56,9 +56,9 @@ def content_of(message: Message, more_headers: Mapping[str, Any] | None = None) 
 def message_of(delivered: Delivered) -> Message:
     """Return what was delivered. Raises: RefusedError when its header cannot be read."""
     try:
-        properties, _ = decode_properties_basic(delivered.header, _PROPERTIES_AT)
+        properties = read_properties(delivered.header, _PROPERTIES_AT)
     except Exception as error:
-        # Whatever a hostile table makes py-amqp's decoder do.
+        # Whatever a hostile table makes a decoder do.
         raise RefusedError(Reason.BAD_ENVELOPE, f"the AMQP header: {error!r:.200}") from error
     headers = properties.pop("application_headers", None)
     return Message(

@@ -284,9 +284,6 @@ def test_publish_through_a_silent_link_ends(
     url: str, proxy: TcpProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tqconsole.engine.amqp_server.link.ANSWER_TIMEOUT_S", 0.5)
-    monkeypatch.setattr(
-        "tqconsole.engine.amqp_server.link.Link.answered.__defaults__", (0.5,), raising=False
-    )
     with open_broker(proxy.url(url)) as broker:
         broker.publish([task("one")])
         proxy.silence()

@@ -11,7 +11,10 @@ from amqp.serialization import decode_properties_basic
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tqconsole.engine.amqp_server.tables import read_properties
+from tqconsole.engine.amqp_server.content import content_of
+from tqconsole.engine.amqp_server.tables import read_properties, write_properties
+from tqconsole.engine.exceptions import EncodeError
+from tqconsole.engine.protocol.message import Message
 
 KEYS = st.text(max_size=60)
 SCALARS = (
@@ -40,6 +43,21 @@ def test_tables_are_read_as_py_amqp_reads_them(headers: dict[str, Any]) -> None:
     assert read_properties(b"1234" + data, 4) == decode_properties_basic(data, 0)[0]
 
 
+@given(st.dictionaries(KEYS, VALUES, max_size=6))
+def test_tables_are_written_as_py_amqp_writes_them(headers: dict[str, Any]) -> None:
+    properties = {"application_headers": headers, "content_type": "it", "delivery_mode": 2}
+
+    assert write_properties(properties) == packed(**properties)
+
+
+@pytest.mark.parametrize(
+    "headers", [{"x": object()}, {"k" * 256: 1}, {"x": 2**63}, {"x": {"y": [{1, 2}]}}, {1: 2}]
+)
+def test_what_amqp_cannot_carry_is_refused(headers: dict[Any, Any]) -> None:
+    with pytest.raises(EncodeError, match="AMQP cannot carry"):
+        content_of(Message(b"", headers=headers))
+
+
 def test_all_properties_are_read() -> None:
     texts = (
         "content_type", "content_encoding", "correlation_id", "reply_to", "expiration",
@@ -48,6 +66,7 @@ def test_all_properties_are_read() -> None:
     properties = {name: name for name in texts} | {"delivery_mode": 2, "priority": 9}
 
     assert read_properties(packed(**properties), 0) == properties
+    assert write_properties(properties) == packed(**properties)
     assert read_properties(b"\x00\x40" + bytes(7) + b"\x05", 0) == {"timestamp": 5}
 
 

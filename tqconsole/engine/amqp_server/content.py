@@ -9,7 +9,7 @@ from typing import Any
 import amqp
 from amqp.exceptions import AMQPError
 
-from tqconsole.engine.amqp_server.tables import read_properties
+from tqconsole.engine.amqp_server.tables import read_properties, write_properties
 from tqconsole.engine.amqp_server.wire import Delivered
 from tqconsole.engine.exceptions import EncodeError, RefusedError
 from tqconsole.engine.protocol.limits import Reason
@@ -30,12 +30,11 @@ class Content(amqp.Message):
     """
 
     def __init__(self, body: bytes, properties: dict[str, Any]) -> None:
-        super().__init__(body, **properties)
-        self._packed = super()._serialize_properties()
+        super().__init__(body)
+        self._packed = write_properties(properties)
 
     def _serialize_properties(self) -> bytes:
-        packed: bytes = self._packed
-        return packed
+        return self._packed
 
 
 def content_of(message: Message, more_headers: Mapping[str, Any] | None = None) -> Content:

@@ -110,15 +110,16 @@ class Link:
             except _WIRE_ERRORS as error:
                 raise self._broken(error) from error
 
-    def answered(self, channel: Channel, timeout_s: float = ANSWER_TIMEOUT_S) -> bool:
-        """Wait until everything published on the channel is confirmed; False when it is not.
+    def answered(self, channel: Channel, most: int = 0) -> bool:
+        """Wait until all but `most` of what was published on the channel is confirmed; False when
+        it is not.
 
         A server that is known to take nothing is not waited for a second time.
         """
         connection = self._listening()
         begun_mono = self._clock.mono()
-        while not channel.is_confirmed and channel.failure is None:
-            longest_s = min(self._patience_s, timeout_s) if self.is_blocked else timeout_s
+        while channel.unconfirmed_count > most and channel.failure is None:
+            longest_s = self._patience_s if self.is_blocked else ANSWER_TIMEOUT_S
             left_s = begun_mono + longest_s - self._clock.mono()
             if left_s <= 0:
                 self._patience_s = 0.0 if self.is_blocked else _BLOCKED_S

@@ -61,7 +61,9 @@ class Publisher:
                         channel.publish(
                             it.content, it.exchange, it.routing_key, is_mandatory=it.is_mandatory
                         )
-                if link.address.confirms and not link.answered(channel):
+                # The server works on one chunk while the next is on its way.
+                most = _CHUNK if at + _CHUNK < len(postings) else 0
+                if link.address.confirms and not link.answered(channel, most):
                     if channel.failure is not None:
                         return []  # the link says why
                     raise link.give_up(self._silence())

@@ -226,9 +226,9 @@ class Channel(amqp.Channel):
         self._published_count += 1
 
     @property
-    def is_confirmed(self) -> bool:
-        """Whether the server has said of everything published that it has it, or not."""
-        return self._confirmed_count >= self._published_count
+    def unconfirmed_count(self) -> int:
+        """How many of those published the server may still have to say that it has them, or not."""
+        return self._published_count - self._confirmed_count
 
     # --- what the server says -------------------------------------------------------------------
 

@@ -27,7 +27,7 @@ from tqconsole.engine.exceptions import (
     ImproperlyConfigured,
     OperationalError,
 )
-from tqconsole.engine.protocol.transfer import Publication, QueueSpec, Verdict
+from tqconsole.engine.protocol.transfer import Publication, QueueSpec, Settlement, Verdict
 
 pytestmark = pytest.mark.server
 
@@ -276,6 +276,28 @@ def test_lost_connection_tells_what_it_took(url: str, broker: Broker, proxy: Tcp
     # The old tag settles nothing any more.
     settle(consumer, Verdict.ACK, first)
     settle(consumer, Verdict.ACK, again)
+    consumer.close()
+    assert broker.depth("celery").ready_count == 0
+
+
+def test_run_that_ended_when_its_message_was_lost_needs_no_other(
+    url: str, broker: Broker, proxy: TcpProxy
+) -> None:
+    consumer = open_broker(proxy.url(url)).consumer([QUEUE], "w1@here")
+    broker.publish([task("one")])
+    (first,) = taken(consumer)
+    proxy.cut()
+    ended = [Settlement(first.tag, Verdict.ACK)]
+    with contextlib.suppress(OperationalError):
+        consumer.exchange(ended)
+    # As the worker does: what failed is said again.
+    consumer.exchange(ended)
+    broker.publish([task("two")])
+
+    (second,) = taken(consumer)
+
+    assert names([second]) == ["two"]
+    settle(consumer, Verdict.ACK, second)
     consumer.close()
     assert broker.depth("celery").ready_count == 0
 

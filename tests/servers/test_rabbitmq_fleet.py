@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.servers.kombu_fleet import eventually
+from tests.servers.kombu_fleet import PATIENCE_S, eventually
 from tests.servers.rabbitmq_fleet import OURS, THEIRS, Place
 from tqconsole.engine.app import App
 
@@ -35,16 +35,17 @@ def is_empty(client: App, queue: str) -> Callable[[], bool]:
 
 
 def test_mixed_fleet_shares_a_queue(place: Place, client: App) -> None:
-    place.ours(OURS, "shared")
-    place.theirs(THEIRS, "shared")
+    fleet = [place.ours(OURS, "shared"), place.theirs(THEIRS, "shared")]
     lines = [f"{number}" for number in range(400)]
 
     client.send_many([("note", (line,), {}, {"queue": "shared"}) for line in lines])
 
     assert eventually(lambda: len(place.notes()) >= 400)
     assert sorted(place.notes()) == sorted(lines)
-    place.close()
-    assert eventually(is_empty(client, "shared"))
+    for worker in fleet:
+        worker.terminate()
+    assert [worker.wait(PATIENCE_S) for worker in fleet] == [0, 0]
+    assert is_empty(client, "shared")()
 
 
 def test_killed_worker_of_ours_loses_nothing_in_a_mixed_fleet(place: Place, client: App) -> None:

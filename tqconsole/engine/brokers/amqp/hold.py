@@ -18,6 +18,7 @@ from tqconsole.engine.amqp_server.declaring import Declarer
 from tqconsole.engine.amqp_server.link import Link
 from tqconsole.engine.amqp_server.publisher import Posting, posting_of, result_posting
 from tqconsole.engine.brokers.amqp.delays import SHORTEST_S, Delays
+from tqconsole.engine.brokers.amqp.ended import Ended
 from tqconsole.engine.brokers.amqp.held import DEATHS, Held
 from tqconsole.engine.brokers.amqp.intake import Intake
 from tqconsole.engine.brokers.amqp.letters import Letters
@@ -81,9 +82,10 @@ class AmqpConsumer(Consumer):
         declarer = Declarer(link)
         self._intake = Intake(link, declarer, server.clock)
         self._suspects = Suspects(link, declarer)
+        self._ended = Ended(server.clock)
         #: What the caller has in its hands, by tag.
         self._hand: dict[str, Held] = {}
-        self._forfeited: list[str] = []
+        self._forfeited: dict[str, Held] = {}
         #: Held here for the last second before it is due.
         self._soon: list[tuple[float, int, Held]] = []
         self._sequence = itertools.count()
@@ -106,10 +108,13 @@ class AmqpConsumer(Consumer):
     ) -> list[Delivery]:
         """See `Consumer.exchange`: one confirmed write of what is published, one of settlements."""
         self._refresh()
+        # Nobody was told yet that these are lost, so they may have ended meanwhile.
+        self._ended.lose(self._forfeited, settled)
         plan = self._plan(settled, started, riding)
         if plan.postings:
             # Not under the consuming link's lock: its heart must beat while the server thinks.
             self._server.post.publish(plan.postings)
+        self._ended.conclude(settled)
         for held in plan.moved:
             held.is_moved = True
         for held in plan.kept:
@@ -173,8 +178,8 @@ class AmqpConsumer(Consumer):
 
     def forfeited(self) -> list[str]:
         """See `Consumer.forfeited`: what a lost channel or connection took with it."""
-        found, self._forfeited = self._forfeited, []
-        return found
+        found, self._forfeited = self._forfeited, {}
+        return list(found)
 
     def renew(self) -> None:
         """See `Consumer.renew`: a heartbeat, and back with what nobody wants."""
@@ -228,8 +233,9 @@ class AmqpConsumer(Consumer):
         self._soon = [entry for entry in self._soon if entry[2].tag not in gone]
         heapq.heapify(self._soon)
         for tag in gone:
-            if self._hand.pop(tag, None) is not None:
-                self._forfeited.append(tag)
+            held = self._hand.pop(tag, None)
+            if held is not None:
+                self._forfeited[tag] = held
 
     def _plan(
         self, settled: Sequence[Settlement], started: Sequence[Handover], riding: Riding | None
@@ -320,11 +326,15 @@ class AmqpConsumer(Consumer):
         refused: list[tuple[Held, RefusedError]] = []
         for held in taken:
             try:
-                deliveries.append(held.read())
+                delivery = held.read()
             except RefusedError as error:
                 refused.append((held, error))
-            else:
-                self._hand[held.tag] = held
+                continue
+            if self._ended.knows(held):
+                intake.acknowledge([held])
+                continue
+            self._hand[held.tag] = held
+            deliveries.append(delivery)
         if refused:
             self._bury(refused)
         intake.want(wanted - len(deliveries))

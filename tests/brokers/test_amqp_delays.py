@@ -31,6 +31,13 @@ def broker(url: str) -> Iterator[Broker]:
         yield opened
 
 
+@pytest.fixture
+def place(url: str, tmp_path: Path) -> Iterator[Place]:
+    place = Place(url, tmp_path)
+    yield place
+    place.close()
+
+
 @pytest.mark.parametrize(
     ("wait_s", "name", "ttl_s"),
     [
@@ -113,10 +120,9 @@ def test_message_parked_for_its_last_second_comes_back_when_its_worker_dies(
 
 @pytest.mark.server
 @pytest.mark.slow
-def test_others_run_what_a_killed_worker_had_parked(url: str, tmp_path: Path) -> None:
-    place = Place(url, tmp_path)
+def test_others_run_what_a_killed_worker_had_parked(place: Place) -> None:
     first = place.ours(OURS, "shared")
-    with App("client", broker=url, backend="rpc://") as client:
+    with App("client", broker=place.url, backend="rpc://") as client:
         due_at = SYSTEM_CLOCK.now() + 4
         sent = client.send_task("note", ("it",), queue="shared", countdown=4, expires=60)
         assert eventually(lambda: client.broker.depth("tq.delay.3s").ready_count == 1)
@@ -127,19 +133,16 @@ def test_others_run_what_a_killed_worker_had_parked(url: str, tmp_path: Path) ->
 
     assert SYSTEM_CLOCK.now() >= due_at
     assert place.notes() == ["it"]
-    place.close()
 
 
 @pytest.mark.server
 @pytest.mark.slow
-def test_parked_message_that_expires_first_never_runs(url: str, tmp_path: Path) -> None:
-    place = Place(url, tmp_path)
+def test_parked_message_that_expires_first_never_runs(place: Place) -> None:
     place.ours(OURS, "shared")
-    with App("client", broker=url, backend="rpc://") as client:
+    with App("client", broker=place.url, backend="rpc://") as client:
         client.send_task("note", ("late",), queue="shared", countdown=3, expires=1.5)
         after = client.send_task("note", ("after",), queue="shared", countdown=3.5)
 
         assert after.get(timeout=30) == "after"
 
     assert place.notes() == ["after"]
-    place.close()

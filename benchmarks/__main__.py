@@ -68,7 +68,7 @@ def _measured(
         options.quick,
         budget_s,
     )
-    if not list(plan.steps()):
+    if not list(plan.groups()):
         parser.error("nothing to run: no workload of these is for these brokers and peers")
     results = Results(machine_facts())
     results.facts["Repeats and scale"] = f"{plan.repeat_count}, {plan.scale:g}"

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
 _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _PROC = Path("/proc")
-#: Fields of /proc/<pid>/stat after the name: parent, and the four CPU times (own, reaped children).
-_PARENT, _TIMES = 1, slice(11, 15)
+#: Fields of /proc/<pid>/stat after the name: parent, and the CPU times, own and reaped children's.
+_PARENT, _OWN, _REAPED = 1, slice(11, 13), slice(13, 15)
 
 
 def tree(pid: int) -> list[int]:
@@ -26,18 +27,13 @@ def tree(pid: int) -> list[int]:
 
 def cpu_s(pids: list[int]) -> float:
     """Return the CPU seconds they and their reaped children have used."""
-    return sum(sum(map(int, fields[_TIMES])) for pid in pids if (fields := _stat(pid))) * _TICK_S
-
-
-def busy_s(pids: list[int]) -> float:
-    """Return the CPU seconds of their living threads, to the nanosecond: for those that hardly use
-    any, where ticks of 10 ms tell nothing.
-    """
-    return sum(
-        int(path.read_text().split()[0]) / 1e9
-        for pid in pids
-        for path in (_PROC / str(pid) / "task").glob("*/schedstat")
-    )
+    total_s = 0.0
+    for pid in pids:
+        if fields := _stat(pid):
+            own, reaped = (sum(map(int, fields[part])) * _TICK_S for part in (_OWN, _REAPED))
+            # Ticks of 10 ms know threads that have ended; the scheduler's nanoseconds do not.
+            total_s += max(own, _threads_s(pid)) + reaped
+    return total_s
 
 
 def rss_mb(pid: int) -> float:
@@ -53,6 +49,15 @@ def pss_mb(pids: list[int]) -> float:
             if line.startswith("Pss:"):
                 total_kib += int(line.split()[1])
     return total_kib * 1024 / 1e6
+
+
+def _threads_s(pid: int) -> float:
+    """Return the CPU seconds of its living threads."""
+    total_ns = 0
+    for path in (_PROC / str(pid) / "task").glob("*/schedstat"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            total_ns += int(path.read_text().split()[0])
+    return total_ns / 1e9
 
 
 def _stat(pid: int) -> list[str]:

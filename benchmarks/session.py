@@ -22,7 +22,7 @@ OUT_OF_TIME = "not measured: the time was up"
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to run. Within `budget_s` no run begins that would probably end after it."""
+    """What to run. Within `budget_s` nothing begins that would probably end after it."""
 
     workloads: Sequence[Workload]
     brokers: Sequence[str]
@@ -32,35 +32,40 @@ class Plan:
     is_quick: bool = False
     budget_s: float = float("inf")
 
-    def steps(self) -> Iterator[tuple[Workload, Key]]:
-        """Return what one round measures, in order."""
+    def groups(self) -> Iterator[tuple[Workload, list[Key]]]:
+        """Return what one round measures, in order: peers that are compared stand together."""
         for workload in self.workloads:
             offered = workload.quick_brokers if self.is_quick else workload.brokers
             for broker in self.brokers:
-                if broker not in offered:
-                    continue
-                for peer in PEERS_ON[broker]:
-                    if peer in workload.peers and peer in self.peers:
-                        yield workload, Key(workload.name, broker, peer)
+                keys = [
+                    Key(workload.name, broker, peer)
+                    for peer in PEERS_ON[broker]
+                    if peer in workload.peers and peer in self.peers
+                ]
+                if keys and broker in offered:
+                    yield workload, keys
 
 
 def run(
     plan: Plan, servers: Servers, results: Results, tell: Callable[[str, Key, str], None]
 ) -> None:
     """Run the plan into `results`; `tell` hears of every run: its round, its key, what came out."""
-    begun_mono = time.monotonic()
+    end_mono = time.monotonic() + plan.budget_s
     took_s: dict[Key, float] = {}
     for number in range(1, plan.repeat_count + 1):
-        for workload, key in plan.steps():
-            run_begun_mono = time.monotonic()
-            left_s = plan.budget_s - (run_begun_mono - begun_mono)
-            if left_s < took_s.get(key, 0.0):
+        for workload, keys in plan.groups():
+            # Whole groups only: one peer's run more would be a run of another minute.
+            expected_s = sum(took_s.get(key, 0.0) for key in keys)
+            if time.monotonic() + expected_s > end_mono:
                 if number == 1:
-                    results.fail(key, OUT_OF_TIME)
+                    for key in keys:
+                        results.fail(key, OUT_OF_TIME)
                 continue
-            said = _run_once(workload, key, plan.scale, servers, results)
-            took_s[key] = time.monotonic() - run_begun_mono
-            tell(f"{number}/{plan.repeat_count}", key, said)
+            for key in keys:
+                begun_mono = time.monotonic()
+                said = _run_once(workload, key, plan.scale, servers, results)
+                took_s[key] = time.monotonic() - begun_mono
+                tell(f"{number}/{plan.repeat_count}", key, said)
 
 
 def _run_once(

@@ -37,12 +37,12 @@ def idle(rig: Rig, scale: float) -> Reading:
         tree = processes.tree(pid)
         begun_mono, begun_s, begun_commands = (
             time.monotonic(),
-            processes.busy_s(tree),
+            processes.cpu_s(tree),
             _commands(rig),
         )
         time.sleep(max(_LEAST_WATCH_S, _WATCH_S * scale))
         watched_s = time.monotonic() - begun_mono
-        ended_s, ended_commands = processes.busy_s(tree), _commands(rig)
+        ended_s, ended_commands = processes.cpu_s(tree), _commands(rig)
         reading = {
             "cpu_percent": 100 * (ended_s - begun_s) / watched_s,
             "rss_mb": processes.rss_mb(pid),

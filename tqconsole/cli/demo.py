@@ -33,15 +33,19 @@ def verb(
     theme: str | None,
     is_ascii: bool,  # noqa: FBT001 - as above
 ) -> int:
-    """Run a small real cluster (embedded broker, workers, tasks) and watch it."""
+    """Run a small real cluster (embedded broker, workers, tasks) and watch it.
+
+    With -b URL it runs on that broker: a place where nothing else is, since it fills queues.
+    """
     # The demo brings the engine's worker side: the other verbs do without.
     from tqconsole.cli.console import theme_named  # noqa: PLC0415 - see above
     from tqconsole.cli.demo_run import count_demo, show_demo  # noqa: PLC0415 - see above
 
+    named = (invocation.options.broker, invocation.options.result_backend)
     if is_headless:
-        return count_demo(invocation.output, duration_s, directory)
+        return count_demo(invocation.output, duration_s, directory, named)
     if duration_s is not None:
         raise click.UsageError("--seconds goes with --headless; the console ends when you leave it")
     if not has_terminal():
         raise click.UsageError("No terminal to draw on. Try: tqconsole demo --headless")
-    return show_demo(directory, theme=theme_named(theme), is_ascii=is_ascii or None)
+    return show_demo(directory, named, theme=theme_named(theme), is_ascii=is_ascii or None)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from tqconsole.cli.exits import FAILED, OK
 from tqconsole.cli.output import Output
 from tqconsole.core.demo import tasks
-from tqconsole.core.demo.cluster import DemoCluster
+from tqconsole.core.demo.cluster import DemoCluster, place_of
 from tqconsole.core.demo.headless import DEFAULT_S, HeadlessDemo
 from tqconsole.core.demo.traffic import DemoTraffic
 from tqconsole.engine.clock import SYSTEM_CLOCK
@@ -23,13 +23,20 @@ if TYPE_CHECKING:
     from tqconsole.engine import App
 
 
-def count_demo(output: Output, duration_s: float | None, directory: str | None) -> int:
+#: Where the demo is to run: (broker URL, result store's URL), None for its own file.
+Named = tuple[str | None, str | None]
+
+
+def count_demo(
+    output: Output, duration_s: float | None, directory: str | None, named: Named
+) -> int:
     """Run the demo without a screen, print what it counted, and return the exit code.
 
     Raises: OperationalError when its workers do not come up.
     """
     with _folder(directory) as folder:
-        report = HeadlessDemo(folder, duration_s or DEFAULT_S, SYSTEM_CLOCK).run()
+        place = place_of(folder, *named)
+        report = HeadlessDemo(folder, place, duration_s or DEFAULT_S, SYSTEM_CLOCK).run()
     if output.is_json:
         output.json(report.as_dict())
     else:
@@ -39,27 +46,35 @@ def count_demo(output: Output, duration_s: float | None, directory: str | None) 
 
 
 def show_demo(
-    directory: str | None = None, *, theme: str | None = None, is_ascii: bool | None = None
+    directory: str | None = None,
+    named: Named = (None, None),
+    *,
+    theme: str | None = None,
+    is_ascii: bool | None = None,
 ) -> int:
     """Run the demo under the console until that is left, and return the exit code.
 
     Its files are temporary unless `directory` names a place to keep them.
     """
+    with _folder(directory) as folder, tasks.app as app:
+        place = place_of(folder, *named)
+        app.conf.update(broker_url=place.broker_url, result_backend=place.backend_url)
+        # A broker that is not there is told before a worker looks for it.
+        app.broker.connect()
+        with DemoCluster(folder, place, SYSTEM_CLOCK):
+            return _show(app, theme, is_ascii=is_ascii)
+
+
+def _show(app: App, theme: str | None, *, is_ascii: bool | None) -> int:
     # Textual and the console's mind: the headless demo does without.
     from tqconsole.console import run_console  # noqa: PLC0415 - see above
 
-    with (
-        _folder(directory) as folder,
-        DemoCluster(folder, SYSTEM_CLOCK) as cluster,
-        tasks.app as app,
-    ):
-        app.conf.update(broker_url=cluster.broker_url, result_backend=cluster.broker_url)
-        traffic = DemoTraffic(app, random.Random())  # noqa: S311 - a demo's luck
-        traffic.start()
-        try:
-            return run_console(_session(app), theme=theme, is_ascii=is_ascii)
-        finally:
-            traffic.stop()
+    traffic = DemoTraffic(app, random.Random())  # noqa: S311 - a demo's luck
+    traffic.start()
+    try:
+        return run_console(_session(app), theme=theme, is_ascii=is_ascii)
+    finally:
+        traffic.stop()
 
 
 def _session(app: App) -> Session:

@@ -1,4 +1,4 @@
-"""The demo's processes: real workers on an embedded broker of their own.
+"""The demo's processes: real workers on an embedded broker of their own, or on one that is named.
 
 A worker that dies is started again after a while, long enough for a watcher to see it gone and its
 tasks run elsewhere. Everything started here is stopped here, whatever happens to the console.
@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -28,14 +29,36 @@ WORKER_NAMES = ("w1", "w2")
 CHILD_COUNT = 3
 
 
+@dataclass(frozen=True, slots=True)
+class DemoPlace:
+    """Where the demo's tasks and results go."""
+
+    broker_url: str
+    backend_url: str
+
+
+def place_of(folder: Path, broker_url: str | None, backend_url: str | None) -> DemoPlace:
+    """Return the place that is named, else a file in the demo's own folder.
+
+    Results go where their broker is, unless that is said, too; with RabbitMQ to their caller.
+    """
+    url = broker_url or f"sqlite:///{(folder / 'queue.db').as_posix().lstrip('/')}"
+    is_amqp = url.partition(":")[0] in ("amqp", "amqps", "pyamqp", "librabbitmq")
+    return DemoPlace(url, backend_url or ("rpc://" if is_amqp else url))
+
+
 class DemoCluster:
-    """Two workers and the folder with their queue and logs. Use it as a context."""
+    """Two workers and the folder with their logs. Use it as a context."""
 
     def __init__(
-        self, folder: Path, clock: Clock, worker_names: Sequence[str] = WORKER_NAMES
+        self,
+        folder: Path,
+        place: DemoPlace,
+        clock: Clock,
+        worker_names: Sequence[str] = WORKER_NAMES,
     ) -> None:
         self.folder = folder
-        self.broker_url = f"sqlite:///{(folder / 'queue.db').as_posix().lstrip('/')}"
+        self.place = place
         self._clock = clock
         self._names = tuple(worker_names)
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -103,7 +126,8 @@ class DemoCluster:
     def _command(self, name: str) -> list[str]:
         return [
             sys.executable,
-            *("-m", "tqconsole", "-A", tasks.__name__, "-b", self.broker_url),
+            *("-m", "tqconsole", "-A", tasks.__name__, "-b", self.place.broker_url),
+            *("--result-backend", self.place.backend_url),
             *("worker", "-n", f"{name}@%h", "-c", str(CHILD_COUNT), "-l", "INFO"),
             *("-Q", ",".join(tasks.QUEUES)),
         ]

@@ -15,17 +15,19 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tqconsole.core.demo import tasks
-from tqconsole.core.demo.cluster import WORKER_NAMES, DemoCluster
+from tqconsole.core.demo.cluster import WORKER_NAMES, DemoCluster, DemoPlace
 from tqconsole.core.demo.traffic import DemoTraffic
 from tqconsole.engine import App, states
-from tqconsole.engine.brokers.base import Broker, Subscription
+from tqconsole.engine.brokers.base import Subscription
 from tqconsole.engine.clock import Clock
 from tqconsole.engine.exceptions import OperationalError
 from tqconsole.engine.protocol.control import event_mailbox
 from tqconsole.engine.protocol.event import decode_events
 
 #: How long workers may take to come up, a dead one to be noticed, the rest to be worked off.
-START_S, NOTICE_S, DRAIN_S = 30.0, 20.0, 60.0
+START_S, NOTICE_S, DRAIN_S = 30.0, 30.0, 60.0
+#: How long a revoked task that waits for its time in the broker may take to come and be refused.
+REVOKED_S = 20.0
 #: One look at something that is waited for, every so many seconds.
 LOOK_S = 0.05
 #: How long it sends when nothing else is said, in seconds.
@@ -75,8 +77,9 @@ class DemoReport:
 class HeadlessDemo:
     """One run of the demo in a folder of its own."""
 
-    def __init__(self, folder: Path, duration_s: float, clock: Clock) -> None:
+    def __init__(self, folder: Path, place: DemoPlace, duration_s: float, clock: Clock) -> None:
         self._folder = folder
+        self._place = place
         self._duration_s = duration_s
         self._clock = clock
         self._event_count = 0
@@ -85,13 +88,15 @@ class HeadlessDemo:
     def run(self) -> DemoReport:
         """Do it all and return the counts.
 
-        Raises: OperationalError when a worker does not come up.
+        Raises: OperationalError when the broker is away, or a worker does not come up.
         """
-        with DemoCluster(self._folder, self._clock) as cluster, tasks.app as app:
-            app.conf.update(broker_url=cluster.broker_url, result_backend=cluster.broker_url)
-            broker = app.broker
-            self._await_workers(broker, cluster)
-            events = broker.subscribe(event_mailbox("headless-demo"), ["#"])
+        place = self._place
+        tasks.app.conf.update(broker_url=place.broker_url, result_backend=place.backend_url)
+        # A broker that is not there is told before a worker looks for it.
+        tasks.app.broker.connect()
+        with DemoCluster(self._folder, place, self._clock) as cluster, tasks.app as app:
+            self._await_workers(app, cluster)
+            events = app.broker.subscribe(event_mailbox("headless-demo"), ["#"])
             traffic = DemoTraffic(app, random.Random(1), later_s=(1, 3))  # noqa: S311 - a demo
             traffic.start()
             try:
@@ -107,13 +112,14 @@ class HeadlessDemo:
         revoked = tasks.resize.apply_async((3,), countdown=self._duration_s + 5)
         app.control.revoke(revoked.id)
         self._watch(events, self._duration_s / 3)
-        held_ids, noticed_gone_s = self._kill_one(app.broker, cluster, events)
+        held_ids, noticed_gone_s = self._kill_one(app, cluster, events)
         broken = tasks.resize.delay(7)
         again = tasks.resize.delay(8)
         self._watch(events, until_mono - self._clock.mono())
         traffic.stop()
         ids = [*traffic.sent_ids, broken.id, again.id]
         self._await(lambda: not self._open_ids(app, ids), DRAIN_S, events)
+        self._await(lambda: revoked.state == states.REVOKED, REVOKED_S, events)
         counts = Counter(self._states(app, ids).values())
         ready_count = sum(counts[state] for state in states.READY_STATES)
         return DemoReport(
@@ -131,14 +137,14 @@ class HeadlessDemo:
             rerun_result=str(again.get(timeout=10)),
         )
 
-    def _await_workers(self, broker: Broker, cluster: DemoCluster) -> None:
+    def _await_workers(self, app: App, cluster: DemoCluster) -> None:
         wanted = len(WORKER_NAMES)
-        if not self._await(lambda: len(broker.live_workers()) >= wanted, START_S):
+        if not self._await(lambda: len(_living(app)) >= wanted, START_S):
             logs = "\n".join(cluster.log_tail(name) for name in WORKER_NAMES)
             raise OperationalError(f"The demo's workers did not come up in {START_S:g} s.\n{logs}")
 
     def _kill_one(
-        self, broker: Broker, cluster: DemoCluster, events: Subscription
+        self, app: App, cluster: DemoCluster, events: Subscription
     ) -> tuple[set[str], float]:
         """Kill the first worker; return the ids it was running and when it was seen gone."""
         name = WORKER_NAMES[0]
@@ -148,7 +154,7 @@ class HeadlessDemo:
         self._watch(events, 0.0)
         held_ids = self._running_on(name)
         killed_mono = self._clock.mono()
-        self._await(lambda: not _is_alive(broker, name), NOTICE_S, events)
+        self._await(lambda: name not in _living(app), NOTICE_S, events)
         return held_ids, self._clock.mono() - killed_mono
 
     def _ran_elsewhere(self, app: App, task_ids: set[str]) -> bool:
@@ -220,5 +226,10 @@ def _is_node(node: str, name: str) -> bool:
     return node.partition("@")[0] == name
 
 
-def _is_alive(broker: Broker, name: str) -> bool:
-    return any(_is_node(worker.worker_name, name) for worker in broker.live_workers())
+def _living(app: App) -> set[str]:
+    """Return the short names of the workers that live: the broker's word, else their own."""
+    if app.broker.capabilities.knows_workers:
+        nodes = [worker.worker_name for worker in app.broker.live_workers()]
+    else:
+        nodes = [node for answer in app.control.ping(timeout=1.0) for node in answer]
+    return {node.partition("@")[0] for node in nodes}

@@ -41,6 +41,11 @@ _thread = _Thread()
 _process = _Process()
 
 
+def unwrapped(value: Any) -> Any:
+    """Return the object behind a proxy, or what is none itself: for who asks it many things."""
+    return value._get_current_object() if type(value) is Proxy else value  # noqa: SLF001 - Celery's name for it
+
+
 class Proxy:
     """Stands for an object that is found or made when it is first used.
 

@@ -13,6 +13,7 @@ from tqconsole.engine.app.registry import TaskRegistry, load_object
 from tqconsole.engine.canvas.signature import Signature, maybe_signature, signature
 from tqconsole.engine.clock import Clock
 from tqconsole.engine.context import Context
+from tqconsole.engine.current import unwrapped
 from tqconsole.engine.exceptions import AlwaysEagerIgnored, Retry
 from tqconsole.engine.protocol.identity import new_id
 from tqconsole.engine.settings import Settings
@@ -42,6 +43,7 @@ class Caller:
     _lock: threading.RLock
     _made_sender: Sender | None
     _made_records: Records | None = None
+    _result_class: type[AsyncResult] | None = None
 
     @property
     @abstractmethod
@@ -146,9 +148,12 @@ class Caller:
 
     def AsyncResult(self, id: str, **fields: Any) -> AsyncResult:
         """Return the result of a call by its id."""
-        from tqconsole.engine import result  # noqa: PLC0415 - what was never asked for costs nothing
+        made = self._result_class
+        if made is None:
+            from tqconsole.engine import result  # noqa: PLC0415 - what was never asked for costs nothing
 
-        return result.AsyncResult(id, app=self, **fields)
+            made = self._result_class = result.AsyncResult
+        return made(id, app=self, **fields)
 
     def queues(self) -> list[QueueSpec]:
         """Return the queues a worker of this app consumes. Raises: QueueNotFound."""
@@ -222,7 +227,7 @@ class Caller:
         return self._built_named(target, args, kwargs, dict(options or {}))
 
     def _built_named(self, target: Any, args: Any, kwargs: Any, options: dict[str, Any]) -> Sending:
-        task = self.tasks.get(target) if isinstance(target, str) else target
+        task = self.tasks.get(target) if isinstance(target, str) else unwrapped(target)
         if task is None:
             return self._sender.build(str(target), args, kwargs, options)
         if task.typing:

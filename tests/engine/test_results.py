@@ -254,9 +254,10 @@ def test_revoking_goes_through_control(app: App) -> None:
 
 
 class _SlowBackend:
-    """A store in which nothing ever comes; waiting moves the clock."""
+    """A store in which nothing ever comes; waiting moves the clock. It is its own watch."""
 
     is_enabled = True
+    has_looked = False
 
     def __init__(self, clock: ManualClock) -> None:
         self.clock = clock

@@ -92,6 +92,8 @@ class AsyncResult(StoredResult):
         watch = self.backend.watch([self.id], self.app.oid)
         last: ResultRecord | None = None
         try:
+            if watch.has_looked and (timeout_s is None or timeout_s > 0):
+                watch.wait(pause_s if timeout_s is None else min(pause_s, timeout_s))
             while True:
                 record = self.record()
                 if on_message is not None and record.state != states.PENDING and record != last:

@@ -16,6 +16,9 @@ from tqconsole.engine.protocol.transfer import ResultWrite
 class Watch(abc.ABC):
     """A wait for records of some ids. Made before the calls are sent, so that nothing is missed."""
 
+    #: True when what was there already is the first news: nobody need look before the first wait.
+    has_looked: bool = False
+
     @abc.abstractmethod
     def wait(self, timeout_s: float) -> None:
         """Sleep until one of the watched records may have changed, or `timeout_s`."""

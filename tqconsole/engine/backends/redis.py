@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+import hiredis
 
 from tqconsole.engine.backends.base import Backend, Watch
 from tqconsole.engine.clock import SYSTEM_CLOCK, Clock
@@ -21,11 +25,14 @@ _CHUNK = 1_000
 #: Records kept that were told and that nobody has asked for.
 _MOST_HEARD = 1_000
 
+_marks = itertools.count()
 _STORE = Script(records.STORE_ALL)
 
 
 class RedisWatch(Watch):
-    """A wait for records of some ids: subscribed before the caller looks for the first time."""
+    """A wait for records of some ids. What is there is asked for in the write that subscribes."""
+
+    has_looked = True
 
     def __init__(
         self,
@@ -41,6 +48,8 @@ class RedisWatch(Watch):
         self._hear = hear
         self._release = release
         self._is_closed = False
+        self._mark = b""
+        self._awaited: deque[Sequence[str]] = deque()
         self._subscribe()
 
     def wait(self, timeout_s: float) -> None:
@@ -62,9 +71,27 @@ class RedisWatch(Watch):
         is_told = False
         while not is_told and (left_s := deadline_mono - self._clock.mono()) > 0:
             for answer in self._link.receive(left_s):
-                if isinstance(answer, list) and len(answer) == 3 and answer[0] == b"message":
-                    self._hear(answer[1].decode(errors="replace"), answer[2])
-                    is_told = True
+                is_told |= self._take(answer)
+
+    def _take(self, answer: Any) -> bool:
+        """Take in one answer; True when it told of a record."""
+        if isinstance(answer, hiredis.PushNotification):
+            if answer[0] != b"message":
+                return False
+            self._hear(answer[1].decode(errors="replace"), answer[2])
+            return True
+        if answer == self._mark:
+            # What comes next is ours; before it came what an earlier watch has asked.
+            self._mark = b""
+            chunks = range(0, len(self._channels), _CHUNK)
+            self._awaited.extend(self._channels[at : at + _CHUNK] for at in chunks)
+            return False
+        if not (self._awaited and isinstance(answer, list)):
+            return False
+        found = [it for it in zip(self._awaited.popleft(), answer, strict=True) if it[1]]
+        for channel, record in found:
+            self._hear(channel, record)
+        return bool(found)
 
     def close(self) -> None:
         """See `Watch.close`."""
@@ -82,8 +109,17 @@ class RedisWatch(Watch):
 
     def _subscribe(self) -> None:
         self._link.connect()
-        chunks = range(0, len(self._channels), _CHUNK)
-        self._link.send([("SUBSCRIBE", *self._channels[at : at + _CHUNK]) for at in chunks])
+        self._mark = b"tq%d" % next(_marks)
+        self._awaited.clear()
+        chunks = [self._channels[at : at + _CHUNK] for at in range(0, len(self._channels), _CHUNK)]
+        # A record's key is its channel.
+        self._link.send(
+            [
+                *(("SUBSCRIBE", *names) for names in chunks),
+                ("ECHO", self._mark),
+                *(("MGET", *names) for names in chunks),
+            ]
+        )
 
 
 class RedisBackend(Backend):

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Iterator
+from itertools import cycle
 from pathlib import Path
 
 import pytest
 from client_rig import fresh_url, make_app
 
 from tqconsole.engine import App
+from tqconsole.engine.alternates import arranged
 from tqconsole.engine.brokers import open_broker
+from tqconsole.engine.exceptions import ImproperlyConfigured
 
 
 def url(folder: Path, name: str) -> str:
@@ -64,3 +69,44 @@ def test_a_broker_that_was_given_stays(tmp_path: Path) -> None:
     app.close()
 
     assert app.broker is broker
+
+
+SERVERS = ["redis://one/0", "redis://two/0", "redis://three/0"]
+
+
+def backwards(urls: list[str]) -> Iterator[str]:
+    """Cycle for ever, as kombu's own strategies do."""
+    return cycle(reversed(urls))
+
+
+@pytest.mark.parametrize("strategy", [None, "round-robin"])
+def test_servers_are_tried_as_they_are_listed(strategy: str | None) -> None:
+    app = App("a", broker=SERVERS, broker_failover_strategy=strategy, set_as_current=False)
+
+    assert app.broker_resolved.url == ";".join(SERVERS)
+
+
+def test_a_callable_says_in_which_order_servers_are_tried() -> None:
+    app = App("a", broker=SERVERS, broker_failover_strategy=backwards, set_as_current=False)
+
+    assert app.broker.url.split(";") == SERVERS[::-1]
+
+
+def test_shuffled_servers_are_the_same_in_another_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(random, "sample", lambda urls, count: [*urls[1:], urls[0]][:count])
+
+    assert arranged(";".join(SERVERS), "shuffle").split(";") == [*SERVERS[1:], SERVERS[0]]
+
+
+def test_a_shuffle_holds_for_reading_and_writing() -> None:
+    for _ in range(20):
+        app = App("a", broker=SERVERS, broker_failover_strategy="shuffle", set_as_current=False)
+
+        assert sorted(app.broker.url.split(";")) == sorted(SERVERS)
+        assert app.write_broker is app.broker
+
+
+@pytest.mark.parametrize("strategy", ["random", 7, lambda urls: [], lambda urls: ["redis://x/0"]])
+def test_a_strategy_that_is_none_says_so(strategy: object) -> None:
+    with pytest.raises(ImproperlyConfigured, match="broker_failover_strategy"):
+        arranged(";".join(SERVERS), strategy)

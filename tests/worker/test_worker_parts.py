@@ -11,13 +11,14 @@ from types import SimpleNamespace
 
 import pytest
 
+from tqconsole.engine.brokers import open_broker
 from tqconsole.engine.exceptions import ImproperlyConfigured
 from tqconsole.engine.protocol.transfer import ExchangeSpec, QueueSpec
 from tqconsole.engine.worker.autoscale import Autoscaler
 from tqconsole.engine.worker.banner import Identity, banner
 from tqconsole.engine.worker.nodename import expand_path, node_name
 from tqconsole.engine.worker.options import WorkerOptions, concurrency_of, events_mode, overrides
-from tqconsole.engine.worker.panel import signal_number
+from tqconsole.engine.worker.panel import broker_fields, signal_number
 from tqconsole.engine.worker.pidfile import PidfileTakenError, held_pidfile
 from tqconsole.engine.worker.statedb import StateFile
 
@@ -155,6 +156,15 @@ def test_signal_is_known_by_its_names(name: str) -> None:
 def test_unknown_signal_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="no such signal"):
         signal_number(name)
+
+
+def test_stats_tell_of_the_first_server_and_its_alternates() -> None:
+    with open_broker("amqp://me:secret@one/here;amqp://me:secret@two/here") as broker:
+        fields = broker_fields(broker, "shuffle")
+
+    assert (fields["hostname"], fields["virtual_host"]) == ("one", "here")
+    assert fields["alternates"] == ["amqp://me:**@two/here"]
+    assert fields["failover_strategy"] == "shuffle"
 
 
 def test_banner_says_what_it_is() -> None:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import os
 import threading
+from dataclasses import replace
 
+from tqconsole.engine.alternates import arranged
 from tqconsole.engine.app.config import configured_broker_url
 from tqconsole.engine.app.server_options import backend_options, broker_options, rpc_options
 from tqconsole.engine.backends import open_backend
@@ -35,6 +37,8 @@ class Connections:
         self._is_backend_given = backend is not None
         self._resolved: Resolved | None = None
         self._resolved_version = -1
+        #: (URL, strategy in words) -> the chosen order, one for reading and writing.
+        self._arranged: dict[tuple[str, str], str] = {}
 
     @property
     def resolved(self) -> Resolved:
@@ -51,6 +55,15 @@ class Connections:
         return self._resolved
 
     def _resolve(self, setting: str, other: str) -> Resolved:
+        """Return which broker is meant, its servers in the order in which they are tried."""
+        found = self._found(setting, other)
+        strategy = self._conf.broker_failover_strategy
+        key = (found.url, repr(strategy))
+        if key not in self._arranged:
+            self._arranged[key] = arranged(found.url, strategy)
+        return replace(found, url=self._arranged[key])
+
+    def _found(self, setting: str, other: str) -> Resolved:
         """Return which broker is meant where `setting` may name another one than `broker_url`."""
         conf = self._conf
         url = _url_of(conf, setting)

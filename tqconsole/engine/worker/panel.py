@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from tqconsole.engine.alternates import alternates
 from tqconsole.engine.brokers.base import Broker, Consumer
 from tqconsole.engine.clock import Clock
 from tqconsole.engine.exceptions import NotSupportedError
@@ -133,7 +134,9 @@ class WorkerPanel:
             "clock": str(parts.app.clock.value),
             "uptime": int(now_mono - self._started_mono),
             "pool": parts.pool.info(),
-            "broker": _broker_fields(parts.broker),
+            "broker": broker_fields(
+                parts.broker, str(parts.app.conf.broker_failover_strategy or "round-robin")
+            ),
             "prefetch_count": hand.window.size(hand.slot_count, now_mono),
             "rusage": _rusage(),
         }
@@ -343,9 +346,10 @@ def _queue_fields(spec: QueueSpec) -> dict[str, Any]:
     }
 
 
-def _broker_fields(broker: Broker) -> dict[str, Any]:
+def broker_fields(broker: Broker, strategy: str) -> dict[str, Any]:
     """Return the "broker" part of stats; a password never stands in it."""
-    parts = urlsplit(broker.url)
+    first, *others = alternates(broker.url)
+    parts = urlsplit(first)
     try:
         port = parts.port
     except ValueError:
@@ -363,8 +367,8 @@ def _broker_fields(broker: Broker) -> dict[str, Any]:
         "login_method": None,
         "uri_prefix": None,
         "heartbeat": None,
-        "failover_strategy": "round-robin",
-        "alternates": [],
+        "failover_strategy": strategy,
+        "alternates": others,
         "credential_provider": None,
     }
 

@@ -49,6 +49,10 @@ def test_what_is_no_instant_is_refused(app: Any, add: Any, option: Any) -> None:
         ({"reply_to": 7}, "reply_to is a text"),
         ({"group_id": 7}, "group_id is a text"),
         ({"root_id": "a\nb"}, "root_id has no control characters"),
+        ({"retry_policy": 7}, "retry_policy is a map .*, not 7"),
+        ({"retry_policy": {"max_retries": "x"}}, "max_retries is a number, not 'x'"),
+        ({"stamped_headers": 7}, "stamped_headers is a list of names, not 7"),
+        ({"stamped_headers": "job"}, "stamped_headers is a list of names, not 'job'"),
     ],
 )
 def test_what_a_worker_would_refuse_is_not_sent(app: Any, add: Any, option: Any, what: str) -> None:

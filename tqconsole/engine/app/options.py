@@ -8,6 +8,7 @@ from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
 from tqconsole.engine.canvas.signature import plain
+from tqconsole.engine.exceptions import EncodeError
 from tqconsole.engine.protocol.task import Embed
 
 #: Option of `apply_async` -> field of the call.
@@ -35,6 +36,7 @@ FIELDS = {
 INSTANTS = frozenset({"countdown", "eta", "expires"})
 EMBEDDED = frozenset({"chain", "chord", "link", "link_error"})
 POLICY = frozenset({"retry", "retry_policy", "timeout"})
+_NUMBERS_OF_POLICY = frozenset({"interval_max", "interval_start", "interval_step", "max_retries"})
 #: Options that name Celery's plumbing (our broker is one, there is nothing to choose), and those
 #: that say how to send, not what.
 _UNSENT = frozenset(
@@ -82,6 +84,28 @@ def keywords(kwargs: Any) -> Any:
     if not isinstance(kwargs, Mapping):
         raise TypeError(f"task keyword arguments must be a mapping, not {type(kwargs).__name__}")
     return kwargs
+
+
+def how_to_send(said: dict[str, Any]) -> dict[str, Any]:
+    """Return how the call is to be sent. Raises: EncodeError."""
+    if POLICY.isdisjoint(said):
+        return {}
+    given = said.get("retry_policy") or {}
+    if not isinstance(given, Mapping):
+        raise EncodeError(f"retry_policy is a map of max_retries and the like, not {given!r:.60}")
+    for name in _NUMBERS_OF_POLICY & given.keys():
+        if given[name] is not None and not isinstance(given[name], int | float):
+            raise EncodeError(f"retry_policy's {name} is a number, not {given[name]!r:.60}")
+    return {key: said.get(key) for key in POLICY}
+
+
+def stamps(said: dict[str, Any]) -> dict[str, Any]:
+    """Return the names and the values of the call's stamps. Raises: EncodeError."""
+    names = said["stamped_headers"] or ()
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        raise EncodeError(f"stamped_headers is a list of names, not {names!r:.60}")
+    names = list(names)
+    return {"stamped_headers": names, "stamps": {name: said.get(name) for name in names}}
 
 
 def embed(said: dict[str, Any]) -> Embed:

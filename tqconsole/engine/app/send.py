@@ -23,12 +23,13 @@ from tqconsole.engine.app.options import (
     FIELDS,
     INSTANTS,
     KNOWN,
-    POLICY,
     arguments,
     embed,
+    how_to_send,
     inherit,
     instants,
     keywords,
+    stamps,
 )
 from tqconsole.engine.app.publish import Publisher, PublishingApp
 from tqconsole.engine.app.queues import Address, QueueTable
@@ -121,7 +122,7 @@ class Sender:
         """
         defaults = self._defaults()
         said = {option: value for option, value in options.items() if value is not None}
-        policy = {} if POLICY.isdisjoint(said) else {key: said.get(key) for key in POLICY}
+        policy = how_to_send(said)
         address = self._address(defaults, name, args, kwargs, said)
         sending_task = current.get_current_worker_task()
         call = self._call(defaults, name, args, kwargs, said, sending_task, address)
@@ -240,8 +241,7 @@ class Sender:
         if not EMBEDDED.isdisjoint(said):
             fields["embed"] = embed(said)
         if "stamped_headers" in fields:
-            fields["stamped_headers"] = list(fields["stamped_headers"])
-            fields["stamps"] = {stamp: said.get(stamp) for stamp in fields["stamped_headers"]}
+            fields.update(stamps(said))
         return TaskCall(
             task_name=name,
             args=arguments(args),

@@ -1,1 +1,1 @@
-"""Faults on purpose, and a ledger that tells what they cost. `python -m faults.kill --help`."""
+"""Faults on purpose, and a ledger that tells what they cost. `python -m faults --help`."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from celery import Celery
 
-from faults.ledger import Ledger
+from faults.ledger import WORK, Ledger
 
 app = Celery("storm", broker=os.environ["STORM_BROKER"], backend=os.environ["STORM_BACKEND"])
 app.conf.update(
@@ -20,7 +20,6 @@ app.conf.update(
 )
 
 
-@app.task(name="storm.work", bind=True)
 def work(self: Any, duration_s: float) -> int:
     """Take `duration_s` seconds between two lines of the ledger."""
     ledger = Ledger.from_environment()
@@ -28,3 +27,6 @@ def work(self: Any, duration_s: float) -> int:
     time.sleep(duration_s)
     ledger.ended(self.request.id)
     return os.getpid()
+
+
+app.task(name=WORK, bind=True)(work)

@@ -1,22 +1,28 @@
 """Private places for a storm: a broker and a result store that nobody else uses.
 
 Servers are started on free loopback ports and stopped by pid. RabbitMQ keeps no results, so a Redis
-beside it does.
+beside it does. A scenario that leaves its servers alone gets an empty place on shared ones; one
+that kills, fills or freezes them starts its own.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 import redis
 
-from tests.servers.brokers_up import rabbitmq_up, redis_up
+from tests.servers.brokers_up import Server, make_vhosts, rabbitmq_up, redis_up
 from tqconsole.engine.brokers import open_broker
 
-BROKERS = ("sqlite", "redis", "rabbitmq")
+BROKERS = ("redis", "rabbitmq", "sqlite")
+#: RabbitMQ's virtual hosts made at once: each call takes seconds.
+_VHOST_COUNT = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,17 +45,57 @@ class Place:
         return left_count
 
 
-@contextlib.contextmanager
-def opened(broker: str, folder: Path) -> Iterator[Place]:
-    """Open a place for the broker of that name; `folder` is an empty one."""
-    with contextlib.ExitStack() as servers:
+class Places:
+    """Empty places on servers that cases share, one case at a time; servers start when needed."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._stack = contextlib.ExitStack()
+        self._redis: Server | None = None
+        self._vhosts: Iterator[str] | None = None
+        self._numbers = itertools.count(1)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    def empty(self, broker: str) -> Place:
+        """Return an empty place. Raises: FileNotFoundError without the server's program."""
         if broker == "sqlite":
-            url = f"sqlite:///{(folder / 'queue.db').as_posix().lstrip('/')}"
-            yield Place(url, url)
-            return
-        store = servers.enter_context(redis_up(folder / "redis"))
+            return sqlite_place(self._folder / f"place{next(self._numbers)}")
+        store = self._empty_redis()
         if broker == "redis":
-            yield Place(store.url, store.url, store.port)
-            return
-        server = servers.enter_context(rabbitmq_up(folder / "rabbitmq"))
-        yield Place(server.url, store.url)
+            return Place(store.url, store.url, store.port)
+        return Place(self._vhost(), store.url)
+
+    def _empty_redis(self) -> Server:
+        if self._redis is None:
+            self._redis = self._stack.enter_context(redis_up(self._folder / "redis"))
+        with redis.Redis(port=self._redis.port) as link:
+            link.flushall()
+        return self._redis
+
+    def _vhost(self) -> str:
+        if self._vhosts is None:
+            server = self._stack.enter_context(rabbitmq_up(self._folder / "rabbitmq"))
+            self._vhosts = _fresh_vhosts(server)
+        return next(self._vhosts)
+
+
+def sqlite_place(folder: Path) -> Place:
+    """Return the embedded broker in a folder, which is made."""
+    folder.mkdir(parents=True, exist_ok=True)
+    url = f"sqlite:///{(folder / 'queue.db').as_posix().lstrip('/')}"
+    return Place(url, url)
+
+
+def _fresh_vhosts(server: Server) -> Iterator[str]:
+    for first in itertools.count(0, _VHOST_COUNT):
+        yield from make_vhosts(server, first, _VHOST_COUNT)

@@ -5,18 +5,14 @@ from __future__ import annotations
 import os
 import time
 
-from faults.ledger import Ledger
+from faults.ledger import WORK, Ledger
 from tqconsole.engine import App
 
 app = App("storm", set_as_current=False)
-app.conf.update(
-    task_acks_late=os.environ.get("STORM_ACKS") == "late",
-    result_expires=3600,
-    worker_prefetch_multiplier=4,
-)
+app.conf.update(task_acks_late=os.environ.get("STORM_ACKS") == "late", result_expires=3600)
 
 
-@app.task(name="storm.work", bind=True)
+@app.task(name=WORK, bind=True)
 def work(self: object, duration_s: float) -> int:
     """Take `duration_s` seconds between two lines of the ledger."""
     task_id = self.request.id  # type: ignore[attr-defined] # a bound task

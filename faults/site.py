@@ -1,0 +1,168 @@
+"""Where one case happens: a place, a ledger, a client that sends and counts, and its workers."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from faults.account import Account, settle_account
+from faults.ledger import VARIABLE, WORK, Ledger, Reading
+from faults.places import Place
+from faults.scenario import Case
+from tqconsole.engine import App
+from tqconsole.engine.protocol.result import decode_record
+
+#: Calls per publish and records per read.
+BATCH_COUNT = 500
+#: A storm is over when nothing has moved for so long, in seconds.
+QUIET_S = 20.0
+#: A worker that was told to stop gets so long, in seconds.
+_STOP_S = 20.0
+
+
+class Site:
+    """One case's place. A context manager: leaving it closes the client; workers end before."""
+
+    def __init__(self, case: Case, place: Place, *, acks: str = "late") -> None:
+        self.case = case
+        self.place = place
+        self.log = case.folder / "worker.log"
+        self._acks = acks
+        self._path = case.folder / "ledger.txt"
+        self._ledger = Ledger(self._path)
+        self.reading = Reading(self._path)
+        self.client = App("storm", set_as_current=False)
+        self.client.conf.update(broker_url=place.broker_url, result_backend=place.backend_url)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.client.close()
+        self._ledger.close()
+
+    def publish(self, count: int, *, duration_s: float = 0.0, **options: Any) -> list[str]:
+        """Send so many calls of the ledger's task, in batches, and note which were confirmed.
+
+        Raises: OperationalError; the batch that failed counts as tried.
+        """
+        task_ids: list[str] = []
+        for start in range(0, count, BATCH_COUNT):
+            size = min(BATCH_COUNT, count - start)
+            calls: list[Any] = [(WORK, (duration_s,), {}, dict(options)) for _ in range(size)]
+            sent = [result.id for result in self.client.send_many(calls)]
+            self._ledger.published(sent)
+            task_ids += sent
+        return task_ids
+
+    @contextlib.contextmanager
+    def worker(
+        self, *options: str, name: str = "storm@localhost", url: str | None = None
+    ) -> Iterator[subprocess.Popen[bytes]]:
+        """Run a worker of the case's engine in a process group of its own; TERM at the end.
+
+        Args:
+            options: of its command line.
+            name: its node name.
+            url: the broker's, where it is not the place's own (a proxy's).
+        """
+        with self.log.open("ab") as log:
+            process = subprocess.Popen(
+                [*self._program(url), "worker", "-n", name, "-l", "WARNING", *options],
+                env=self._environment(url),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        try:
+            yield process
+        finally:
+            end_group(process)
+
+    def wait(self, is_so: Callable[[], bool], limit_s: float) -> bool:
+        """Read the ledger on until it is so; False after `limit_s`."""
+        until = time.monotonic() + limit_s
+        while not is_so():
+            if time.monotonic() > until:
+                return False
+            time.sleep(0.01)
+            self.reading.refresh()
+        return True
+
+    def await_ends(self, count: int, quiet_s: float = QUIET_S) -> bool:
+        """Wait until so many ids have ended; False when none did for `quiet_s`."""
+        moved_mono, ended = time.monotonic(), -1
+        while (now_ended := len(self.reading.refresh().ends)) < count:
+            if now_ended != ended:
+                moved_mono, ended = time.monotonic(), now_ended
+            if time.monotonic() - moved_mono > quiet_s:
+                return False
+            time.sleep(0.01)
+        return True
+
+    def drain(self, quiet_s: float = QUIET_S) -> None:
+        """Return when every id has a result, or nothing has moved for `quiet_s`."""
+        waiting = list(self.reading.refresh().published)
+        moved_mono, ended = time.monotonic(), -1
+        while waiting and time.monotonic() - moved_mono < quiet_s:
+            known = self.states(waiting)
+            still = [task_id for task_id in waiting if task_id not in known]
+            now_ended = len(self.reading.refresh().ends)
+            if (len(still), now_ended) != (len(waiting), ended):
+                moved_mono = time.monotonic()
+            waiting, ended = still, now_ended
+            time.sleep(0.1)
+
+    def states(self, task_ids: Sequence[str]) -> dict[str, str]:
+        """Return task id -> stored state, for those that have one."""
+        states: dict[str, str] = {}
+        for start in range(0, len(task_ids), BATCH_COUNT):
+            records = self.client.backend.fetch(task_ids[start : start + BATCH_COUNT])
+            states.update((it, decode_record(data).state) for it, data in records.items())
+        return states
+
+    def settle(self) -> Account:
+        """Count, when no worker runs any more."""
+        states = self.states(list(self.reading.refresh().published))
+        self._ledger.results(states)
+        dead_count = len(self.client.broker.dead_letters())
+        return settle_account(self.reading, states, self.place.left_count(), dead_count)
+
+    def _program(self, url: str | None) -> list[str]:
+        if self.case.engine == "celery":
+            return [sys.executable, "-m", "celery", "-A", "faults.celery_app"]
+        program = [sys.executable, "-m", "tqconsole", "-A", "faults.storm_app"]
+        stores = ["--result-backend", self.place.backend_url]
+        return [*program, "-b", url or self.place.broker_url, *stores]
+
+    def _environment(self, url: str | None) -> dict[str, str]:
+        return {
+            **os.environ,
+            # The tasks' modules are found wherever the runner was started.
+            "PYTHONPATH": str(Path(__file__).parent.parent),
+            VARIABLE: str(self._path),
+            "STORM_ACKS": self._acks,
+            "STORM_BROKER": url or self.place.broker_url,
+            "STORM_BACKEND": self.place.backend_url,
+        }
+
+
+def end_group(process: subprocess.Popen[bytes], limit_s: float = _STOP_S) -> int:
+    """TERM a worker's process group, KILL it after `limit_s`; return its exit code."""
+    for kind in (signal.SIGTERM, signal.SIGKILL):
+        if process.poll() is None:
+            os.killpg(process.pid, kind)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(limit_s)
+    # Children that outlived a killed parent.
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    return process.wait()

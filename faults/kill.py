@@ -91,15 +91,17 @@ def _broken(case: Case, account: Account, acks: str, kill_count: int) -> list[st
     """Return what does not hold.
 
     A task that was killed may run again (late) or be reported (early): at most what was handed over
-    for each kill. RabbitMQ keeps no record of what was acknowledged: nobody can report it.
+    for each kill. RabbitMQ keeps no record of what was acknowledged, so there nobody can report it:
+    it is lost, or it ended and its result is.
     """
-    touched = "duplicated"
+    touched = ["duplicated"]
     if acks == "early":
-        touched = "lost" if case.broker == "rabbitmq" else "reported"
-    broken = account.not_zero(touched)
+        touched = ["lost", "without result"] if case.broker == "rabbitmq" else ["reported"]
+    broken = account.not_zero(*touched)
+    count = sum(account.counts()[name] for name in touched)
     bound = kill_count * HANDED_OVER_COUNT
-    if account.counts()[touched] > bound:
-        broken.append(f"{touched}: {account.counts()[touched]}, at most {bound} were handed over")
+    if count > bound:
+        broken.append(f"{' + '.join(touched)}: {count}, at most {bound} were handed over")
     return broken
 
 

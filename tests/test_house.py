@@ -28,7 +28,8 @@ DOORS = {
         "engine/embedded/kombu_channel.py",
         "kombu.py",
     ),
-    "redis": ("engine/redis_server/link.py",),
+    # Slow to import, and hiredis does: it is here for kombu, where users ask for its connections.
+    "redis": (),
     "click": ("cli/",),
 }
 CLOCK_NAMES = {"time", "sleep", "monotonic", "time_ns", "monotonic_ns", "perf_counter"}

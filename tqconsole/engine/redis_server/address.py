@@ -25,7 +25,7 @@ _PORT = 6379
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A server's database. `connection` is what redis-py's connection classes are made with."""
+    """A server's database. `connection` is what a connection is made with."""
 
     host: str
     port: int

@@ -29,14 +29,6 @@ _PASSING = {
     "UNBLOCKED": "ended a waiting command, since its role has changed",
     "BUSY": "is busy with a script",
 }
-#: redis-py's classes, the narrower first, and the word each stands for.
-_KINDS = {
-    "AuthenticationError": "NOAUTH",
-    "NoPermissionError": "NOPERM",
-    "BusyLoadingError": "LOADING",
-    "ReadOnlyError": "READONLY",
-    "OutOfMemoryError": "OOM",
-}
 #: What OpenSSL, or a server that hangs up at once, says of two that do not speak alike.
 _TLS_SIGNS = {
     "CERTIFICATE_VERIFY_FAILED": "shows a certificate that nobody here vouches for: name its"
@@ -71,18 +63,15 @@ def of_answer(text: str, server: str) -> EngineError:
     return OperationalError(f"Redis at {server}: {text:.300}")
 
 
-def of_connecting(error: BaseException, server: str, *, is_tls: bool = False) -> EngineError:
-    """Return the error for a connection that could not be made: redis-py's, which has taken the
-    answer's first word away and made a class of it.
-    """
-    kinds = {kind.__name__ for kind in type(error).__mro__}
-    for kind, word in _KINDS.items():
-        if kind in kinds:
-            return of_answer(f"{word} {error!s:.200}", server)
-    if "unknown command" in str(error) and "HELLO" in str(error).upper():
+def of_greeting(text: str, server: str) -> EngineError:
+    """Return the error for a server's error answer to who introduced itself."""
+    if "unknown command" in text and "HELLO" in text.upper():
         return ImproperlyConfigured(f"Redis at {server} is too old: 6.2 or later is needed")
-    if "ResponseError" in kinds:
-        return of_answer(str(error), server)
+    return of_answer(text, server)
+
+
+def of_connecting(error: BaseException, server: str, *, is_tls: bool = False) -> EngineError:
+    """Return the error for a connection that could not be made."""
     for sign, meaning in _TLS_SIGNS.items():
         if sign in str(error):
             return ImproperlyConfigured(f"Redis at {server} {meaning} ({error!s:.200})")

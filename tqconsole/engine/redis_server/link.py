@@ -1,8 +1,6 @@
 """One connection to a Redis server: commands packed and answers read by hiredis, in one write each.
 
-redis-py makes the connection (TLS, login, database); what goes over it is ours, since its own
-command layer costs more than the server does. Thread-safe: one caller at a time. A fork's child
-makes a connection of its own.
+Thread-safe: one caller at a time. A fork's child makes a connection of its own.
 """
 
 from __future__ import annotations
@@ -20,14 +18,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import hiredis
-import redis
-from redis.connection import Connection, SSLConnection, UnixDomainSocketConnection
 
 from tqconsole.engine.alternates import first_answering
 from tqconsole.engine.clock import SYSTEM_CLOCK, Clock
 from tqconsole.engine.exceptions import EngineError, ImproperlyConfigured, OperationalError
 from tqconsole.engine.redis_server import errors
 from tqconsole.engine.redis_server.address import Address
+from tqconsole.engine.redis_server.opening import RefusedError, open_socket
 
 #: A command: its words.
 Command = tuple[str | bytes | int | float, ...]
@@ -68,12 +65,11 @@ class Link:
         self, address: Address, clock: Clock = SYSTEM_CLOCK, *, repeats_timeouts: bool = False
     ) -> None:
         """`repeats_timeouts`: ask once more what was not answered, for who may ask twice."""
+        self._socket: socket.socket | None = None
         self.address = address
         self._repeats_timeouts = repeats_timeouts
         self._clock = clock
         self._lock = threading.RLock()
-        self._connection: Any = None
-        self._socket: socket.socket | None = None
         #: What was asked and is not answered yet, oldest first.
         self._pending: deque[Pending] = deque()
         self._reader = self._new_reader()
@@ -81,6 +77,10 @@ class Link:
         self._pid = 0
         self._used_mono = 0.0
         _links.add(self)
+
+    def __del__(self) -> None:
+        if self._socket is not None:
+            _hang_up(self._socket, is_ours=self._pid == os.getpid())
 
     def forked(self) -> None:
         """Begin anew in a fork's child: a thread that is not there may have held the lock."""
@@ -184,16 +184,14 @@ class Link:
     def close(self) -> None:
         """Hang up. A later use connects again."""
         with self._lock:
-            connection, self._connection, self._socket = self._connection, None, None
+            link, self._socket = self._socket, None
             lost, self._pending = self._pending, deque()
             for pending in lost:
                 pending.error = errors.of_link(
                     ConnectionError("closed before it answered"), self.address.server
                 )
-            if connection is not None:
-                # In a fork's child it only lets go of its copy of the socket.
-                with contextlib.suppress(Exception):
-                    connection.disconnect()
+            if link is not None:
+                _hang_up(link, is_ours=self._pid == os.getpid())
 
     # --- inside -------------------------------------------------------------------------------
 
@@ -281,45 +279,33 @@ class Link:
         return opened
 
     def _connected_to(self, address: Address) -> socket.socket:
-        kind: Any = Connection
-        if address.path:
-            kind = UnixDomainSocketConnection
-        elif address.is_tls:
-            kind = SSLConnection
         try:
-            connection = kind(
-                **address.connection, protocol=3, driver_info=None, decode_responses=False
-            )
-            connection.connect()
-        except (redis.RedisError, OSError, ValueError) as error:
+            link, said = open_socket(address)
+        except RefusedError as error:
+            refused = errors.of_greeting(str(error), address.server)
+            raise _maybe_passing(refused, address) from error
+        except (OSError, ValueError, hiredis.HiredisError) as error:
             refused = errors.of_connecting(error, address.server, is_tls=address.is_tls)
             raise _maybe_passing(refused, address) from error
         try:
-            self._refuse_unfit(connection.handshake_metadata or {})
+            self._refuse_unfit(said)
         except ImproperlyConfigured as error:
-            connection.disconnect()
+            link.close()
             raise _maybe_passing(error, address) from error
         address.has_let_in.set()
-        self._connection = connection
-        opened: socket.socket = connection._get_socket()  # noqa: SLF001 - its only door to the socket
-        opened.settimeout(self._timeout_s)
         self._reader = self._new_reader()
-        self._socket, self._pid, self._used_mono = opened, os.getpid(), self._clock.mono()
-        return opened
+        self._socket, self._pid, self._used_mono = link, os.getpid(), self._clock.mono()
+        return link
 
-    def _refuse_unfit(self, hello: dict[Any, Any]) -> None:
-        said = {
-            key.decode() if isinstance(key, bytes) else key: value for key, value in hello.items()
-        }
-        mode, version = said.get("mode", b""), said.get("version", b"")
-        server = self.address.server
-        if mode in (b"cluster", "cluster"):
+    def _refuse_unfit(self, said: dict[str, Any]) -> None:
+        mode, server = said.get("mode", ""), self.address.server
+        if mode == "cluster":
             raise errors.of_answer("MOVED cluster-enabled yes", server)
-        if mode in (b"sentinel", "sentinel"):
+        if mode == "sentinel":
             raise ImproperlyConfigured(
                 f"{server} is a Sentinel, not a Redis server: name its master"
             )
-        text = version.decode() if isinstance(version, bytes) else str(version)
+        text = str(said.get("version", ""))
         numbers = tuple(int(part) for part in text.split(".")[:2] if part.isdigit())
         if numbers and numbers < _OLDEST:
             raise ImproperlyConfigured(
@@ -358,6 +344,15 @@ if hasattr(os, "register_at_fork"):
 def _packed(commands: Sequence[Command]) -> bytes:
     pack: Any = hiredis.pack_command
     return b"".join(map(pack, commands))
+
+
+def _hang_up(link: socket.socket, *, is_ours: bool) -> None:
+    """Close a socket; a fork's child only lets go of its copy."""
+    if is_ours:
+        with contextlib.suppress(OSError):
+            link.shutdown(socket.SHUT_RDWR)
+    with contextlib.suppress(OSError):
+        link.close()
 
 
 def _has_hung_up(link: socket.socket) -> bool:

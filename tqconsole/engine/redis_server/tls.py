@@ -1,4 +1,4 @@
-"""What a URL and Celery's `..._use_ssl` settings say about TLS, as redis-py's connections take it.
+"""What a URL and Celery's `..._use_ssl` settings say about TLS, by redis-py's names.
 
 Without a word about it the server's certificate is checked: the safe reading. A setting that asks
 for TLS gets it whatever the URL's scheme is.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
+
+import msgspec
 
 from tqconsole.cli import exits
 from tqconsole.cli.invocation import Invocation
@@ -26,7 +27,7 @@ def print_page(invocation: Invocation) -> int:
                 "broker": app.broker.url,
                 "reason": invocation.reason,
                 "workers": workers,
-                "queues": {name: asdict(depth) for name, depth in depths.items()},
+                "queues": {name: msgspec.structs.asdict(depth) for name, depth in depths.items()},
             }
         )
         return exits.OK

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -35,8 +34,7 @@ class UnknownLetterError(EngineError):
     """No dead letter, or more than one, has an id that begins so."""
 
 
-@dataclass(frozen=True, slots=True)
-class LetterText:
+class LetterText(msgspec.Struct, frozen=True):
     """A letter as far as it can be read; "" where nothing can."""
 
     task_id: str = ""
@@ -70,7 +68,7 @@ def read_letter(letter: DeadLetter) -> LetterText:
         upgraded, body = _opened(letter.message)
     except RefusedError:
         return text
-    return replace(
+    return msgspec.structs.replace(
         text,
         task_id=_word(upgraded.headers.get("id")),
         task_name=_word(upgraded.headers.get("task")),

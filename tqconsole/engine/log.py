@@ -14,8 +14,9 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any, TextIO
+
+import msgspec
 
 from tqconsole.engine.exceptions import ImproperlyConfigured
 
@@ -35,8 +36,7 @@ _RESET = "\x1b[0m"
 LEVEL_NAMES = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", "FATAL")
 
 
-@dataclass(frozen=True, slots=True)
-class LogPlan:
+class LogPlan(msgspec.Struct, frozen=True):
     """How a process logs. `logfile` "" is stderr; `is_coloured` None: when that is a terminal."""
 
     level: int

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 import threading
-from dataclasses import replace
+
+import msgspec
 
 from tqconsole.engine.alternates import arranged
 from tqconsole.engine.app.config import configured_broker_url
@@ -61,7 +62,7 @@ class Connections:
         key = (found.url, repr(strategy))
         if key not in self._arranged:
             self._arranged[key] = arranged(found.url, strategy)
-        return replace(found, url=self._arranged[key])
+        return msgspec.structs.replace(found, url=self._arranged[key])
 
     def _found(self, setting: str, other: str) -> Resolved:
         """Return which broker is meant where `setting` may name another one than `broker_url`."""

@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from tqconsole.engine.protocol.message import Message
 from tqconsole.engine.protocol.transfer import (
@@ -39,8 +40,7 @@ if TYPE_CHECKING:
     from typing import Self
 
 
-@dataclass(frozen=True, slots=True)
-class Capabilities:
+class Capabilities(msgspec.Struct, frozen=True):
     """What a broker can do. The caller asks here instead of guessing from a name."""
 
     can_fanout: bool = True

@@ -5,14 +5,14 @@ from __future__ import annotations
 import heapq
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
+
+import msgspec
 
 from tqconsole.engine.protocol.transfer import Delivery, Publication
 
 
-@dataclass(slots=True, eq=False)
-class Held:
+class Held(msgspec.Struct, eq=False):
     """A message with what the broker knows of it. `number` is its age: lower is older."""
 
     number: int

@@ -12,9 +12,10 @@ import os
 import stat
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from tqconsole.engine.exceptions import ImproperlyConfigured
 
@@ -26,8 +27,7 @@ APP_VARIABLES = ("TQCONSOLE_APP", "CELERY_APP")
 ROOT_MARKS = ("pyproject.toml", ".git")
 
 
-@dataclass(frozen=True, slots=True)
-class Resolved:
+class Resolved(msgspec.Struct, frozen=True):
     """A broker's URL and, in words, where it came from."""
 
     url: str
@@ -36,8 +36,7 @@ class Resolved:
     is_default: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class KnownWorker:
+class KnownWorker(msgspec.Struct, frozen=True):
     """A note that a worker left about itself."""
 
     url: str

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class Answers:
+
+class Answers(msgspec.Struct, frozen=True):
     """The replies to one request.
 
     `missing` names live nodes that stayed silent and names that nobody bears. `known_count` is how

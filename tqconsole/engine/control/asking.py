@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from tqconsole.engine.brokers.base import Broker, Subscription
 from tqconsole.engine.clock import SYSTEM_CLOCK, Clock, LamportClock
@@ -34,8 +35,7 @@ OnReply = Callable[[str, Any], None]
 IsEnough = Callable[[Any], bool]
 
 
-@dataclass(frozen=True, slots=True)
-class _Expectation:
+class _Expectation(msgspec.Struct, frozen=True):
     """When to stop waiting: all `nodes` answered, or `count` did; both None: only the clock."""
 
     nodes: frozenset[str] | None = None

@@ -11,7 +11,8 @@ import fnmatch
 import glob
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from tqconsole.engine.protocol.limits import DEFAULT_LIMITS
 
@@ -20,8 +21,7 @@ _GLOB_CHARACTERS = frozenset("*?[")
 _PATTERN_LENGTH = DEFAULT_LIMITS.name_bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(msgspec.Struct, frozen=True):
     """The nodes asked for. `destination` None and `pattern` None: all.
 
     `names` is what the caller said, word by word, so that it can be told who did not answer.

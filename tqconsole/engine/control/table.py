@@ -11,9 +11,10 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, TypeVar
+
+import msgspec
 
 from tqconsole.engine.control.panel import Panel
 from tqconsole.engine.exceptions import EngineError
@@ -46,16 +47,14 @@ class Danger(StrEnum):
     ENDS = "ends"
 
 
-@dataclass(frozen=True, slots=True)
-class Argument:
+class Argument(msgspec.Struct, frozen=True):
     """One argument on the command line and in the request. `convert` reads a shell word."""
 
     name: str
     convert: Callable[[str], Any] = str
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(msgspec.Struct, frozen=True):
     """One broadcast command. `variadic` names the argument that takes all remaining words."""
 
     name: str

@@ -7,8 +7,9 @@ late settlement of somebody who lost his lease changes nothing.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from tqconsole.engine.embedded import bindings, letters, publish, results
 from tqconsole.engine.embedded.rows import Prepared, message_of, prepare_all
@@ -32,17 +33,16 @@ DELIVERY_COLUMNS = (
 )
 
 
-@dataclass(slots=True)
-class Plan:
+class Plan(msgspec.Struct):
     """What one exchange is to do, sorted out before any lock is taken. Ids are (consumer, id)."""
 
     results: tuple[ResultWrite, ...] = ()
-    publications: list[Prepared] = field(default_factory=list)
-    acked: list[tuple[int, int]] = field(default_factory=list)
-    returned: list[tuple[int, int]] = field(default_factory=list)
-    died: list[tuple[int, int]] = field(default_factory=list)
-    dead: list[tuple[int, int, str, str]] = field(default_factory=list)
-    started: list[tuple[int, int, int]] = field(default_factory=list)
+    publications: list[Prepared] = msgspec.field(default_factory=list)
+    acked: list[tuple[int, int]] = msgspec.field(default_factory=list)
+    returned: list[tuple[int, int]] = msgspec.field(default_factory=list)
+    died: list[tuple[int, int]] = msgspec.field(default_factory=list)
+    dead: list[tuple[int, int, str, str]] = msgspec.field(default_factory=list)
+    started: list[tuple[int, int, int]] = msgspec.field(default_factory=list)
 
     @property
     def is_durable(self) -> bool:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from tqconsole.engine.embedded import bindings
 from tqconsole.engine.embedded.reader import rows
@@ -27,8 +28,7 @@ _TRIM_STEP = 500
 _COPIED = "rank, task_id, task_name, exchange, routing_key, head, body"
 
 
-@dataclass(frozen=True, slots=True)
-class Cause:
+class Cause(msgspec.Struct, frozen=True):
     """Why a message is dead."""
 
     reason: str

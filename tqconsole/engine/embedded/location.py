@@ -12,10 +12,11 @@ import difflib
 import logging
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
+
+import msgspec
 
 from tqconsole.engine.embedded.mounts import network_type_of
 from tqconsole.engine.exceptions import ImproperlyConfigured
@@ -29,8 +30,7 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Location:
+class Location(msgspec.Struct, frozen=True):
     """A store's file (a real, absolute path) and how it is to be used.
 
     `is_synced`: publishes and results are on the disk when they are confirmed.

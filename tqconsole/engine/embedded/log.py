@@ -11,9 +11,10 @@ import json
 import secrets
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
+
+import msgspec
 
 from tqconsole.engine.embedded import forks
 from tqconsole.engine.embedded.bell import Liveness, liveness_of
@@ -41,8 +42,7 @@ _FIRST_POLL_S, _LONGEST_POLL_S = 0.001, 0.05
 _LISTENER_COLUMNS = "id, kind, patterns, bell, boot_id, lease_until"
 
 
-@dataclass(frozen=True, slots=True)
-class _Listener:
+class _Listener(msgspec.Struct, frozen=True):
     listener_id: int
     kind: str
     patterns: tuple[str, ...]

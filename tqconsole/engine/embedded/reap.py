@@ -10,9 +10,10 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from tqconsole.engine.embedded import bindings, letters
 from tqconsole.engine.embedded.bell import Liveness, liveness_of
@@ -28,8 +29,7 @@ _WORKER_LOST = "worker-lost"
 ACKED_LATE, ACKED_EARLY, REPORTED_LOST = 0, 1, 2
 
 
-@dataclass(frozen=True, slots=True)
-class ConsumerRow:
+class ConsumerRow(msgspec.Struct, frozen=True):
     """A consumer as its row has it."""
 
     consumer_id: int
@@ -41,15 +41,14 @@ class ConsumerRow:
     lease_until: float
 
 
-@dataclass(slots=True)
-class Reaped:
+class Reaped(msgspec.Struct):
     """What one reaping did; rows are for `delivery_of`."""
 
     returned_count: int = 0
-    lost: list[Any] = field(default_factory=list)
-    dead_lettered: list[Any] = field(default_factory=list)
-    worker_names: list[str] = field(default_factory=list)
-    bells: list[str] = field(default_factory=list)
+    lost: list[Any] = msgspec.field(default_factory=list)
+    dead_lettered: list[Any] = msgspec.field(default_factory=list)
+    worker_names: list[str] = msgspec.field(default_factory=list)
+    bells: list[str] = msgspec.field(default_factory=list)
 
 
 def consumers(connection: sqlite3.Connection) -> list[ConsumerRow]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from dataclasses import dataclass
+
+import msgspec
 
 from tqconsole.engine.exceptions import ForeignFileError, ImproperlyConfigured
 
@@ -20,8 +21,7 @@ _LOG_ID = 0x74716531
 _VERSION = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Schema:
+class Schema(msgspec.Struct, frozen=True):
     """One file's tables. `is_precious`: a damaged file is moved aside, not thrown away."""
 
     application_id: int

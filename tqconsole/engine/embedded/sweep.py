@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from dataclasses import dataclass
 from functools import partial
+
+import msgspec
 
 from tqconsole.engine.embedded import bindings, log
 from tqconsole.engine.embedded.bell import Liveness, liveness_of
@@ -30,8 +31,7 @@ _FREE_RATIO = 0.2
 _FEWEST_FREE_PAGES = 256
 
 
-@dataclass(frozen=True, slots=True)
-class Swept:
+class Swept(msgspec.Struct, frozen=True):
     """What one sweep removed."""
 
     result_count: int = 0

@@ -12,8 +12,9 @@ import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar, cast
+
+import msgspec
 
 from tqconsole.engine.clock import Clock
 from tqconsole.engine.embedded import forks
@@ -42,15 +43,14 @@ _MOST_UNITS = 64
 _LEADER_PATIENCE_S = 15.0
 
 
-@dataclass(slots=True)
-class Transaction:
+class Transaction(msgspec.Struct):
     """What a unit of work gets: the connection, one reading of the clock, and whom to ring after
     the commit (addresses of bells).
     """
 
     connection: sqlite3.Connection
     now_at: float
-    rings: set[str] = field(default_factory=set)
+    rings: set[str] = msgspec.field(default_factory=set)
 
     def rows(self, statement: str, *values: object) -> list[Any]:
         """Return all rows of a query."""
@@ -74,8 +74,7 @@ class Transaction:
 Unit = Callable[[Transaction], Value]
 
 
-@dataclass(slots=True, eq=False)
-class _Ticket(Generic[Value]):
+class _Ticket(msgspec.Struct, Generic[Value], eq=False):
     unit: Unit[Value]
     is_durable: bool
     value: Value | None = None

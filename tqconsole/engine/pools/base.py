@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -145,8 +144,7 @@ class Pool(abc.ABC):
         """End all slots: wait `grace_s` for running jobs (None: as long as they take; 0: kill)."""
 
 
-@dataclass(frozen=True, slots=True)
-class PoolOptions:
+class PoolOptions(msgspec.Struct, frozen=True):
     """What `worker` was told of its pool. None means no limit."""
 
     max_jobs_per_child: int | None = None

@@ -13,7 +13,8 @@ import resource
 import socket
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+
+import msgspec
 
 from tqconsole.engine.pools import frame
 from tqconsole.engine.pools.alarm import SoftAlarm
@@ -25,8 +26,7 @@ logger = logging.getLogger(__name__)
 EXIT_SOFTWARE = 70
 
 
-@dataclass(frozen=True, slots=True)
-class ChildPlan:
+class ChildPlan(msgspec.Struct, frozen=True):
     """What every child of a pool is to do."""
 
     runner: Runner

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from tqconsole.engine.exceptions import RefusedError
 from tqconsole.engine.protocol.event import event_mailbox
@@ -73,15 +74,14 @@ def _mailbox(name: str, exchange: ExchangeSpec, key: str) -> QueueSpec:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(msgspec.Struct, frozen=True):
     """A command to all workers, to `destination`, or to those whose name fits `pattern`.
 
     `matcher` is "glob" or "pcre". Without `ticket` nobody replies (a cast). `expires_at` 0: never.
     """
 
     method: str
-    arguments: dict[str, Any] = field(default_factory=dict)
+    arguments: dict[str, Any] = msgspec.field(default_factory=dict)
     destination: tuple[str, ...] | None = None
     pattern: str | None = None
     matcher: str | None = None
@@ -92,8 +92,7 @@ class Request:
     clock: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(msgspec.Struct, frozen=True):
     """One worker's answer."""
 
     ticket: str

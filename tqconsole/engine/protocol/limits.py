@@ -7,8 +7,9 @@ logs and on the console, so it is a closed list of kebab-case words.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 
 class Reason(StrEnum):
@@ -30,8 +31,7 @@ class Reason(StrEnum):
     EXPIRED_RETRIES = "expired-retries"
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(msgspec.Struct, frozen=True):
     """What is read at most. Users change the first two by settings."""
 
     #: Bytes of a body as it came; more than any sane task, less than a worker's memory.

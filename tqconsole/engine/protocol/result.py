@@ -7,9 +7,10 @@ known here becomes a `RemoteTaskError` that bears its name.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+
+import msgspec
 
 from tqconsole.engine import states
 from tqconsole.engine.exceptions import BackendError, RefusedError
@@ -44,8 +45,7 @@ _OWN_FIELDS = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class ResultRecord:
+class ResultRecord(msgspec.Struct, frozen=True):
     """What became of one call.
 
     `result` is the value, an exception (FAILURE, RETRY, REVOKED), the meta map of a custom state,
@@ -61,7 +61,7 @@ class ResultRecord:
     date_done_at: float | None = None
     group_id: str | None = None
     parent_id: str | None = None
-    extended: dict[str, Any] = field(default_factory=dict)
+    extended: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
 def encode_record(

@@ -6,7 +6,6 @@ Times are epoch seconds (`..._at`) and float seconds (`..._s`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
@@ -15,8 +14,7 @@ import msgspec
 from tqconsole.engine.protocol.message import Message
 
 
-@dataclass(frozen=True, slots=True)
-class ExchangeSpec:
+class ExchangeSpec(msgspec.Struct, frozen=True):
     """An exchange: `name` may be "" (the default one, routing key = queue name)."""
 
     name: str
@@ -24,12 +22,11 @@ class ExchangeSpec:
     is_durable: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class QueueSpec:
+class QueueSpec(msgspec.Struct, frozen=True):
     """A queue with its binding, as Celery declares it (wire.md §2). Times in seconds."""
 
     name: str
-    exchange: ExchangeSpec = field(default_factory=lambda: ExchangeSpec(""))
+    exchange: ExchangeSpec = msgspec.field(default_factory=lambda: ExchangeSpec(""))
     routing_key: str = ""
     is_durable: bool = True
     is_auto_delete: bool = False
@@ -37,7 +34,7 @@ class QueueSpec:
     expires_s: float | None = None
     message_ttl_s: float | None = None
     max_priority: int | None = None
-    arguments: dict[str, Any] = field(default_factory=dict)
+    arguments: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
 class Publication(msgspec.Struct, frozen=True):
@@ -122,8 +119,7 @@ class Handover(msgspec.Struct, frozen=True):
     is_acked: bool
 
 
-@dataclass(frozen=True, slots=True)
-class GivenBack:
+class GivenBack(msgspec.Struct, frozen=True):
     """What `give_back` did with the deliveries of dead consumers.
 
     `returned_count` went back to their queues; `lost` were acknowledged early and had started:
@@ -136,16 +132,14 @@ class GivenBack:
     worker_names: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Parked:
+class Parked(msgspec.Struct, frozen=True):
     """A delivery that waits in the broker for its time."""
 
     due_at: float
     delivery: Delivery
 
 
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
+class DeadLetter(msgspec.Struct, frozen=True):
     """A message that was refused or killed its worker too often. `reason` as in protocol.limits."""
 
     letter_id: str
@@ -157,8 +151,7 @@ class DeadLetter:
     died_at: float
 
 
-@dataclass(frozen=True, slots=True)
-class QueueDepth:
+class QueueDepth(msgspec.Struct, frozen=True):
     """How full a queue is; None means that this broker cannot tell (never shown as 0)."""
 
     ready_count: int | None
@@ -170,16 +163,14 @@ class QueueDepth:
     by_priority: tuple[tuple[int, int], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Broadcasted:
+class Broadcasted(msgspec.Struct, frozen=True):
     """One message that came through an exchange: an event batch, a command or a reply."""
 
     routing_key: str
     message: Message
 
 
-@dataclass(frozen=True, slots=True)
-class LiveWorker:
+class LiveWorker(msgspec.Struct, frozen=True):
     """A consumer that the broker itself knows to be alive (SQLite's bells, Redis' leases)."""
 
     worker_name: str

@@ -10,9 +10,10 @@ import contextlib
 import logging
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from random import Random
 from typing import Any
+
+import msgspec
 
 from tqconsole.engine import signals
 from tqconsole.engine.brokers.base import Broker, Consumer
@@ -51,8 +52,7 @@ _MINGLE_S = 0.1
 _SAVE_S = 10.0
 
 
-@dataclass(frozen=True, slots=True)
-class Site:
+class Site(msgspec.Struct, frozen=True):
     """Where and as what a worker runs."""
 
     app: Any

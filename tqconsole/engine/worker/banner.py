@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
+
+import msgspec
 
 from tqconsole import __version__
 from tqconsole.engine.log import one_line
@@ -20,8 +21,7 @@ _EVENTS_TEXTS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(msgspec.Struct, frozen=True):
     """What the banner tells. URLs come with their password masked."""
 
     hostname: str

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from tqconsole.engine.backends.base import Backend
 from tqconsole.engine.brokers.base import Broker, Consumer
@@ -60,8 +61,7 @@ _EVENT_BATCH = 200
 _REVOKED_BATCH = 500
 
 
-@dataclass(frozen=True, slots=True)
-class Rim:
+class Rim(msgspec.Struct, frozen=True):
     """What surrounds the machine."""
 
     hostname: str

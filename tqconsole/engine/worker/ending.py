@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 import signal
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from tqconsole.engine import states
 from tqconsole.engine.exceptions import (
@@ -30,8 +31,7 @@ from tqconsole.engine.worker.outcome import Outcome
 from tqconsole.engine.worker.values import Arrival, Entry, Notify, TaskPolicy
 
 
-@dataclass(frozen=True, slots=True)
-class Writing:
+class Writing(msgspec.Struct, frozen=True):
     """What the machine is given to write with; both are pure.
 
     `record`: (record, reply_to) -> the store's write. `failure_links`: the errbacks of a task that

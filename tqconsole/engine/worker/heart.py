@@ -12,8 +12,9 @@ import os
 import platform
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from tqconsole import __version__
 from tqconsole.engine import signals
@@ -33,8 +34,7 @@ SOFTWARE = {"sw_ident": "tqconsole", "sw_ver": __version__, "sw_sys": platform.s
 _SHORT_FREQ = 5
 
 
-@dataclass(frozen=True, slots=True)
-class HeartPlan:
+class HeartPlan(msgspec.Struct, frozen=True):
     """`events_mode` is "auto", "on" or "off"; `heartbeat_s` None: no heartbeats."""
 
     renew_s: float

@@ -11,8 +11,9 @@ import logging
 import math
 import selectors
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from tqconsole.engine.brokers.base import Broker, Consumer
 from tqconsole.engine.clock import Clock
@@ -48,8 +49,7 @@ _SAFETY_S = 5.0
 _GIVE_BACK_S = 5.0
 
 
-@dataclass(slots=True)
-class Chore:
+class Chore(msgspec.Struct):
     """Something done every `period_s` in the loop's thread; what it raises is told of once."""
 
     name: str
@@ -63,8 +63,7 @@ class Chore:
         self.period_s = math.inf
 
 
-@dataclass(frozen=True, slots=True)
-class LoopParts:
+class LoopParts(msgspec.Struct, frozen=True):
     """What the loop turns around."""
 
     machine: Machine

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from random import Random
 from typing import Any
+
+import msgspec
 
 from tqconsole.engine.pools.base import JobLost, JobStarted
 from tqconsole.engine.protocol.transfer import Verdict
@@ -237,13 +238,13 @@ class Machine:
 
     def _on_rate(self, asked: RateSet) -> None:
         policies = self._hand.policies
-        policy = replace(policies[asked.task_name], rate_per_s=asked.rate_per_s)
+        policy = msgspec.structs.replace(policies[asked.task_name], rate_per_s=asked.rate_per_s)
         policies[asked.task_name] = policy
         self._admission.set_rate(policy)
 
     def _on_time_limit(self, asked: TimeLimitSet) -> None:
         policies = self._hand.policies
-        policies[asked.task_name] = replace(
+        policies[asked.task_name] = msgspec.structs.replace(
             policies[asked.task_name], hard_limit_s=asked.hard_s, soft_limit_s=asked.soft_s
         )
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from tqconsole.engine.exceptions import ImproperlyConfigured
 from tqconsole.engine.log import level_number
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerOptions:
+class WorkerOptions(msgspec.Struct, frozen=True):
     """The options of `worker` under Celery's names. None: the setting, else its default, holds.
 
     Limits are in seconds, `max_memory_per_child` in KiB. `autoscale` is (max, min). `hostname`,

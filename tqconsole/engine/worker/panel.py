@@ -12,9 +12,10 @@ import resource
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
+
+import msgspec
 
 from tqconsole.engine.alternates import alternates
 from tqconsole.engine.brokers.base import Broker, Consumer
@@ -44,8 +45,7 @@ _RUSAGE_FIELDS = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class PanelParts:
+class PanelParts(msgspec.Struct, frozen=True):
     """What the panel works on. `tell` hands a happening to the machine's next step."""
 
     app: Any

@@ -17,10 +17,11 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from random import Random
 from typing import Any, TextIO
+
+import msgspec
 
 from tqconsole.engine import log, signals
 from tqconsole.engine.brokers.base import Broker, Consumer
@@ -56,8 +57,7 @@ _CONNECT_FIRST_S, _CONNECT_MOST_S = 0.1, 2.0
 _START_S = 10.0
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerInstance:
+class WorkerInstance(msgspec.Struct, frozen=True):
     """What the signals of a starting worker call `instance`."""
 
     app: Any

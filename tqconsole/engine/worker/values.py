@@ -7,7 +7,6 @@ tell, and carries actions out. Neither carries a verb; only `Entry`, one deliver
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import msgspec
@@ -33,8 +32,7 @@ class Now(NamedTuple):
     mono: float
 
 
-@dataclass(frozen=True, slots=True)
-class TaskPolicy:
+class TaskPolicy(msgspec.Struct, frozen=True):
     """What the worker needs to know of a task without touching its class. Limits in seconds."""
 
     task_name: str
@@ -51,8 +49,7 @@ class TaskPolicy:
     sends_events: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class MachineOptions:
+class MachineOptions(msgspec.Struct, frozen=True):
     """What holds for the whole life of one worker."""
 
     hostname: str
@@ -120,34 +117,29 @@ class ExchangeDone(msgspec.Struct, frozen=True):
     arrivals: Sequence[Arrival] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Forfeited:
+class Forfeited(msgspec.Struct, frozen=True):
     """The broker has taken these deliveries from us."""
 
     tags: Sequence[str]
 
 
-@dataclass(frozen=True, slots=True)
-class ExchangeFailed:
+class ExchangeFailed(msgspec.Struct, frozen=True):
     """The last exchange took no effect; it is to be made again."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class StoreDone:
+class StoreDone(msgspec.Struct, frozen=True):
     """The result store has the records of the last `Store`."""
 
 
-@dataclass(frozen=True, slots=True)
-class StoreFailed:
+class StoreFailed(msgspec.Struct, frozen=True):
     """It has not; they are to be stored again."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Rang:
+class Rang(msgspec.Struct, frozen=True):
     """Something may be there to fetch: the bell, a due time, or the safety poll."""
 
 
@@ -165,15 +157,13 @@ class RunEnded(msgspec.Struct, frozen=True):
     outcome: Outcome
 
 
-@dataclass(frozen=True, slots=True)
-class Withdrawn:
+class Withdrawn(msgspec.Struct, frozen=True):
     """These jobs are out of the pool again, or it did not take them; they have not begun."""
 
     job_ids: Sequence[int]
 
 
-@dataclass(frozen=True, slots=True)
-class RevokeAsked:
+class RevokeAsked(msgspec.Struct, frozen=True):
     """These ids must not start any more; those that run die with `signum`, if one is given.
 
     `is_recorded`: those that are not in hand get their record now (a command; not what another
@@ -185,30 +175,26 @@ class RevokeAsked:
     is_recorded: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class RecordsLeft:
+class RecordsLeft(msgspec.Struct, frozen=True):
     """So many revoked ids still need their record: the last `RecordRevoked` did its share."""
 
     task_ids: Sequence[str]
 
 
-@dataclass(frozen=True, slots=True)
-class StampsRevoked:
+class StampsRevoked(msgspec.Struct, frozen=True):
     """Tasks that carry one of these stamps must not start any more."""
 
     stamps: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class RateSet:
+class RateSet(msgspec.Struct, frozen=True):
     """A task's rate from now on; None: no limit."""
 
     task_name: str
     rate_per_s: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class TimeLimitSet:
+class TimeLimitSet(msgspec.Struct, frozen=True):
     """A task's limits for later runs, in seconds."""
 
     task_name: str
@@ -216,30 +202,26 @@ class TimeLimitSet:
     soft_s: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class EventsSwitched:
+class EventsSwitched(msgspec.Struct, frozen=True):
     """Somebody listens to task events now, or nobody does."""
 
     is_on: bool
 
 
-@dataclass(frozen=True, slots=True)
-class LossReported:
+class LossReported(msgspec.Struct, frozen=True):
     """What dead workers had: `lost` was started and acknowledged early, `dead` died too often."""
 
     lost: Sequence[Arrival] = ()
     dead: Sequence[Arrival] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Stop:
+class Stop(msgspec.Struct, frozen=True):
     """Shut down: warm lets finish what runs, cold does not."""
 
     is_cold: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Tick:
+class Tick(msgspec.Struct, frozen=True):
     """Time has passed."""
 
 
@@ -285,15 +267,13 @@ class Exchange(msgspec.Struct, frozen=True):
     parked: Sequence[tuple[str, float]] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Store:
+class Store(msgspec.Struct, frozen=True):
     """Write these records before what they belong to is settled."""
 
     writes: Sequence[ResultWrite]
 
 
-@dataclass(frozen=True, slots=True)
-class RecordRevoked:
+class RecordRevoked(msgspec.Struct, frozen=True):
     """Write REVOKED for those of these that wait out of sight; answered by `RecordsLeft` when there
     are too many for one turn.
     """
@@ -315,21 +295,18 @@ class Submit(msgspec.Struct, frozen=True):
     orders: Sequence[Order]
 
 
-@dataclass(frozen=True, slots=True)
-class Withdraw:
+class Withdraw(msgspec.Struct, frozen=True):
     """Take back what waits behind a running job; answered by `Withdrawn`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Terminate:
+class Terminate(msgspec.Struct, frozen=True):
     """Send a signal to the process that runs this job."""
 
     job_id: int
     signum: int
 
 
-@dataclass(frozen=True, slots=True)
-class KillAll:
+class KillAll(msgspec.Struct, frozen=True):
     """End all slots at once: what ran is settled after this."""
 
 
@@ -339,8 +316,7 @@ class Emit(msgspec.Struct, frozen=True):
     events: Sequence[tuple[str, dict[str, Any]]]
 
 
-@dataclass(frozen=True, slots=True)
-class Log:
+class Log(msgspec.Struct, frozen=True):
     """One line of the log, at a level of `logging`; `traceback` follows it as it is."""
 
     level: int
@@ -348,18 +324,16 @@ class Log:
     traceback: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Notify:
+class Notify(msgspec.Struct, frozen=True):
     """Something that one of the signals tells: revoked, rejected, unknown, received."""
 
     kind: str
     entry: Entry | None
     delivery: Delivery
-    details: Mapping[str, Any] = field(default_factory=dict)
+    details: Mapping[str, Any] = msgspec.field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Exit:
+class Exit(msgspec.Struct, frozen=True):
     """All is settled: the worker may end with this code."""
 
     code: int

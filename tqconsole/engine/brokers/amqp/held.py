@@ -6,8 +6,9 @@ travel with a copy: how often a start ended in a death, and which delivery a cop
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from tqconsole.engine.amqp_server.content import message_of
 from tqconsole.engine.amqp_server.wire import Delivered
@@ -21,8 +22,7 @@ OWN_PREFIX = "tq."
 _TRACE, _FIRST, _LAST = "x-death", "x-first-death-", "x-last-death-"
 
 
-@dataclass(slots=True)
-class Held:
+class Held(msgspec.Struct):
     """A delivery. `number` is the server's, of the channel it came over."""
 
     tag: str

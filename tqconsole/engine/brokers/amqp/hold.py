@@ -11,7 +11,8 @@ import heapq
 import itertools
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+
+import msgspec
 
 from tqconsole.engine.amqp_server.content import content_of, raw_message
 from tqconsole.engine.amqp_server.declaring import Declarer
@@ -44,8 +45,7 @@ _REST_S = 1.0
 _DEAD_LETTER_EXCHANGE = "x-dead-letter-exchange"
 
 
-@dataclass(frozen=True, slots=True)
-class Server:
+class Server(msgspec.Struct, frozen=True):
     """What a consumer works with; the broker's own."""
 
     post: Post
@@ -56,17 +56,16 @@ class Server:
     beat: Callable[[], None]
 
 
-@dataclass(slots=True)
-class _Plan:
+class _Plan(msgspec.Struct):
     """What one exchange does besides fetching. `moved` are those whose successor is published."""
 
-    postings: list[Posting] = field(default_factory=list)
-    moved: list[Held] = field(default_factory=list)
-    acked: list[Held] = field(default_factory=list)
-    returned: list[Held] = field(default_factory=list)
-    rejected: list[Held] = field(default_factory=list)
-    early: list[Held] = field(default_factory=list)
-    kept: list[Held] = field(default_factory=list)
+    postings: list[Posting] = msgspec.field(default_factory=list)
+    moved: list[Held] = msgspec.field(default_factory=list)
+    acked: list[Held] = msgspec.field(default_factory=list)
+    returned: list[Held] = msgspec.field(default_factory=list)
+    rejected: list[Held] = msgspec.field(default_factory=list)
+    early: list[Held] = msgspec.field(default_factory=list)
+    kept: list[Held] = msgspec.field(default_factory=list)
 
 
 class AmqpConsumer(Consumer):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from tqconsole.engine.brokers.kombu.envelope import message_of, raw_message
 from tqconsole.engine.exceptions import RefusedError
@@ -11,8 +12,7 @@ from tqconsole.engine.protocol.message import Message
 from tqconsole.engine.protocol.transfer import Delivery
 
 
-@dataclass(slots=True)
-class Held:
+class Held(msgspec.Struct):
     """A message in hand. `number` is its place in the order in which they came."""
 
     number: int

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+import msgspec
 
 from tqconsole.engine.brokers.redis import lua, members
 from tqconsole.engine.brokers.redis.envelope import delivery_of
@@ -30,8 +31,7 @@ from tqconsole.engine.protocol.transfer import Delivery, Publication, Riding
 from tqconsole.engine.redis_server.link import Link, Pending
 
 
-@dataclass(frozen=True, slots=True)
-class Server:
+class Server(msgspec.Struct, frozen=True):
     """What a consumer works with; the broker's own."""
 
     link: Link
@@ -40,8 +40,7 @@ class Server:
     clock: Clock
 
 
-@dataclass(frozen=True, slots=True)
-class Landed:
+class Landed(msgspec.Struct, frozen=True):
     """What an exchange brought. `found_count` of the deliveries are its own, the others were found
     again after an earlier answer was lost.
     """
@@ -51,8 +50,7 @@ class Landed:
     found_count: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class _Sent:
+class _Sent(msgspec.Struct, frozen=True):
     """An exchange whose answer is still to come, or was lost."""
 
     batch: int

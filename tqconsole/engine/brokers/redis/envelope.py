@@ -5,8 +5,9 @@ The first is kombu's own header; the second is a header of ours, which Celery's 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from tqconsole.engine.exceptions import RefusedError
 from tqconsole.engine.protocol.envelope import from_envelope, to_envelope
@@ -65,8 +66,7 @@ def heard_priority(envelope: bytes) -> Any:
     return properties.get("priority") or 0
 
 
-@dataclass(frozen=True, slots=True)
-class Marked:
+class Marked(msgspec.Struct, frozen=True):
     """An envelope that goes back: marked, with what decides where it goes."""
 
     envelope: bytes

@@ -6,8 +6,9 @@ The words and their order are those that `lua.EXCHANGE` takes.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from tqconsole.engine.brokers.redis.envelope import marked
 from tqconsole.engine.brokers.redis.keys import Keys, tail_of
@@ -22,8 +23,7 @@ MOST_WANTED = 1_000
 Word = str | bytes | int | float
 
 
-@dataclass(slots=True)
-class Held:
+class Held(msgspec.Struct):
     """A delivery in our hands: its envelope, its queue, and what it is to us."""
 
     envelope: bytes
@@ -35,17 +35,16 @@ class Held:
     is_lost: bool = False
 
 
-@dataclass(slots=True)
-class Plan:
+class Plan(msgspec.Struct):
     """What one exchange does besides fetching."""
 
     results: tuple[ResultWrite, ...] = ()
-    writes: list[Write] = field(default_factory=list)
-    backs: list[tuple[str, str, bytes]] = field(default_factory=list)
-    dead: list[tuple[str, str, str, str, bytes]] = field(default_factory=list)
-    late: list[str] = field(default_factory=list)
-    early: list[str] = field(default_factory=list)
-    acked: list[str] = field(default_factory=list)
+    writes: list[Write] = msgspec.field(default_factory=list)
+    backs: list[tuple[str, str, bytes]] = msgspec.field(default_factory=list)
+    dead: list[tuple[str, str, str, str, bytes]] = msgspec.field(default_factory=list)
+    late: list[str] = msgspec.field(default_factory=list)
+    early: list[str] = msgspec.field(default_factory=list)
+    acked: list[str] = msgspec.field(default_factory=list)
 
     @property
     def is_empty(self) -> bool:

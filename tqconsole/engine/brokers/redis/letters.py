@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from tqconsole.engine.brokers.redis.envelope import delivery_of, raw_delivery, written
 from tqconsole.engine.brokers.redis.keys import Keys
@@ -23,8 +24,7 @@ _CAUSE = "tq-dead"
 _PAGE = 500
 
 
-@dataclass(frozen=True, slots=True)
-class Cause:
+class Cause(msgspec.Struct, frozen=True):
     """Why a message is dead."""
 
     reason: str

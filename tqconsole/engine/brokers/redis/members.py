@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from tqconsole.engine.brokers.redis import lua
 from tqconsole.engine.brokers.redis.keys import Keys
@@ -29,8 +30,7 @@ _SHORTEST_NAME, _LONGEST_NAME = 34, 100
 _own: set[str] = set()
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(msgspec.Struct, frozen=True):
     """A consumer on record."""
 
     uuid: str
@@ -56,8 +56,7 @@ class Member:
         return not is_running(self.pid)
 
 
-@dataclass(frozen=True, slots=True)
-class Renewed:
+class Renewed(msgspec.Struct, frozen=True):
     """What a renewal brought: all consumers on record, when the next that is parked of the queues
     is due, and whether the lease was still there.
     """

@@ -8,7 +8,6 @@ acknowledged early passes into our hands, to be reported.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 
 import msgspec
 
@@ -35,8 +34,7 @@ _CHUNK, _SCAN_COUNT = 200, 1_000
 NextTag = Callable[[bytes, str], tuple[str, Held]]
 
 
-@dataclass(frozen=True, slots=True)
-class _Dead:
+class _Dead(msgspec.Struct, frozen=True):
     """A dead consumer. `is_over`: known by more than its lease."""
 
     uuid: str
@@ -45,18 +43,16 @@ class _Dead:
     passing: tuple[str, ...] = ()
 
 
-@dataclass(slots=True)
-class _Given:
+class _Given(msgspec.Struct):
     """What was done so far."""
 
     returned_count: int = 0
-    lost: dict[str, Held] = field(default_factory=dict)
-    lost_deliveries: list[Delivery] = field(default_factory=list)
-    dead_lettered: list[Delivery] = field(default_factory=list)
+    lost: dict[str, Held] = msgspec.field(default_factory=dict)
+    lost_deliveries: list[Delivery] = msgspec.field(default_factory=list)
+    dead_lettered: list[Delivery] = msgspec.field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class _Step:
+class _Step(msgspec.Struct, frozen=True):
     """What becomes of one delivery: the words of the script, and what to note when it was done."""
 
     words: tuple[Word, ...]

@@ -17,12 +17,11 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.scrollbar import ScrollBar
 
-from tqconsole.core.actions import ActionRequest
 from tqconsole.core.port import ConsoleSession
-from tqconsole.core.views import ActionDone, Snapshot, TaskFacts
-from tqconsole.screens.call import CallDialog
+from tqconsole.core.views import Snapshot
+from tqconsole.screens.asking import Asking
+from tqconsole.screens.audit import AuditScreen
 from tqconsole.screens.command_line import CommandLine, completions, parse
-from tqconsole.screens.control import group_dialog
 from tqconsole.screens.dashboard import DashboardScreen
 from tqconsole.screens.events import EventsScreen
 from tqconsole.screens.help import HelpScreen, help_groups
@@ -34,6 +33,7 @@ from tqconsole.screens.start import CONNECT, STAY, StartFacts, StartScreen
 from tqconsole.screens.switch import Switch
 from tqconsole.screens.task import TaskScreen
 from tqconsole.screens.tasks import TasksScreen
+from tqconsole.screens.types import TypesScreen
 from tqconsole.screens.worker import WorkerScreen
 from tqconsole.screens.workers import WorkersScreen
 from tqconsole.widgets.base_app import BaseApp
@@ -41,11 +41,12 @@ from tqconsole.widgets.frame import Handler
 from tqconsole.widgets.look import PlainScrollBar
 from tqconsole.widgets.requests import (
     ActionAsked,
-    Awaited,
     BackAsked,
     Goto,
     GroupAsked,
     KeyAsked,
+    RepliesAsked,
+    UndoAsked,
 )
 from tqconsole.widgets.task_columns import TimeMode
 
@@ -81,6 +82,7 @@ class Console(BaseApp):
         self.connect: Connect | None = None
         start = start or StartFacts()
         self._switch = Switch(self, start.contexts)
+        self._asking = Asking(self)
         self._times = TimeMode()
         self._first = Goto(screen or "dashboard", expression=expression)
         self._may_start = screen is None
@@ -92,7 +94,9 @@ class Console(BaseApp):
             "tasks": lambda: TasksScreen(session, self._times),
             "workers": lambda: WorkersScreen(session),
             "queues": lambda: QueuesScreen(session),
+            "types": lambda: TypesScreen(session),
             "events": lambda: EventsScreen(session),
+            "audit": lambda: AuditScreen(session),
             "start": lambda: StartScreen(session, start),
         }
         for name, make in self._mains.items():
@@ -143,7 +147,7 @@ class Console(BaseApp):
         """Put the filter or the cursor where it was wanted."""
         if isinstance(screen, TasksScreen | EventsScreen) and message.expression is not None:
             screen.set_expression(message.expression)
-        if isinstance(screen, WorkersScreen) and message.target:
+        if isinstance(screen, WorkersScreen | TypesScreen) and message.target:
             screen.go_to(message.target)
 
     def _details(self, message: Goto) -> Screen[None] | None:
@@ -202,7 +206,7 @@ class Console(BaseApp):
             "app.time": self._turn_time,
             "app.header": lambda: self.toggle_class("-no-header"),
             "app.mouse": self.toggle_mouse,
-            "task.call": lambda: self._open_call({}),
+            "task.call": self._open_new_call,
         }
 
     def _goer(self, name: str) -> Handler:
@@ -258,7 +262,7 @@ class Console(BaseApp):
         match command.name:
             case "tasks" | "events":
                 self.post_message(Goto(command.name, expression=argument or None))
-            case "task" | "worker" | "queue" | "dead":
+            case "task" | "worker" | "queue" | "dead" | "types":
                 self.post_message(Goto(command.name, argument))
             case "call":
                 self._open_call({"task_name": argument} if argument else {})
@@ -277,58 +281,31 @@ class Console(BaseApp):
         else:
             self.tell(f"No theme {name!r}: {', '.join(self.available_themes)}", is_error=True)
 
-    def _refused(self) -> bool:
-        if self.session.is_read_only:
-            self.tell("This console is read-only.", is_error=True)
-        return self.session.is_read_only
-
     def _open_call(self, preset: dict[str, str]) -> None:
-        if not self._refused():
-            self.push_screen(CallDialog(self.session, preset=preset), self._perform)
+        self._asking.call(preset)
+
+    def _open_new_call(self) -> None:
+        shown = self.shown_screen()
+        self._asking.call(shown.call_preset() if shown is not None else {})
 
     def on_group_asked(self, message: GroupAsked) -> None:
         """Open the dialog of a group of actions."""
-        if self._refused():
-            return
         if message.group == "call":
-            self._open_call({})
-            return
-        if message.group == "rerun" and len(message.targets) == 1:
-            self._open_rerun(message.targets[0])
-            return
-        dialog = group_dialog(
-            self.session,
-            message.target_kind,
-            message.group,
-            message.targets,
-            action_id=message.action_id,
-            chosen_by=message.chosen_by,
-            names=message.names,
-        )
-        self.push_screen(dialog, self._perform)
+            self._open_new_call()
+        else:
+            self._asking.group(message)
 
-    def _open_rerun(self, task_id: str) -> None:
-        def deliver(facts: TaskFacts) -> None:
-            dialog = CallDialog(self.session, rerun_of=task_id, facts=facts)
-            self.push_screen(dialog, self._perform)
+    def on_undo_asked(self, message: UndoAsked) -> None:
+        """Ask before an action is taken back."""
+        self._asking.undo(message.line)
 
-        self.wait_for(Awaited(self.session.fetch_task(task_id), deliver))
-
-    # doing
+    def on_replies_asked(self, message: RepliesAsked) -> None:
+        """Show the answers to an earlier action."""
+        self.push_screen(RepliesDialog(message.done))
 
     def on_action_asked(self, message: ActionAsked) -> None:
         """Carry out what needs no asking."""
-        self._perform(message.request)
-
-    def _perform(self, request: ActionRequest | None) -> None:
-        if request is not None:
-            self.wait_for(Awaited(self.session.perform(request), self._performed))
-
-    def _performed(self, done: ActionDone) -> None:
-        shown = self.shown_screen()
-        if shown is not None:
-            shown.acted()
-        self.push_screen(RepliesDialog(done))
+        self._asking.perform(message.request)
 
     def on_start_screen_picked(self, message: StartScreen.Picked) -> None:
         """Stay, ask for a URL, or leave with what was chosen."""

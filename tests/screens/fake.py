@@ -10,6 +10,7 @@ from typing import Any
 from tqconsole.core.actions import ActionRequest
 from tqconsole.core.errors import FilterError
 from tqconsole.core.sorting import SORT_KEYS
+from tqconsole.core.type_views import ErrorView, TypeView
 from tqconsole.core.views import (
     ActionDone,
     Attention,
@@ -28,7 +29,6 @@ from tqconsole.core.views import (
     TaskList,
     TaskRow,
     Totals,
-    TypeView,
     WorkerView,
 )
 
@@ -236,9 +236,29 @@ def make_snapshot(rows: list[TaskRow]) -> Snapshot:
             QueueView("old.reports", 4, 0, 0, None, 0, (), 0, 0, 259200, None, (4.0,) * 40),
         ),
         types=(
-            TypeView("mail.send", 980, 58000, 0.001, 0.05, 0.2, 0.4, wave(40, 5, 8, 13)),
-            TypeView("img.resize", 61, 3600, 0.17, 1.2, 3.9, 6.1, tuple(map(float, range(40)))),
-            TypeView("report.build", 0.1, 6, 0, 44.0, 90.1, 90.5, (1.0,) * 30 + (2.0,) * 10),
+            TypeView(
+                "mail.send", 980, 58000, 0.001, 3, 0.01, 0.2, 0.05, 0.2, 0.4, wave(40, 5, 8, 13)
+            ),
+            TypeView(
+                "img.resize",
+                61,
+                3600,
+                0.17,
+                40,
+                0.8,
+                2.1,
+                1.2,
+                3.9,
+                6.1,
+                tuple(map(float, range(40))),
+                (
+                    ErrorView("OSError", 412, NOW_AT - 1, "OSError('no such file')", "9f3c1a20"),
+                    ErrorView("MemoryError", 3, NOW_AT - 90, "MemoryError()", "77aa01c4"),
+                ),
+            ),
+            TypeView(
+                "report.build", 0.1, 6, p50_s=44.0, p95_s=90.1, history=(1.0,) * 30 + (2.0,) * 10
+            ),
         ),
         attention=(
             Attention(
@@ -309,6 +329,7 @@ class FakeSession:
             0.31,
             equivalent="tqconsole control revoke 9f3c1a20",
         )
+        self.audit_lines: tuple[AuditLine, ...] = ()
         self.letters = tuple(
             DeadLetterView(
                 f"letter-{number}",
@@ -372,7 +393,7 @@ class FakeSession:
         )
 
     def audit(self) -> tuple[AuditLine, ...]:
-        return ()
+        return self.audit_lines
 
     def perform(self, request: ActionRequest) -> Future[ActionDone]:
         self.requests.append(request)

@@ -6,11 +6,13 @@ from dataclasses import replace
 
 import pytest
 from driving import press, settle, shown_text, type_text
-from fake import FakeSession
+from fake import NOW_AT, FakeSession
 from textual.widgets import Input
 
 from tqconsole.console import Console
+from tqconsole.core.actions import ActionRequest
 from tqconsole.core.keymap import KEYMAP, case_violations
+from tqconsole.core.views import AuditLine
 from tqconsole.screens.command_line import CommandLine
 from tqconsole.screens.control import GroupDialog
 from tqconsole.screens.help import HelpScreen
@@ -19,7 +21,17 @@ from tqconsole.screens.tasks import TasksScreen
 from tqconsole.widgets.frame import ConsoleScreen
 
 SIZE = (120, 36)
-MAINS = ("dashboard", "tasks", "workers", "queues", "events")
+MAINS = ("dashboard", "tasks", "workers", "queues", "types", "events", "audit")
+
+
+UNDOABLE = AuditLine(
+    NOW_AT,
+    "events.enable",
+    (),
+    "tqconsole control enable_events",
+    "2 answered",
+    undo=ActionRequest("events.disable", ("w1@ip-10-1-0",)),
+)
 
 
 def bound_ids(screen: ConsoleScreen) -> set[str]:
@@ -32,7 +44,15 @@ def bound_ids(screen: ConsoleScreen) -> set[str]:
 
 @pytest.mark.parametrize(
     ("key", "name"),
-    [("1", "dashboard"), ("2", "tasks"), ("3", "workers"), ("4", "queues"), ("8", "events")],
+    [
+        ("1", "dashboard"),
+        ("2", "tasks"),
+        ("3", "workers"),
+        ("4", "queues"),
+        ("5", "types"),
+        ("8", "events"),
+        ("9", "audit"),
+    ],
 )
 async def test_number_keys_open_the_main_screens(key: str, name: str) -> None:
     app = Console(FakeSession(), screen="tasks" if name != "tasks" else "queues")
@@ -59,6 +79,7 @@ async def test_read_only_has_no_key_that_changes_the_cluster(name: str) -> None:
 @pytest.mark.parametrize("name", MAINS)
 async def test_every_uppercase_key_opens_a_dialog_and_sends_nothing(name: str) -> None:
     session = FakeSession()
+    session.audit_lines = (UNDOABLE,)
     app = Console(session, screen=name)
     async with app.run_test(size=SIZE) as pilot:
         await settle(pilot)

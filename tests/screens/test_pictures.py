@@ -34,7 +34,12 @@ SCENES: dict[str, tuple[str, tuple[str, ...]]] = {
     "worker": ("workers", ("down", "down", "enter")),
     "queues": ("queues", ()),
     "queue": ("queues", ("enter",)),
+    "types": ("types", ("s", "f")),
     "events": ("events", ()),
+    "audit": (
+        "workers",
+        ("E", "right", "enter", "escape", "b", "escape", "P", "right", "enter", "escape", "9"),
+    ),
     "start": ("start", ()),
     "call": ("tasks", ("N", "text:img", "enter", "text:[91]")),
     "revoke": ("tasks", ("space", "space", "X")),

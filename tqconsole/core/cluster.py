@@ -155,10 +155,7 @@ class Cluster:
         for end in ends:
             row = take_end(self.store, end, now_at)
             if row is not None and row.state in (states.SUCCESS, states.FAILURE):
-                is_failure = row.state == states.FAILURE
-                self.stats.note_end(now_at, row.name, row.runtime_s, is_failure=is_failure)
-                if is_failure:
-                    self._note_failure(row)
+                self._count_run(row, now_at, is_failure=row.state == states.FAILURE)
 
     def note_registered(self, names: Iterable[object]) -> None:
         """Take in the task names a worker knows, each maybe with `[attribute=value]` behind."""
@@ -198,15 +195,22 @@ class Cluster:
 
     def _count_end(self, row: TaskRow, event_type: str, now_at: float) -> None:
         if event_type == "task-succeeded":
-            self.stats.note_end(now_at, row.name, row.runtime_s, is_failure=False)
+            self._count_run(row, now_at, is_failure=False)
         elif event_type == "task-failed":
-            self.stats.note_end(now_at, row.name, row.runtime_s, is_failure=True)
-            self._note_failure(row)
+            self._count_run(row, now_at, is_failure=True)
         elif event_type == "task-retried":
-            self.stats.note_retry(now_at)
-            self._note_failure(row)
+            self.stats.note_retry(now_at, row.name)
+            self._note_failure(row, now_at)
 
-    def _note_failure(self, row: TaskRow) -> None:
+    def _count_run(self, row: TaskRow, now_at: float, *, is_failure: bool) -> None:
+        self.stats.note_end(
+            now_at, row.name, row.runtime_s, wait_s=row.wait_s, is_failure=is_failure
+        )
+        if is_failure:
+            self._note_failure(row, now_at)
+
+    def _note_failure(self, row: TaskRow, now_at: float) -> None:
+        self.stats.note_error(now_at, row.name, row.exception, row.task_id)
         if row in self._failures:
             self._failures.remove(row)
         self._failures.append(row)

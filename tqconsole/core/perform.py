@@ -20,6 +20,7 @@ from tqconsole.core.equivalent import call_command, equivalent_command
 from tqconsole.core.errors import ActionError
 from tqconsole.core.lookup import KnownTask, Lookup
 from tqconsole.core.sanitize import clean, clean_name, shown
+from tqconsole.core.undo import old_limits, undo_of
 from tqconsole.core.views import ActionDone, NodeAnswer
 from tqconsole.engine.brokers.base import Broker
 from tqconsole.engine.clock import Clock
@@ -55,6 +56,7 @@ class Performed:
 
     done: ActionDone
     sent: tuple[Sent, ...] = ()
+    undo: ActionRequest | None = None
 
 
 class Performer:
@@ -114,9 +116,11 @@ class Performer:
         broker_action = self._of_broker().get(request.action_id)
         if broker_action is not None:
             return Performed(broker_action(request.targets))
+        before = old_limits(request, self._remote)
         done = _done(_REMOTE[request.action_id](self._remote, request.targets, given))
-        is_shutdown = request.action_id == "worker.shutdown"
-        return Performed(_without_farewell(done) if is_shutdown else done)
+        if request.action_id == "worker.shutdown":
+            return Performed(_without_farewell(done))
+        return Performed(done, undo=undo_of(request, done, before))
 
     def _of_broker(self) -> dict[str, Callable[[tuple[str, ...]], ActionDone]]:
         return {"queue.purge": self._purge, "dead.replay": self._replay, "dead.drop": self._drop}

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 from tqconsole.core.attention import find_attention
 from tqconsole.core.cluster import Cluster
-from tqconsole.core.views import QueueView, Snapshot, Totals, TypeView, WorkerView
+from tqconsole.core.type_views import TypeView
+from tqconsole.core.views import QueueView, Snapshot, Totals, WorkerView
 
 #: Task types in a snapshot, the busiest first.
 TYPE_LIMIT = 500

@@ -301,6 +301,8 @@ class Session(ModelReader):
                 equivalent=done.equivalent,
                 outcome=outcome,
                 is_error=bool(done.error or refusals),
+                done=done,
+                undo=performed.undo,
             )
 
     def _read_signatures(self, read_tasks: ReadTasks) -> None:

@@ -23,6 +23,7 @@ from tqconsole.core.model_session import SessionModel
 from tqconsole.core.perform import READ_ONLY_ERROR, title_of
 from tqconsole.core.picture import Surroundings
 from tqconsole.core.simulated_events import PICTURE_AT, TYPES, EventSource, depths
+from tqconsole.core.undo import undo_of
 from tqconsole.core.views import (
     ActionDone,
     AuditLine,
@@ -112,7 +113,14 @@ class SimulatedSession(ModelReader):
         outcome = done.error or f"{len(done.answers)} answered"
         self._audit.append(
             AuditLine(
-                now_at, request.action_id, request.targets, same_as, outcome, bool(done.error)
+                now_at,
+                request.action_id,
+                request.targets,
+                same_as,
+                outcome,
+                bool(done.error),
+                done,
+                undo_of(request, done, None),
             )
         )
         return _finished(done)

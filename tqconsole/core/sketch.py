@@ -64,3 +64,30 @@ def merged(sketches: Iterable[Sketch]) -> Sketch:
     for sketch in sketches:
         total.merge(sketch)
     return total
+
+
+class RecentSketch:
+    """A sketch of the last `window_s` seconds at least, and twice that at most."""
+
+    __slots__ = ("_newer", "_older", "_since_at", "_window_s")
+
+    def __init__(self, now_at: float, window_s: float) -> None:
+        self._newer = Sketch()
+        self._older = Sketch()
+        self._since_at = now_at
+        self._window_s = window_s
+
+    @property
+    def count(self) -> int:
+        """How many values it holds."""
+        return self._older.count + self._newer.count
+
+    def add(self, now_at: float, value_s: float) -> None:
+        """Count one value."""
+        if now_at - self._since_at > self._window_s:
+            self._older, self._newer, self._since_at = self._newer, Sketch(), now_at
+        self._newer.add(value_s)
+
+    def quantiles(self, ratios: tuple[float, ...]) -> tuple[float | None, ...]:
+        """Return the values below which these ratios (ascending, 0..1) lie; None without values."""
+        return merged((self._older, self._newer)).quantiles(ratios)

@@ -11,8 +11,10 @@ from collections.abc import Callable
 from math import ceil, isnan, nan
 from typing import TypeVar
 
-from tqconsole.core.sketch import Sketch, merged
-from tqconsole.core.views import Charts, TypeView
+from tqconsole.core.error_groups import ErrorGroups
+from tqconsole.core.sketch import RecentSketch, Sketch, merged
+from tqconsole.core.type_views import TypeView
+from tqconsole.core.views import Charts
 
 #: Seconds the charts go back.
 CHART_S = 600
@@ -79,27 +81,35 @@ class Ring:
 class TypeStats:
     """What is counted of one task type."""
 
-    __slots__ = ("_done", "_failed", "_older", "_since_at", "_times", "count", "name")
+    __slots__ = ("_done", "_failed", "_times", "_waits", "count", "errors", "name", "retried_count")
 
     def __init__(self, name: str, now_at: float) -> None:
         self.name = name
         self.count = 0
+        self.retried_count = 0
+        self.errors = ErrorGroups()
         self._done = Ring(COLUMN_COUNT, COLUMN_S)
         self._failed = Ring(COLUMN_COUNT, COLUMN_S)
-        self._times = Sketch()
-        self._older = Sketch()
-        self._since_at = now_at
+        self._times = RecentSketch(now_at, TYPE_WINDOW_S)
+        self._waits = RecentSketch(now_at, TYPE_WINDOW_S)
 
-    def note_end(self, now_at: float, runtime_s: float | None, *, is_failure: bool) -> None:
+    def note_end(
+        self,
+        now_at: float,
+        runtime_s: float | None,
+        wait_s: float | None,
+        *,
+        is_failure: bool,
+    ) -> None:
         """Count a run that ended."""
         self.count += 1
         self._done.add(now_at)
         if is_failure:
             self._failed.add(now_at)
-        if now_at - self._since_at > TYPE_WINDOW_S:
-            self._older, self._times, self._since_at = self._times, Sketch(), now_at
         if runtime_s is not None:
-            self._times.add(runtime_s)
+            self._times.add(now_at, runtime_s)
+        if wait_s is not None:
+            self._waits.add(now_at, wait_s)
 
     def recent(self, now_at: float) -> tuple[float, float]:
         """Return how many ended and how many failed within the window."""
@@ -107,26 +117,31 @@ class TypeStats:
         return self._done.total(now_at, cells), self._failed.total(now_at, cells)
 
     def quantiles(self) -> tuple[float | None, ...]:
-        """Return p50, p95 and p99 of the window, in seconds."""
-        return merged((self._older, self._times)).quantiles(_RATIOS)
+        """Return p50, p95 and p99 of the run times of the window, in seconds."""
+        return self._times.quantiles(_RATIOS)
 
     def sample_count(self) -> int:
         """Return how many run times the quantiles stand on."""
-        return self._older.count + self._times.count
+        return self._times.count
 
     def view(self, now_at: float, column_count: int) -> TypeView:
         """Return what the screens show; `column_count` columns of the history are known whole."""
         done, failed = self.recent(now_at)
         p50_s, p95_s, p99_s = self.quantiles()
+        wait_p50_s, wait_p95_s = self._waits.quantiles(_RATIOS[:2])
         return TypeView(
             name=self.name,
             rate_per_s=self._done.rate(now_at, max(1, min(RATE_S // COLUMN_S, column_count))),
             count=self.count,
             failed_ratio=failed / done if done else 0.0,
+            retried_count=self.retried_count,
+            wait_p50_s=wait_p50_s,
+            wait_p95_s=wait_p95_s,
             p50_s=p50_s,
             p95_s=p95_s,
             p99_s=p99_s,
             history=newest(self._done.values(now_at)[:-1], column_count),
+            errors=self.errors.views(),
         )
 
 
@@ -157,7 +172,13 @@ class Stats:
         self._events.add(now_at, count)
 
     def note_end(
-        self, now_at: float, name: str, runtime_s: float | None, *, is_failure: bool
+        self,
+        now_at: float,
+        name: str,
+        runtime_s: float | None,
+        *,
+        wait_s: float | None = None,
+        is_failure: bool,
     ) -> None:
         """Count a run that succeeded or failed."""
         self.tick(now_at)
@@ -165,13 +186,18 @@ class Stats:
         if runtime_s is not None:
             self._seconds[self._second_at % QUANTILE_S].add(runtime_s)
         if name:
-            named(self.types, name, lambda: TypeStats(name, now_at)).note_end(
-                now_at, runtime_s, is_failure=is_failure
-            )
+            self._type(name, now_at).note_end(now_at, runtime_s, wait_s, is_failure=is_failure)
 
-    def note_retry(self, now_at: float) -> None:
+    def note_retry(self, now_at: float, name: str) -> None:
         """Count a retry."""
         self._retried.add(now_at)
+        if name:
+            self._type(name, now_at).retried_count += 1
+
+    def note_error(self, now_at: float, name: str, text: str, task_id: str) -> None:
+        """Count an exception under its type and class."""
+        if name:
+            self._type(name, now_at).errors.note(text, task_id, now_at)
 
     def tick(self, now_at: float) -> None:
         """Begin a new second when one is due."""
@@ -230,6 +256,9 @@ class Stats:
             p95_s=p95,
             p99_s=p99,
         )
+
+    def _type(self, name: str, now_at: float) -> TypeStats:
+        return named(self.types, name, lambda: TypeStats(name, now_at))
 
     def _mean(self, ring: Ring, now_at: float) -> float:
         since_at = now_at if self._known_since_at is None else self._known_since_at

@@ -62,10 +62,11 @@ def _values(field: str, begun: str, known: Mapping[str, Sequence[str]]) -> list[
     inside = [choice for choice in choices if begun in choice.lower() and choice not in first]
     if fixed is not None:
         inside = []
-    return [f"{field}:{_quoted(choice)}" for choice in (*first, *inside)]
+    return [f"{field}:{quoted(choice)}" for choice in (*first, *inside)]
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
+    """Return a value as the filter language wants it."""
     if any(character.isspace() or character in '()"' for character in text):
         return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
     return text

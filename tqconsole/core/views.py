@@ -10,6 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from tqconsole.core.actions import ActionRequest
+from tqconsole.core.type_views import TypeView
+
 
 class TaskRow:
     """One run of a task as the console knows it.
@@ -132,20 +135,6 @@ class QueueView:
     out_per_s: float | None = None
     oldest_s: float | None = None
     drains_in_s: float | None = None
-    history: tuple[float, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class TypeView:
-    """One task name's figures over the window the store keeps."""
-
-    name: str
-    rate_per_s: float = 0.0
-    count: int = 0
-    failed_ratio: float = 0.0
-    p50_s: float | None = None
-    p95_s: float | None = None
-    p99_s: float | None = None
     history: tuple[float, ...] = ()
 
 
@@ -388,3 +377,6 @@ class AuditLine:
     equivalent: str
     outcome: str = ""
     is_error: bool = False
+    #: The answers, once they are there, and what takes the action back, where something does.
+    done: ActionDone | None = None
+    undo: ActionRequest | None = None

@@ -10,7 +10,8 @@ from textual.containers import Horizontal
 from textual.content import Content
 from textual.widget import Widget
 
-from tqconsole.core.views import Attention, Changes, QueueView, Snapshot, TaskRow, TypeView
+from tqconsole.core.type_views import TypeView
+from tqconsole.core.views import Attention, Changes, QueueView, Snapshot, TaskRow
 from tqconsole.widgets import figures
 from tqconsole.widgets.cells import ATTENTION, FAILURES, QUEUES_SHORT, TYPES
 from tqconsole.widgets.chart import Series, chart_lines
@@ -144,7 +145,7 @@ class DashboardScreen(TableScreen):
             case QueueView():
                 self.post_message(Goto("queue", row.name))
             case TypeView():
-                self.post_message(Goto("tasks", expression=f"name:{quoted(row.name)}"))
+                self.post_message(Goto("types", row.name))
             case TaskRow():
                 self.post_message(Goto("task", row.task_id))
             case _:
@@ -165,11 +166,6 @@ class DashboardScreen(TableScreen):
 def chart_span_s(known_s: int) -> int:
     """Return how many seconds wide a chart is that has `known_s` of them to show."""
     return next((span for span in CHART_S if known_s <= span), CHART_S[-1])
-
-
-def quoted(text: str) -> str:
-    """Return a name as the filter language wants it."""
-    return f'"{text}"' if " " in text or '"' in text else text
 
 
 def status_line(snapshot: Snapshot, width: int, look: Look) -> list[Piece]:

@@ -116,6 +116,10 @@ class QueuesScreen(TableScreen):
         """Return the queue under the cursor: its actions take one at a time."""
         return (self.table.cursor_id,) if self.table.cursor_id is not None else ()
 
+    def call_preset(self) -> dict[str, str]:
+        """Begin a new call into the queue under the cursor."""
+        return {"queue": name} if (name := self.table.cursor_id) is not None else {}
+
     def open_row(self, row_id: str) -> None:
         """Open a queue."""
         self.post_message(Goto("queue", row_id))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tqconsole.core.views import Attention, QueueView, TaskRow, TypeView
+from tqconsole.core.type_views import TypeView
+from tqconsole.core.views import Attention, QueueView, TaskRow
 from tqconsole.widgets import figures
 from tqconsole.widgets.columns import Cell, Column
 from tqconsole.widgets.look import Look

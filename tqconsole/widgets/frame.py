@@ -67,6 +67,10 @@ class ConsoleScreen(Screen[None]):
         """Return what stands at the right of the title instead of the link; empty: the link."""
         return []
 
+    def call_preset(self) -> dict[str, str]:
+        """Return what a new call begins with here, by the names of its fields."""
+        return {}
+
     def acted(self) -> None:
         """Look again: an action that was asked for here has ended. For subclasses."""
 

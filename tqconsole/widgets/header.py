@@ -20,7 +20,9 @@ TABS: tuple[tuple[str, str, str], ...] = (
     ("tasks", "2", "Tasks"),
     ("workers", "3", "Workers"),
     ("queues", "4", "Queues"),
+    ("types", "5", "Types"),
     ("events", "8", "Events"),
+    ("audit", "9", "Audit"),
 )
 
 _LINKS = {

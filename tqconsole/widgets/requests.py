@@ -12,6 +12,7 @@ from typing import Any
 from textual.message import Message
 
 from tqconsole.core.actions import ActionRequest
+from tqconsole.core.views import ActionDone, AuditLine
 
 
 class KeyAsked(Message):
@@ -107,6 +108,22 @@ class CopyAsked(Message):
         super().__init__()
         self.text = text
         self.what = what
+
+
+class RepliesAsked(Message):
+    """The answers to an action that has ended are to be shown again."""
+
+    def __init__(self, done: ActionDone) -> None:
+        super().__init__()
+        self.done = done
+
+
+class UndoAsked(Message):
+    """An action is to be taken back; its line says with what."""
+
+    def __init__(self, line: AuditLine) -> None:
+        super().__init__()
+        self.line = line
 
 
 class ExportAsked(Message):

@@ -1,0 +1,72 @@
+"""What stands between a key that changes something and the cluster: the dialogs, then the doing."""
+
+from __future__ import annotations
+
+from tqconsole.core.actions import ActionRequest
+from tqconsole.core.views import ActionDone, AuditLine, TaskFacts
+from tqconsole.screens.audit import UndoDialog
+from tqconsole.screens.call import CallDialog
+from tqconsole.screens.control import group_dialog
+from tqconsole.screens.replies import RepliesDialog
+from tqconsole.widgets.base_app import BaseApp
+from tqconsole.widgets.requests import Awaited, GroupAsked
+
+
+class Asking:
+    """Opens dialogs over an app, sends what they give, and shows what came of it."""
+
+    def __init__(self, app: BaseApp) -> None:
+        self._app = app
+        self._session = app.session
+
+    def call(self, preset: dict[str, str]) -> None:
+        """Ask for a new call, some of its fields filled."""
+        if not self._is_refused():
+            self._app.push_screen(CallDialog(self._session, preset=preset), self.perform)
+
+    def group(self, message: GroupAsked) -> None:
+        """Ask for one of a group of actions."""
+        if self._is_refused():
+            return
+        if message.group == "rerun" and len(message.targets) == 1:
+            self._rerun(message.targets[0])
+            return
+        dialog = group_dialog(
+            self._session,
+            message.target_kind,
+            message.group,
+            message.targets,
+            action_id=message.action_id,
+            chosen_by=message.chosen_by,
+            names=message.names,
+        )
+        self._app.push_screen(dialog, self.perform)
+
+    def undo(self, line: AuditLine) -> None:
+        """Ask before an action is taken back."""
+        if line.undo is not None and not self._is_refused():
+            dialog = UndoDialog(line, line.undo, self._session.equivalent(line.undo))
+            self._app.push_screen(dialog, self.perform)
+
+    def perform(self, request: ActionRequest | None) -> None:
+        """Carry a request out; None, a dialog that was left, asks for nothing."""
+        if request is not None:
+            self._app.wait_for(Awaited(self._session.perform(request), self._performed))
+
+    def _performed(self, done: ActionDone) -> None:
+        shown = self._app.shown_screen()
+        if shown is not None:
+            shown.acted()
+        self._app.push_screen(RepliesDialog(done))
+
+    def _rerun(self, task_id: str) -> None:
+        def deliver(facts: TaskFacts) -> None:
+            dialog = CallDialog(self._session, rerun_of=task_id, facts=facts)
+            self._app.push_screen(dialog, self.perform)
+
+        self._app.wait_for(Awaited(self._session.fetch_task(task_id), deliver))
+
+    def _is_refused(self) -> bool:
+        if self._session.is_read_only:
+            self._app.tell("This console is read-only.", is_error=True)
+        return self._session.is_read_only

@@ -202,9 +202,9 @@ def _running(bench: Bench) -> Iterator[tuple[str, float]]:
     )
     yield (
         "  of it: build request",
-        _timed(count, lambda: [request_of(it, body, ignore_result=False) for it, body in pairs]),
+        _timed(count, lambda: [request_of(it, body) for it, body in pairs]),
     )
-    records, request = Records(app), request_of(*pairs[0], ignore_result=False)
+    records, request = Records(app), request_of(*pairs[0])
     if app.backend.is_enabled and not app.tasks["stages.noop"].ignore_result:
         yield (
             "  of it: encode result",

@@ -8,15 +8,11 @@ from __future__ import annotations
 import binascii
 from typing import Any
 
-import msgspec
-
 from tqconsole.engine.exceptions import RefusedError
 from tqconsole.engine.protocol.limits import DEFAULT_LIMITS, Limits, Reason
 from tqconsole.engine.protocol.message import Message
+from tqconsole.engine.protocol.sealed import TRANSPORT_PROPERTIES, open_usual
 from tqconsole.engine.serialization import decode_json, encode_json, is_deeper_than
-
-#: Properties that belong to the transport and not to the message.
-_TRANSPORT_PROPERTIES = ("delivery_info", "delivery_tag", "body_encoding")
 
 
 def to_envelope(
@@ -45,21 +41,6 @@ def to_envelope(
     )
 
 
-class _Envelope(
-    msgspec.Struct, rename={"content_type": "content-type", "content_encoding": "content-encoding"}
-):
-    """An envelope as every client writes it."""
-
-    body: str
-    headers: dict[str, Any]
-    properties: dict[str, Any]
-    content_type: str
-    content_encoding: str
-
-
-_read_usual = msgspec.json.Decoder(_Envelope).decode
-
-
 def from_envelope(
     envelope: bytes, limits: Limits = DEFAULT_LIMITS
 ) -> tuple[Message, str, str, str]:
@@ -71,12 +52,18 @@ def from_envelope(
     # Base64 makes four bytes of three; the rest is headers.
     if len(envelope) > limits.wire_bytes * 3 // 2:
         raise RefusedError(Reason.TOO_LARGE, f"{len(envelope)} bytes")
-    may_be_deep = envelope.count(b"[") + envelope.count(b"{") > limits.depth
-    if not may_be_deep and b"__type__" not in envelope:
-        usual = _usual(envelope)
-        if usual is not None:
-            return usual
+    usual = open_usual(envelope)
+    if usual is not None:
+        found = usual.wire_properties
+        return (
+            usual,
+            found.delivery_info.exchange,
+            found.delivery_info.routing_key,
+            found.delivery_tag,
+        )
     fields = decode_json(envelope)
+    # Fewer brackets than the limit cannot be too deep: then nothing needs to be walked.
+    may_be_deep = envelope.count(b"[") + envelope.count(b"{") > limits.depth
     if may_be_deep and is_deeper_than(fields, limits.depth):
         raise RefusedError(Reason.TOO_DEEP, f"nested more than {limits.depth} times")
     if not isinstance(fields, dict):
@@ -85,7 +72,7 @@ def from_envelope(
     properties = dict(_map(fields, "properties"))
     address = _map(properties, "delivery_info")
     tag, body_encoding = properties.get("delivery_tag"), properties.get("body_encoding")
-    for name in _TRANSPORT_PROPERTIES:
+    for name in TRANSPORT_PROPERTIES:
         properties.pop(name, None)
     message = Message(
         _body(fields.get("body"), body_encoding),
@@ -101,30 +88,6 @@ def from_envelope(
         # kombu's tags are texts; other languages' clients number theirs.
         tag if isinstance(tag, str) else "" if tag is None else str(tag)[:64],
     )
-
-
-def _usual(envelope: bytes) -> tuple[Message, str, str, str] | None:
-    """Read an envelope in which everything stands as clients write it; None for any other."""
-    try:
-        found = _read_usual(envelope)
-        properties = found.properties
-        address, tag = properties.pop("delivery_info"), properties.pop("delivery_tag")
-        if properties.pop("body_encoding") != "base64" or type(tag) is not str:
-            return None
-        exchange, routing_key = address["exchange"], address["routing_key"]
-        body = binascii.a2b_base64(found.body)
-    except (msgspec.MsgspecError, ValueError, KeyError, TypeError, RecursionError):
-        return None
-    if type(exchange) is not str or type(routing_key) is not str:
-        return None
-    message = Message(
-        body,
-        found.content_type or "application/data",
-        found.content_encoding or "utf-8",
-        found.headers,
-        properties,
-    )
-    return message, exchange, routing_key, tag
 
 
 def _body(body: Any, encoding: Any) -> bytes:

@@ -11,7 +11,7 @@ Whatever bytes come, decoding raises `RefusedError` and nothing else.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -22,8 +22,9 @@ from tqconsole.engine.protocol.message import Message
 from tqconsole.engine.protocol.payload import decoded_payload
 from tqconsole.engine.protocol.protocol1 import upgrade
 from tqconsole.engine.protocol.saferepr import REPR_CHARS, REPR_LEVELS, saferepr
+from tqconsole.engine.protocol.sealed import SealedMessage
 from tqconsole.engine.protocol.signature import checked_signature, checked_signatures
-from tqconsole.engine.serialization import compress, encode
+from tqconsole.engine.serialization import JSON_TYPE, compress, encode
 
 __all__ = [
     "NO_EMBED",
@@ -229,6 +230,10 @@ def decode_body(
 
     A map with `args` (protocol 1 and its hybrid) is read too. Raises: RefusedError only.
     """
+    if type(message) is SealedMessage and not message.wire_headers.compression:
+        usual = _usual_body(message, accept, limits)
+        if usual is not None:
+            return usual
     body = decoded_payload(message, accept, limits)
     if isinstance(body, dict):
         return _body_of_map(body)
@@ -236,6 +241,37 @@ def decode_body(
         raise RefusedError(Reason.BAD_BODY, "not [args, kwargs, embed]")
     args, kwargs, embed = body
     return TaskBody(_args(args), _kwargs(kwargs), _embed(embed))
+
+
+class _NoFollowers(msgspec.Struct, forbid_unknown_fields=True):
+    """The embed of a call after which nothing follows."""
+
+    callbacks: None = None
+    errbacks: None = None
+    chain: Annotated[list[Any], msgspec.Meta(max_length=0)] | None = None
+    chord: None = None
+
+
+_read_usual_body = msgspec.json.Decoder(tuple[list[Any], dict[str, Any], _NoFollowers]).decode
+
+
+def _usual_body(message: Message, accept: frozenset[str], limits: Limits) -> TaskBody | None:
+    """Read a plain JSON body of a call that nothing follows; None for any other."""
+    payload = message.body
+    if (
+        message.content_type != JSON_TYPE
+        or JSON_TYPE not in accept
+        or len(payload) > limits.wire_bytes
+        or b"__type__" in payload
+        # Fewer brackets than the limit cannot be too deep.
+        or payload.count(b"[") + payload.count(b"{") > limits.depth
+    ):
+        return None
+    try:
+        args, kwargs, _ = _read_usual_body(payload)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    return TaskBody(args, kwargs)
 
 
 def _body_of_map(body: dict[Any, Any]) -> TaskBody:

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from tqconsole.engine.protocol.message import Message
+from tqconsole.engine.protocol.sealed import SealedMessage, open_usual
 
 #: Levels of nesting kept in a header table that marshal refused as it was; deeper values become
 #: text. Far above anything a client sends (protocol limits refuse 100).
@@ -46,6 +47,8 @@ def encode_payload(payload: RunPayload) -> bytes:
     (AMQP has dates and decimals) travels as its text.
     """
     message = payload.message
+    if type(message) is SealedMessage:
+        return marshal.dumps((message.envelope, *_rest(payload)))
     try:
         return _dump(payload, message.headers, message.properties)
     except ValueError:
@@ -61,23 +64,40 @@ def _dump(payload: RunPayload, headers: Any, properties: Any) -> bytes:
             message.content_encoding,
             headers,
             properties,
-            payload.hostname,
-            payload.queue,
-            payload.exchange,
-            payload.routing_key,
-            payload.priority,
-            payload.redelivered,
-            payload.soft_limit_s,
-            payload.hard_limit_s,
-            payload.deaths,
+            *_rest(payload),
         )
     )
 
 
+def _rest(payload: RunPayload) -> tuple[Any, ...]:
+    return (
+        payload.hostname,
+        payload.queue,
+        payload.exchange,
+        payload.routing_key,
+        payload.priority,
+        payload.redelivered,
+        payload.soft_limit_s,
+        payload.hard_limit_s,
+        payload.deaths,
+    )
+
+
+#: How many fields `_rest` has; one more is the envelope of a sealed message.
+_REST_COUNT = 9
+
+
 def decode_payload(data: bytes) -> RunPayload:
     """Return the payload that `encode_payload` wrote."""
-    body, content_type, encoding, headers, properties, *rest = marshal.loads(data)  # noqa: S302 - our own parent's pipe
-    return RunPayload(Message(body, content_type, encoding, headers, properties), *rest)
+    fields = marshal.loads(data)  # noqa: S302 - our own parent's pipe
+    message: Message | None
+    if len(fields) == _REST_COUNT + 1:
+        message = open_usual(fields[0])
+        if message is None:
+            raise ValueError("an envelope that was a usual one is none any more")
+    else:
+        message = Message(*fields[:-_REST_COUNT])
+    return RunPayload(message, *fields[-_REST_COUNT:])
 
 
 def plain(value: Any, depth: int = 0) -> Any:

@@ -13,9 +13,10 @@ from datetime import tzinfo
 import msgspec
 
 from tqconsole.engine.exceptions import RefusedError
-from tqconsole.engine.protocol.header import TaskHeader, read_header
+from tqconsole.engine.protocol.header import read_header
 from tqconsole.engine.protocol.limits import DEFAULT_LIMITS, Limits, Reason
 from tqconsole.engine.protocol.protocol1 import upgrade
+from tqconsole.engine.protocol.sealed import SealedMessage
 from tqconsole.engine.protocol.transfer import Delivery
 from tqconsole.engine.worker.values import Arrival
 
@@ -38,16 +39,14 @@ class Reader:
 
     def _read_one(self, delivery: Delivery) -> Arrival:
         try:
-            if delivery.message.headers.get("task") is None:
+            message = delivery.message
+            if type(message) is not SealedMessage and message.headers.get("task") is None:
                 delivery = msgspec.structs.replace(
-                    delivery, message=upgrade(delivery.message, self._accept, self._limits)
+                    delivery, message=upgrade(message, self._accept, self._limits)
                 )
-            return delivery, self._header(delivery)
+            return delivery, read_header(delivery.message, self._limits, self._naive_tz)
         except RefusedError as error:
             return delivery, error
         except Exception as error:  # what nobody thought of is a dead letter too, never a crash
             logger.exception("A message from queue %s cannot be read", delivery.queue)
             return delivery, RefusedError(Reason.UNDECODABLE, f"{error!r:.200}")
-
-    def _header(self, delivery: Delivery) -> TaskHeader:
-        return read_header(delivery.message, self._limits, self._naive_tz)

@@ -5,24 +5,33 @@ from __future__ import annotations
 from typing import Any
 
 from tqconsole.engine.context import Context
-from tqconsole.engine.protocol.task import OWN_HEADERS, TaskBody, user_headers
+from tqconsole.engine.protocol.header import OWN_HEADERS, user_headers, wire_headers
+from tqconsole.engine.protocol.sealed import SealedMessage
+from tqconsole.engine.protocol.task import TaskBody
 from tqconsole.engine.worker.payload import RunPayload
 
 
-def request_of(payload: RunPayload, body: TaskBody, *, ignore_result: bool) -> Context:
-    """Return the request of a run. `ignore_result` is the task's own word, used where the message
-    has none.
+def request_of(payload: RunPayload, body: TaskBody) -> Context:
+    """Return the request of a run; its `ignore_result` is None where the message leaves that to
+    the task.
 
-    The headers were checked by the loop that sent the payload.
+    Raises: RefusedError for headers that the loop which sent the payload did not check.
     """
     message, embed = payload.message, body.embed
-    headers, properties = message.headers, message.properties
-    take = headers.get
-    ignored = take("ignore_result")
+    found = wire_headers(message)
+    task_id = found.id
+    if type(message) is SealedMessage:
+        own_headers: dict[str, Any] = {}
+        properties = message.sent_properties()
+    else:
+        headers = message.headers
+        own_headers = {} if OWN_HEADERS.issuperset(headers) else user_headers(headers)
+        # Where the run shares the worker's memory, the message must stay as it came.
+        properties = dict(message.properties)
     fields: dict[str, Any] = {
         "_children": None,
         "args": body.args,
-        "argsrepr": take("argsrepr"),
+        "argsrepr": found.argsrepr,
         "called_directly": False,
         "callbacks": embed.callbacks,
         "chain": embed.chain,
@@ -35,29 +44,28 @@ def request_of(payload: RunPayload, body: TaskBody, *, ignore_result: bool) -> C
             "redelivered": payload.redelivered,
         },
         "errbacks": embed.errbacks,
-        "eta": take("eta"),
-        "expires": take("expires"),
-        "group": take("group") or None,
-        "group_index": take("group_index"),
-        "headers": {} if OWN_HEADERS.issuperset(headers) else user_headers(headers),
+        "eta": found.eta,
+        "expires": found.expires,
+        "group": found.group or None,
+        "group_index": found.group_index,
+        "headers": own_headers,
         "hostname": payload.hostname,
-        "id": take("id"),
-        "ignore_result": ignore_result if ignored is None else ignored,
+        "id": task_id,
+        "ignore_result": found.ignore_result,
         "kwargs": body.kwargs,
-        "kwargsrepr": take("kwargsrepr"),
-        "origin": take("origin"),
-        "parent_id": take("parent_id") or None,
-        # Where the run shares the worker's memory, the message must stay as it came.
-        "properties": dict(properties),
-        "replaced_task_nesting": take("replaced_task_nesting") or 0,
+        "kwargsrepr": found.kwargsrepr,
+        "origin": found.origin,
+        "parent_id": found.parent_id or None,
+        "properties": properties,
+        "replaced_task_nesting": found.replaced_task_nesting or 0,
         "reply_to": properties.get("reply_to"),
-        "retries": take("retries") or 0,
-        "root_id": take("root_id") or take("id"),
-        "shadow": take("shadow"),
-        "stamped_headers": take("stamped_headers"),
-        "stamps": take("stamps") or {},
-        "task": take("task"),
-        "timelimit": take("timelimit") or (None, None),
+        "retries": found.retries or 0,
+        "root_id": found.root_id or task_id,
+        "shadow": found.shadow,
+        "stamped_headers": found.stamped_headers,
+        "stamps": found.stamps or {},
+        "task": found.task,
+        "timelimit": found.timelimit or (None, None),
     }
     request = Context.__new__(Context)
     # One dict instead of two: a run is made for every task.

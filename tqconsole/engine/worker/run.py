@@ -15,7 +15,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from tqconsole.engine import current, states
-from tqconsole.engine.context import Context
 from tqconsole.engine.exceptions import (
     Ignore,
     RefusedError,
@@ -113,13 +112,15 @@ class TaskRunner:
             self._accept = self._app.accept_content
         try:
             body = decode_body(payload.message, self._accept)
+            request = request_of(payload, body)
         except RefusedError as error:
             return Outcome(states.REJECTED, 0.0, text=error.detail, note=str(error.reason))
-        name = str(payload.message.headers.get("task"))
+        name = str(request.task)
         task = self._app.tasks.get(name)
         if task is None:
             return Outcome(states.REJECTED, 0.0, text=name, note=Reason.UNKNOWN_TASK.value)
-        request = request_of(payload, body, ignore_result=bool(task.ignore_result))
+        if request.ignore_result is None:
+            request.ignore_result = bool(task.ignore_result)
         run = Run(task, request, is_redelivered=payload.redelivered)
         current.set_current_app(self._app)
         current.push_task(task)
@@ -264,11 +265,12 @@ def make_failure_links(
         )
         try:
             body = decode_body(delivery.message, app.accept_content)
+            request = request_of(payload, body)
         except RefusedError:
             return ()
         if not body.embed.errbacks:
             return ()
-        request: Context = request_of(payload, body, ignore_result=False)
+        request.ignore_result = bool(request.ignore_result)
         return fail_links(app, request, error, "")
 
     return links_of

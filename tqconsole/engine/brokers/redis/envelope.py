@@ -13,6 +13,7 @@ from tqconsole.engine.exceptions import RefusedError
 from tqconsole.engine.protocol.envelope import from_envelope, to_envelope
 from tqconsole.engine.protocol.identity import new_id
 from tqconsole.engine.protocol.message import Message
+from tqconsole.engine.protocol.sealed import SealedMessage
 from tqconsole.engine.protocol.transfer import Delivery, Publication
 from tqconsole.engine.serialization import decode_json, encode_json
 
@@ -35,6 +36,9 @@ def written(publication: Publication, *, is_copied: bool = False) -> bytes:
 def delivery_of(envelope: bytes, tag: str, queue: str) -> Delivery:
     """Return the delivery in an envelope. Raises: RefusedError only."""
     message, exchange, routing_key, _ = from_envelope(envelope)
+    if type(message) is SealedMessage:
+        # Without our marks, or it would not be a usual one.
+        return Delivery(tag, message, queue, exchange, routing_key)
     headers = message.headers
     is_redelivered = bool(headers.pop(_REDELIVERED, False))
     deaths = _count(headers.pop(_DEATHS, 0))

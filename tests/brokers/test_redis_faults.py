@@ -16,6 +16,7 @@ from tests.servers.brokers_up import Server, free_port, redis_up
 from tqconsole.engine.backends import open_backend
 from tqconsole.engine.brokers import open_broker
 from tqconsole.engine.brokers.base import Broker
+from tqconsole.engine.brokers.redis.bell import Bell
 from tqconsole.engine.clock import SYSTEM_CLOCK
 from tqconsole.engine.exceptions import (
     BrokerUnreachableError,
@@ -32,7 +33,6 @@ from tqconsole.engine.protocol.transfer import (
     Settlement,
     Verdict,
 )
-from tqconsole.engine.redis_server.link import Link
 
 pytestmark = pytest.mark.server
 
@@ -72,16 +72,16 @@ def lose_answers(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     def lose(*, is_carried_out: bool) -> None:
         # Only exchanges are begun; everything else waits for its answer.
         name = "finish" if is_carried_out else "begin"
-        original = getattr(Link, name)
+        original = getattr(Bell, name)
 
-        def lost(self: Link, *arguments: Any) -> Any:
-            monkeypatch.setattr(Link, name, original)
+        def lost(self: Bell, *arguments: Any) -> Any:
+            monkeypatch.setattr(Bell, name, original)
             if is_carried_out:
                 original(self, *arguments)
-            self.close()
+            self._link.close()
             raise OperationalError("the answer was lost")
 
-        monkeypatch.setattr(Link, name, lost)
+        monkeypatch.setattr(Bell, name, lost)
 
     return lose
 

@@ -136,6 +136,12 @@ class Consumer(abc.ABC):
         tells of everything that comes. Never raises.
         """
 
+    def take_ring(self) -> bool:
+        """Return whether `exchange` may find something of which word came along with an answer:
+        `fileno` does not tell of it again, and this only once.
+        """
+        return False
+
     @abc.abstractmethod
     def next_due_at(self) -> float | None:
         """Return when the next parked delivery of these queues is due (a hint; epoch seconds)."""

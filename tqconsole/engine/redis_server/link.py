@@ -5,15 +5,11 @@ Thread-safe: one caller at a time. A fork's child makes a connection of its own.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
-import select
 import socket
-import ssl
 import threading
 import weakref
-from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,11 +21,10 @@ from tqconsole.engine.exceptions import EngineError, ImproperlyConfigured, Opera
 from tqconsole.engine.redis_server import errors
 from tqconsole.engine.redis_server.address import Address
 from tqconsole.engine.redis_server.opening import RefusedError, open_socket
+from tqconsole.engine.redis_server.wire import Wire
 
 #: A command: its words.
 Command = tuple[str | bytes | int | float, ...]
-#: Bytes read at once.
-_READ_BYTES = 256 * 1024
 #: After this long without use, seconds, it is looked whether the server has hung up.
 _IDLE_S = 1.0
 #: RPOP with a count, ZADD with GT and client tracking as they are used here.
@@ -46,18 +41,6 @@ class Script:
         self.sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest().encode()
 
 
-class Pending:
-    """A script whose answer is still to come."""
-
-    __slots__ = ("answer", "arguments", "error", "script")
-
-    def __init__(self, script: Script, arguments: Sequence[str | bytes | int | float]) -> None:
-        self.script = script
-        self.arguments = arguments
-        self.answer: Any = _NOTHING
-        self.error: EngineError | None = None
-
-
 class Link:
     """A connection. Made on first use. Raises OperationalError or ImproperlyConfigured only."""
 
@@ -65,13 +48,11 @@ class Link:
         self, address: Address, clock: Clock = SYSTEM_CLOCK, *, repeats_timeouts: bool = False
     ) -> None:
         """`repeats_timeouts`: ask once more what was not answered, for who may ask twice."""
-        self._socket: socket.socket | None = None
+        self._wire: Wire | None = None
         self.address = address
         self._repeats_timeouts = repeats_timeouts
         self._clock = clock
         self._lock = threading.RLock()
-        #: What was asked and is not answered yet, oldest first.
-        self._pending: deque[Pending] = deque()
         self._reader = self._new_reader()
         self._timeout_s = float(address.connection["socket_timeout"])
         self._pid = 0
@@ -79,8 +60,8 @@ class Link:
         _links.add(self)
 
     def __del__(self) -> None:
-        if self._socket is not None:
-            _hang_up(self._socket, is_ours=self._pid == os.getpid())
+        if self._wire is not None:
+            self._wire.close(is_ours=self._pid == os.getpid())
 
     def forked(self) -> None:
         """Begin anew in a fork's child: a thread that is not there may have held the lock."""
@@ -90,7 +71,7 @@ class Link:
     @property
     def is_open(self) -> bool:
         """Whether there is a connection of this process's."""
-        return self._socket is not None and self._pid == os.getpid()
+        return self._wire is not None and self._pid == os.getpid()
 
     def connect(self) -> None:
         """Make sure of a connection. Raises: BrokerUnreachableError, ImproperlyConfigured."""
@@ -124,41 +105,14 @@ class Link:
             raise self.refusal(answer)
         return answer
 
-    def begin(self, script: Script, arguments: Sequence[str | bytes | int | float]) -> Pending:
-        """Send a script and wait for nothing: `finish` brings what it returns."""
-        pending = Pending(script, arguments)
-        packed = _packed([(b"EVALSHA", script.sha, b"0", *arguments)])
-        with self._lock:
-            link = self._opened()
-            try:
-                link.sendall(packed)
-            except OSError as error:
-                raise self._broken(error) from error
-            self._pending.append(pending)
-        return pending
-
-    def finish(self, pending: Pending) -> Any:
-        """Return what a script that was begun returns."""
-        with self._lock:
-            while pending.answer is _NOTHING and pending.error is None:
-                self._answer_pending(self._listening())
-        if pending.error is not None:
-            raise pending.error
-        answer = pending.answer
-        if isinstance(answer, hiredis.ReplyError):
-            if str(answer).startswith("NOSCRIPT"):
-                return self.script(pending.script, pending.arguments)
-            raise self.refusal(answer)
-        return answer
-
     def send(self, commands: Sequence[Command]) -> None:
         """Write commands whose answers `receive` brings."""
         with self._lock:
-            link = self._listening()
+            wire = self._listening()
             try:
-                link.sendall(_packed(commands))
+                wire.write(_packed(commands))
             except OSError as error:
-                raise self._broken(error) from error
+                raise self.broken(error) from error
 
     def receive(self, timeout_s: float) -> list[Any]:
         """Return the answers and pushes that are there; wait at most `timeout_s` for the first.
@@ -166,32 +120,43 @@ class Link:
         It never connects: what was asked of an earlier connection would not come.
         """
         with self._lock:
-            link = self._listening()
+            wire = self._listening()
             try:
+                # What came together with an earlier answer is here already.
                 answers = self._complete()
-                if not (answers or _is_pending(link) or _is_readable(link, timeout_s)):
-                    return []
-                self._drain(link)
+                data = wire.read(0.0 if answers else timeout_s)
+                if data is not None:
+                    self._feed(data)
+                    answers += self._complete()
             except (OSError, ValueError, hiredis.HiredisError) as error:
-                raise self._broken(error) from error
-            return answers + self._complete()
+                raise self.broken(error) from error
+            return answers
 
     def descriptor(self) -> socket.socket:
         """Return the socket of the open connection, for a selector."""
         with self._lock:
-            return self._listening()
+            return self._listening().socket
+
+    @property
+    def timeout_s(self) -> float:
+        """How long an answer may take."""
+        return self._timeout_s
+
+    def doubt(self) -> None:
+        """Look before the next use whether the server has hung up, as it has elsewhere."""
+        self._used_mono = float("-inf")
+
+    def broken(self, error: BaseException) -> EngineError:
+        """Give the connection up and return the error that says so."""
+        self.close()
+        return errors.of_link(error, self.address.server)
 
     def close(self) -> None:
         """Hang up. A later use connects again."""
         with self._lock:
-            link, self._socket = self._socket, None
-            lost, self._pending = self._pending, deque()
-            for pending in lost:
-                pending.error = errors.of_link(
-                    ConnectionError("closed before it answered"), self.address.server
-                )
-            if link is not None:
-                _hang_up(link, is_ours=self._pid == os.getpid())
+            wire, self._wire = self._wire, None
+            if wire is not None:
+                wire.close(is_ours=self._pid == os.getpid())
 
     # --- inside -------------------------------------------------------------------------------
 
@@ -206,28 +171,21 @@ class Link:
             return self._exchanged_once(packed, count)
 
     def _exchanged_once(self, packed: bytes, count: int) -> list[Any]:
-        link = self._opened()
-        while self._pending:
-            self._answer_pending(link)
+        wire = self._opened()
         try:
-            link.sendall(packed)
-            return [self._answer(link) for _ in range(count)]
+            wire.write(packed)
+            return [self._answer(wire) for _ in range(count)]
         except (OSError, hiredis.HiredisError) as error:
-            raise self._broken(error) from error
+            raise self.broken(error) from error
 
-    def _answer_pending(self, link: socket.socket) -> None:
-        """Take the answer to the oldest of what was begun."""
-        try:
-            answer = self._answer(link)
-        except (OSError, hiredis.HiredisError) as error:
-            raise self._broken(error) from error
-        self._pending.popleft().answer = answer
-
-    def _answer(self, link: socket.socket) -> Any:
+    def _answer(self, wire: Wire) -> Any:
         while True:
             answer = self._reader.gets()
             while answer is _NOTHING:
-                self._feed(link.recv(_READ_BYTES))
+                data = wire.read(self._timeout_s)
+                if data is None:
+                    raise TimeoutError("timed out")
+                self._feed(data)
                 answer = self._reader.gets()
             if not isinstance(answer, hiredis.PushNotification):
                 return answer
@@ -238,47 +196,34 @@ class Link:
             answers.append(answer)
         return answers
 
-    def _drain(self, link: socket.socket) -> None:
-        """Feed the reader with all that has come."""
-        link.settimeout(0)
-        try:
-            while True:
-                self._feed(link.recv(_READ_BYTES))
-        except (BlockingIOError, ssl.SSLWantReadError):
-            pass
-        finally:
-            link.settimeout(self._timeout_s)
-
     def _feed(self, data: bytes) -> None:
         if not data:
             raise ConnectionResetError("the server hung up")
         self._reader.feed(data)
 
-    def _listening(self) -> socket.socket:
-        if self._socket is None or self._pid != os.getpid():
+    def _listening(self) -> Wire:
+        if self._wire is None or self._pid != os.getpid():
             raise errors.of_link(ConnectionError("not connected"), self.address.server)
-        return self._socket
+        return self._wire
 
-    def _opened(self) -> socket.socket:
-        if self._socket is not None:
+    def _opened(self) -> Wire:
+        if self._wire is not None:
             now_mono = self._clock.mono()
             is_stale = self._pid != os.getpid() or (
-                not self._pending
-                and now_mono - self._used_mono > _IDLE_S
-                and _has_hung_up(self._socket)
+                now_mono - self._used_mono > _IDLE_S and self._wire.has_something()
             )
             self._used_mono = now_mono
             if not is_stale:
-                return self._socket
+                return self._wire
             self.close()
         return self._connected()
 
-    def _connected(self) -> socket.socket:
+    def _connected(self) -> Wire:
         """Connect; where there are several servers, to the next that answers."""
         self.address, opened = first_answering(self.address, self._connected_to)
         return opened
 
-    def _connected_to(self, address: Address) -> socket.socket:
+    def _connected_to(self, address: Address) -> Wire:
         try:
             link, said = open_socket(address)
         except RefusedError as error:
@@ -294,8 +239,9 @@ class Link:
             raise _maybe_passing(error, address) from error
         address.has_let_in.set()
         self._reader = self._new_reader()
-        self._socket, self._pid, self._used_mono = link, os.getpid(), self._clock.mono()
-        return link
+        self._pid, self._used_mono = os.getpid(), self._clock.mono()
+        self._wire = Wire(link, self._timeout_s)
+        return self._wire
 
     def _refuse_unfit(self, said: dict[str, Any]) -> None:
         mode, server = said.get("mode", ""), self.address.server
@@ -319,10 +265,6 @@ class Link:
             self.close()
         return errors.of_answer(text, self.address.server)
 
-    def _broken(self, error: BaseException) -> EngineError:
-        self.close()
-        return errors.of_link(error, self.address.server)
-
     @staticmethod
     def _new_reader() -> Any:
         return hiredis.Reader(notEnoughData=_NOTHING)
@@ -344,37 +286,6 @@ if hasattr(os, "register_at_fork"):
 def _packed(commands: Sequence[Command]) -> bytes:
     pack: Any = hiredis.pack_command
     return b"".join(map(pack, commands))
-
-
-def _hang_up(link: socket.socket, *, is_ours: bool) -> None:
-    """Close a socket; a fork's child only lets go of its copy."""
-    if is_ours:
-        with contextlib.suppress(OSError):
-            link.shutdown(socket.SHUT_RDWR)
-    with contextlib.suppress(OSError):
-        link.close()
-
-
-def _has_hung_up(link: socket.socket) -> bool:
-    """Return whether something waits on a link of which nothing is expected: its end."""
-    try:
-        return _is_readable(link, 0)
-    except (OSError, ValueError):
-        return True
-
-
-def _is_readable(link: socket.socket, timeout_s: float) -> bool:
-    if not hasattr(select, "poll"):
-        return bool(select.select([link], [], [], timeout_s)[0])
-    # `select` knows no descriptors above 1023.
-    poll = select.poll()
-    poll.register(link, select.POLLIN)
-    return bool(poll.poll(max(0.0, timeout_s) * 1000))
-
-
-def _is_pending(link: socket.socket) -> bool:
-    pending = getattr(link, "pending", None)
-    return bool(pending is not None and pending())
 
 
 def _maybe_passing(error: EngineError, address: Address) -> EngineError:

@@ -239,7 +239,8 @@ class Carrier:
             self._answers.append(self._slots())
         self.has_submitted = True
         if pool.is_inline:
-            self._answers.extend(self.news())
+            # The answer came while they ran: what they ended with leaves without another turn.
+            self._answers = self.finish_exchange() + self.news()
 
     def _job(self, order: Order) -> Job:
         delivery = order.entry.delivery

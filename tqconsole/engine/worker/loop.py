@@ -43,6 +43,8 @@ _LONGEST_SLEEP_S = 1.0
 _BLIND_SLEEP_S = 0.02
 #: After something parked came due, seconds: the broker's clock may be a little behind ours.
 _DUE_SLEEP_S = 0.002
+#: Between two looks at the descriptors while there is enough to do, seconds.
+_LOOK_S = 0.001
 #: Between two fetches although no bell rang, seconds: a bell may be lost.
 _SAFETY_S = 5.0
 #: Between two looks for consumers that died, seconds.
@@ -97,6 +99,8 @@ class Loop:
         self._chores: list[Chore] = []
         self._bell_fileno: int | None = None
         self._is_bell_watched = False
+        self._is_bell_loud = False
+        self._looked_mono = float("-inf")
         self._pool_filenos: list[int] = []
         self._mail_fileno: int | None = None
         self._mail_chore: Chore | None = None
@@ -133,26 +137,35 @@ class Loop:
             self._mail_chore = self.add_chore("remote control", 1.0, self._look_after_mail)
 
     def _turn(self, signals: SignalWatch) -> None:
+        self._gather()
+        now = Now(self._clock.now(), self._clock.mono())
+        sleep_s = 0.0 if self._inbox else self._sleep_s(now)
+        if sleep_s > 0:
+            self._carrier.flush_events()
+            self._consumer.prepare_wait()
+        if sleep_s > 0 or now.mono - self._looked_mono >= _LOOK_S:
+            for key, _ in self._selector.select(sleep_s):
+                key.data()
+            now = Now(self._clock.now(), self._clock.mono())
+            self._looked_mono = now.mono
+        for signum, is_cold in signals.take():
+            self._on_signal(signum, is_cold)
+            self.tell(Stop(is_cold))
+        self._look_at_the_clock(now)
+        happenings, self._inbox = self._inbox or [Tick()], []
+        actions = self._machine.step(now, happenings)
+        if actions or self._is_bell_loud:
+            self._hush_bell(actions)
+            self._inbox.extend(self._carrier.carry_out(actions))
+
+    def _gather(self) -> None:
+        """Take in what is there already, when there is nothing else to do."""
         if not self._inbox and self._carrier.has_submitted:
             self.look_at_pool()
         if not self._inbox:
             self._inbox.extend(self._carrier.finish_exchange())
-        sleep_s = 0.0 if self._inbox else self._sleep_s()
-        if sleep_s > 0:
-            self._carrier.flush_events()
-            self._consumer.prepare_wait()
-        for key, _ in self._selector.select(sleep_s):
-            key.data()
-        for signum, is_cold in signals.take():
-            self._on_signal(signum, is_cold)
-            self.tell(Stop(is_cold))
-        now = Now(self._clock.now(), self._clock.mono())
-        self._look_at_the_clock(now)
-        happenings, self._inbox = self._inbox or [Tick()], []
-        actions = self._machine.step(now, happenings)
-        if actions:
-            self._rearm_bell(actions)
-            self._inbox.extend(self._carrier.carry_out(actions))
+        if not self._inbox and self._consumer.take_ring():
+            self.tell(Rang())
 
     def _look_at_the_clock(self, now: Now) -> None:
         deadline_mono = self._pool.next_deadline_mono()
@@ -165,8 +178,7 @@ class Loop:
                 chore.due_mono = now.mono + chore.period_s
                 self._do(chore)
 
-    def _sleep_s(self) -> float:
-        now = Now(self._clock.now(), self._clock.mono())
+    def _sleep_s(self, now: Now) -> float:
         dues_mono = [chore.due_mono for chore in self._chores]
         own = (self._machine.next_mono(), self._pool.next_deadline_mono())
         dues_mono.extend(due_mono for due_mono in own if due_mono is not None)
@@ -199,18 +211,19 @@ class Loop:
             self._is_bell_watched = True
 
     def _on_bell(self) -> None:
-        # It stays readable until something is fetched: while the window is full that would turn
-        # the loop for nothing, so it is not looked at until the next fetch.
-        if self._is_bell_watched and self._bell_fileno is not None:
-            self._selector.unregister(self._bell_fileno)
-            self._is_bell_watched = False
+        self._is_bell_loud = True
         self.tell(Rang())
 
-    def _rearm_bell(self, actions: list[Action]) -> None:
-        if not self._is_bell_watched and any(
-            isinstance(action, Exchange) and action.wanted for action in actions
-        ):
+    def _hush_bell(self, actions: list[Action]) -> None:
+        """Look at the bell from now on if something is fetched, which silences it. While the window
+        is full it stays readable, and would turn the loop for nothing.
+        """
+        if any(isinstance(action, Exchange) and action.wanted for action in actions):
             self._watch_bell()
+        elif self._is_bell_loud and self._is_bell_watched and self._bell_fileno is not None:
+            self._selector.unregister(self._bell_fileno)
+            self._is_bell_watched = False
+        self._is_bell_loud = False
 
     # --- the pool -----------------------------------------------------------------------------
 

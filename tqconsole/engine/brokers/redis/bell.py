@@ -1,37 +1,79 @@
-"""Waiting without asking: the server tells when one of the lists we looked at has changed.
+"""A consumer's own connection: what it asks in a cycle, and waiting without asking.
 
 `CLIENT TRACKING` remembers which keys this connection has read and sends one push when one of them
-changes, also when it did not exist. So the bell reads the length of every list (it is armed then),
-and rings at the first push, or when a length says that something is there already. Nothing is
-popped and nothing polled. The channels of fanout queues are listened to on the same connection.
+changes, also when it did not exist. So the bell asks whether any of the lists is there (it is armed
+then), and rings at the first push, or when one is there already. Nothing is popped and nothing
+polled. The channels of fanout queues are listened to here as well.
+
+The cycle's scripts travel on the same connection: a fetch and the arming after it are one write,
+and what the server tells stands in order between the answers.
 """
 
 from __future__ import annotations
 
 import contextlib
 import selectors
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import hiredis
 
 from tqconsole.engine.clock import SYSTEM_CLOCK, Clock
 from tqconsole.engine.exceptions import EngineError, ImproperlyConfigured, OperationalError
+from tqconsole.engine.redis_server import errors
 from tqconsole.engine.redis_server.address import Address
-from tqconsole.engine.redis_server.link import Command, Link
+from tqconsole.engine.redis_server.link import Command, Link, Script
+
+#: The word for "not answered yet"; None is an answer.
+_NOTHING = object()
+
+
+class Pending:
+    """A script whose answer is still to come."""
+
+    __slots__ = ("answer", "arguments", "error", "script")
+
+    def __init__(self, script: Script, arguments: Sequence[str | bytes | int | float]) -> None:
+        self.script = script
+        self.arguments = arguments
+        self.answer: Any = _NOTHING
+        self.error: EngineError | None = None
+
+
+class _Look:
+    """The answer to an arming is still to come."""
+
+
+class _Note:
+    """The answer to what nobody waits for is still to come."""
+
+
+_LOOK, _NOTE = _Look(), _Note()
 
 
 class Bell:
-    """A connection that listens for changes of some lists. Used by one thread."""
+    """A connection that asks, and listens for changes of some lists. Used by one thread."""
 
-    def __init__(self, address: Address, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(
+        self,
+        address: Address,
+        clock: Clock = SYSTEM_CLOCK,
+        on_loss: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`on_loss` is called when the connection broke: others to the server may have, too."""
         self._link = Link(address, clock)
+        self._on_loss = on_loss
         # Its descriptor stays the same when the connection is made anew.
         self._selector: selectors.BaseSelector | None = None
         self._is_tracking = False
         self._is_possible = True
-        self._awaited_count = 0
+        #: What was asked and is not answered yet, oldest first.
+        self._awaited: deque[Pending | _Look | _Note] = deque()
+        self._look_count = 0
         self._is_armed = False
+        self._has_rung = False
+        self._refusal: Any = None
         self._globs: tuple[str, ...] = ()
         self._heard: list[tuple[bytes, bytes]] = []
 
@@ -43,7 +85,12 @@ class Bell:
     @property
     def is_quiet(self) -> bool:
         """Whether all lists were seen empty, and none has changed since."""
-        return self._is_armed and self._awaited_count == 0
+        return self._is_armed and self._look_count == 0
+
+    @property
+    def has_rung(self) -> bool:
+        """Whether it has rung since `take_ring`."""
+        return self._has_rung
 
     def fileno(self) -> int | None:
         """Return a descriptor that is readable when there is something to look at; None where the
@@ -59,36 +106,78 @@ class Bell:
         descriptor: int = self._selector.fileno()  # type: ignore[attr-defined]  # epoll and kqueue
         return descriptor
 
+    # --- asking -------------------------------------------------------------------------------
+
+    def begin(
+        self,
+        script: Script,
+        arguments: Sequence[str | bytes | int | float],
+        arming: Sequence[str] = (),
+    ) -> Pending:
+        """Let a script leave; `finish` brings its answer. With `arming` the bell is armed for these
+        lists in the same write, after the script.
+
+        Raises: OperationalError, ImproperlyConfigured.
+        """
+        pending = Pending(script, arguments)
+        commands: list[Command] = [(b"EVALSHA", script.sha, b"0", *arguments)]
+        self._connect()
+        if arming and self._is_tracking:
+            commands.append(("EXISTS", *arming))
+        self._send(commands)
+        self._awaited.append(pending)
+        if len(commands) > 1:
+            self._await_look()
+        return pending
+
+    def finish(self, pending: Pending) -> Any:
+        """Return what a script that was begun returns. Raises: OperationalError."""
+        while pending.answer is _NOTHING and pending.error is None:
+            if not self._take_in(self._link.timeout_s):
+                self._lose(TimeoutError("timed out"))
+        if pending.error is not None:
+            raise pending.error
+        answer = pending.answer
+        if not isinstance(answer, hiredis.ReplyError):
+            return answer
+        if not str(answer).startswith("NOSCRIPT"):
+            raise self._refused(answer)
+        again = Pending(pending.script, pending.arguments)
+        self._send([(b"EVAL", again.script.text, b"0", *again.arguments)])
+        self._awaited.append(again)
+        return self.finish(again)
+
+    def run(self, script: Script, arguments: Sequence[str | bytes | int | float]) -> Any:
+        """Return what a script returns. Raises: OperationalError."""
+        return self.finish(self.begin(script, arguments))
+
+    def note(self, commands: Sequence[Command]) -> None:
+        """Let commands leave whose answers nobody waits for; an error is raised when it is asked
+        next. Raises: OperationalError.
+        """
+        self._connect()
+        self._send(commands)
+        self._awaited.extend([_NOTE] * len(commands))
+
+    # --- waiting ------------------------------------------------------------------------------
+
     def arm(self, lists: Sequence[str]) -> None:
         """Have the server tell of the next change of these; `look` learns what is there now."""
-        if not self._listen():
+        if not lists or not self._listen():
             return
-        lengths: list[Command] = [("LLEN", name) for name in lists]
-        try:
-            self._link.send(lengths)
-        except OperationalError:
-            self._lose()
-            return
-        # What was asked before is answered first.
-        self._awaited_count += len(lengths)
-        self._is_armed = True
+        with contextlib.suppress(OperationalError):
+            self._send([("EXISTS", *lists)])
+            self._await_look()
 
     def look(self, timeout_s: float = 0.0) -> None:
         """Take in what the server has told; wait at most `timeout_s` for it to tell something."""
-        if not self._is_tracking:
-            return
-        try:
-            answers = self._link.receive(timeout_s)
-        except OperationalError:
-            self._lose()
-            return
-        for answer in answers:
-            if isinstance(answer, hiredis.PushNotification):
-                self._on_push(answer)
-            else:
-                self._awaited_count = max(0, self._awaited_count - 1)
-                if answer != 0:
-                    self._is_armed = False
+        if self._link.is_open:
+            self._take_in(timeout_s)
+
+    def take_ring(self) -> bool:
+        """Return whether it has rung since the last call."""
+        has_rung, self._has_rung = self._has_rung, False
+        return has_rung
 
     def hear(self, globs: Sequence[str]) -> None:
         """Listen to the channels of these patterns, and to no others."""
@@ -107,41 +196,93 @@ class Bell:
 
     def close(self) -> None:
         """Hang up."""
-        self._lose()
+        self._lose(ConnectionError("closed before it answered"))
         if self._selector is not None:
             self._selector.close()
             self._selector = None
 
+    # --- inside -------------------------------------------------------------------------------
+
+    def _await_look(self) -> None:
+        # What was asked before is answered first.
+        self._awaited.append(_LOOK)
+        self._look_count += 1
+        self._is_armed = True
+
+    def _connect(self) -> None:
+        """Make sure of the connection, and that the server tracks where it can. Raises what Link
+        raises, and what it last refused.
+        """
+        if self._refusal is not None:
+            refusal, self._refusal = self._refusal, None
+            raise self._refused(refusal)
+        if self._link.is_open and (self._is_tracking or not self._is_possible):
+            return
+        self._lose(ConnectionError("it was lost"))
+        self._link.connect()
+        if self._is_possible:
+            self._track()
+
+    def _track(self) -> None:
+        try:
+            self._link.run("CLIENT", "TRACKING", "ON")
+        except OperationalError:
+            if not self._link.is_open:
+                raise
+            # A proxy, or a server without it: the caller polls.
+            self._is_possible = False
+            return
+        self._is_tracking = True
+        self._watch()
+        self._subscribe("PSUBSCRIBE", self._globs)
+
     def _listen(self) -> bool:
         """Make sure that the server tracks for us; False where it cannot, or is away."""
-        if self._is_tracking and self._link.is_open:
-            return True
         if not self._is_possible:
             return False
-        self._lose()
         try:
-            self._link.connect()
-            try:
-                self._link.run("CLIENT", "TRACKING", "ON")
-            except OperationalError:
-                # A proxy, or a server without it: the caller polls. A lost link tries again.
-                self._is_possible = not self._link.is_open
-                return False
+            self._connect()
         except ImproperlyConfigured:
             raise
         except EngineError:
             return False
-        self._is_tracking = True
-        self._watch()
-        self._subscribe("PSUBSCRIBE", self._globs)
         return self._is_tracking
 
     def _subscribe(self, command: str, globs: Sequence[str]) -> None:
         if globs:
-            try:
-                self._link.send([(command, *globs)])
-            except OperationalError:
-                self._lose()
+            with contextlib.suppress(OperationalError):
+                self._send([(command, *globs)])
+
+    def _send(self, commands: Sequence[Command]) -> None:
+        try:
+            self._link.send(commands)
+        except OperationalError as error:
+            self._lose(error)
+            raise
+
+    def _take_in(self, timeout_s: float) -> bool:
+        """Take what has come, each in its turn; False when nothing came in time."""
+        try:
+            answers = self._link.receive(timeout_s)
+        except OperationalError as error:
+            self._lose(error)
+            return True
+        for answer in answers:
+            if isinstance(answer, hiredis.PushNotification):
+                self._on_push(answer)
+            elif self._awaited:
+                self._on_answer(self._awaited.popleft(), answer)
+        return bool(answers)
+
+    def _on_answer(self, asked: Pending | _Look | _Note, answer: Any) -> None:
+        if isinstance(asked, Pending):
+            asked.answer = answer
+        elif isinstance(asked, _Look):
+            self._look_count -= 1
+            if answer != 0:
+                self._ring()
+        elif isinstance(answer, hiredis.ReplyError):
+            self._refusal = answer
 
     def _on_push(self, push: Sequence[Any]) -> None:
         kind = push[0]
@@ -149,17 +290,36 @@ class Bell:
             self._heard.append((push[1], push[3]))
         # What says that a subscription began or ended rings nothing.
         if kind in (b"pmessage", b"invalidate"):
-            self._is_armed = False
+            self._ring()
+
+    def _ring(self) -> None:
+        self._is_armed = False
+        self._has_rung = True
+
+    def _refused(self, answer: Any) -> EngineError:
+        refused = self._link.refusal(answer)
+        if not self._link.is_open:
+            self._lose(refused)
+        return refused
 
     def _watch(self) -> None:
         if self._selector is not None and self._is_tracking:
             self._selector.register(self._link.descriptor(), selectors.EVENT_READ)
 
-    def _lose(self) -> None:
+    def _lose(self, error: BaseException) -> None:
         if self._selector is not None:
             for key in list(self._selector.get_map().values()):
                 with contextlib.suppress(KeyError, ValueError, OSError):
                     self._selector.unregister(key.fileobj)
         self._link.close()
         self._is_tracking = self._is_armed = False
-        self._awaited_count = 0
+        self._look_count = 0
+        self._on_loss()
+        lost, self._awaited = self._awaited, deque()
+        for asked in lost:
+            if isinstance(asked, Pending):
+                asked.error = (
+                    error
+                    if isinstance(error, EngineError)
+                    else errors.of_link(error, self._link.address.server)
+                )

@@ -8,11 +8,12 @@ in our hands unseen.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
 from tqconsole.engine.brokers.redis import lua, members
+from tqconsole.engine.brokers.redis.bell import Bell, Pending
 from tqconsole.engine.brokers.redis.envelope import delivery_of
 from tqconsole.engine.brokers.redis.exchange import (
     Feeding,
@@ -28,7 +29,7 @@ from tqconsole.engine.brokers.redis.routing import Router
 from tqconsole.engine.clock import Clock
 from tqconsole.engine.exceptions import OperationalError, RefusedError
 from tqconsole.engine.protocol.transfer import Delivery, Publication, Riding
-from tqconsole.engine.redis_server.link import Link, Pending
+from tqconsole.engine.redis_server.link import Command, Link
 
 
 class Server(msgspec.Struct, frozen=True):
@@ -55,7 +56,7 @@ class _Sent(msgspec.Struct, frozen=True):
 
     batch: int
     wanted: int
-    queues: tuple[str, ...]
+    queues: Sequence[str]
     riding: Riding | None
     plan: Plan
 
@@ -63,8 +64,11 @@ class _Sent(msgspec.Struct, frozen=True):
 class Cycle:
     """The exchanges of one consumer, one at a time. Raises: OperationalError."""
 
-    def __init__(self, server: Server, feeding: Feeding, uuid: str, worker_name: str) -> None:
+    def __init__(
+        self, server: Server, bell: Bell, feeding: Feeding, uuid: str, worker_name: str
+    ) -> None:
         self._link, self._keys, self._clock = server.link, server.keys, server.clock
+        self._bell = bell
         self._feeding = feeding
         self._worker_name = worker_name
         self._prefix = members.tag_prefix(uuid, worker_name)
@@ -84,9 +88,26 @@ class Cycle:
         """How many were found again and are told with the next landing."""
         return len(self._recalled)
 
-    def send(self, plan: Plan, wanted: int, riding: Riding | None) -> None:
-        """Let an exchange leave; `land` takes its answer."""
-        self._flight = self._sent(plan, wanted, riding)
+    def send(
+        self, plan: Plan, wanted: int, riding: Riding | None, arming: Sequence[str] = ()
+    ) -> None:
+        """Let an exchange leave; `land` takes its answer. With `arming` the bell is armed for these
+        lists right after it.
+        """
+        self._flight = self._sent(plan, wanted, riding, arming)
+
+    def note_started(self, plan: Plan) -> None:
+        """Let what starts be written down, of a plan that says nothing else. It may be written
+        twice, so nobody need know whether it was.
+        """
+        index = self._keys.unacked_index
+        commands: list[Command] = []
+        if plan.early:
+            commands.append(("ZREM", index, *plan.early))
+        if plan.late:
+            commands.append((b"EVAL", lua.START.text, b"0", index, *plan.late))
+        self._bell.note(commands)
+        self._note(plan)
 
     def land(self) -> Landed:
         """Return what the exchange that is under way brought, and what was found again."""
@@ -97,7 +118,7 @@ class Cycle:
 
     def write(self, plan: Plan) -> None:
         """Carry out a plan and fetch nothing."""
-        self._landed(*self._sent(plan, 0, None))
+        self._landed(*self._sent(plan, 0, None, ()))
 
     def clear_up(self, riding: Riding | None) -> Riding | None:
         """Find what a doubtful exchange fetched; return what of this one's is not written yet."""
@@ -106,7 +127,8 @@ class Cycle:
             return riding
         prefix = f"{self._prefix}{doubt.batch}."
         words: list[Word] = [self._keys.unacked, self._lease, prefix, doubt.wanted]
-        done, *entries = self._link.script(lua.RECALL, words)
+        # On the connection that is made after the one which broke: what that brought was read.
+        done, *entries = self._bell.run(lua.RECALL, words)
         self._doubt = None
         found = [
             (number, (queue, envelope))
@@ -128,23 +150,39 @@ class Cycle:
 
     # --- inside -------------------------------------------------------------------------------
 
-    def _sent(self, plan: Plan, wanted: int, riding: Riding | None) -> tuple[_Sent, Pending]:
+    def _sent(
+        self, plan: Plan, wanted: int, riding: Riding | None, arming: Sequence[str]
+    ) -> tuple[_Sent, Pending]:
         batch = next(self._batches)
-        before, after = plan.words()
-        fetch, queues = self._feeding.next_turn()
         keys = self._keys
-        head: list[Word] = [keys.unacked, keys.unacked_index, self._lease, batch, members.LEASE_MS]
-        words = [*head, *before, wanted, f"{self._prefix}{batch}.", *fetch, *after]
-        sent = _Sent(batch, wanted, tuple(queues), riding, plan)
+        words: list[Word] = [
+            keys.unacked, keys.unacked_index, self._lease, batch, members.LEASE_MS,
+        ]  # fmt: skip
+        queues: list[str] = []
+        # Each of the usual steps has a script of its own: what it does not do costs nothing.
+        if plan.is_empty:
+            script = lua.FETCH
+        elif wanted <= 0 and plan.only_ends:
+            script = lua.END
+            words += plan.words_of_ends()
+        else:
+            script = lua.EXCHANGE
+            words += plan.words_before()
+        if script is not lua.END:
+            fetch, queues = self._feeding.next_turn()
+            words += (wanted, f"{self._prefix}{batch}.", *fetch)
+        if script is lua.EXCHANGE:
+            words += plan.words_after()
+        sent = _Sent(batch, wanted, queues, riding, plan)
         try:
-            return sent, self._link.begin(lua.EXCHANGE, words)
+            return sent, self._bell.begin(script, words, arming)
         except OperationalError:
             self._doubt = sent
             raise
 
     def _landed(self, sent: _Sent, pending: Pending) -> list[Delivery]:
         try:
-            next_due, problems, reply = self._link.finish(pending)
+            next_due, problems, reply = self._bell.finish(pending)
         except OperationalError:
             self._doubt = sent
             raise

@@ -59,20 +59,40 @@ class Plan(msgspec.Struct):
             or self.acked
         )
 
-    def words(self) -> tuple[list[Word], list[Word]]:
-        """Return the words before and after those of the fetch."""
-        before: list[Word] = [*records.arguments(self.results), len(self.writes)]
+    @property
+    def only_ends(self) -> bool:
+        """Whether it writes results and acknowledges, and does nothing else."""
+        return not (self.writes or self.backs or self.dead or self.late or self.early)
+
+    @property
+    def only_starts(self) -> bool:
+        """Whether it says what starts, and nothing else."""
+        return bool(self.late or self.early) and not (
+            self.results or self.writes or self.backs or self.dead or self.acked
+        )
+
+    def words_of_ends(self) -> list[Word]:
+        """Return the words of results and acknowledgements."""
+        return [*records.arguments(self.results), len(self.acked), *self.acked]
+
+    def words_before(self) -> list[Word]:
+        """Return the words before those of the fetch."""
+        words: list[Word] = [*records.arguments(self.results), len(self.writes)]
         for write in self.writes:
-            before += write
+            words += write
         for rows in (self.backs, self.dead):
-            before.append(len(rows))
+            words.append(len(rows))
             for row in rows:
-                before += row
-        after: list[Word] = []
+                words += row
+        return words
+
+    def words_after(self) -> list[Word]:
+        """Return the words after those of the fetch."""
+        words: list[Word] = []
         for tags in (self.late, self.early, self.acked):
-            after.append(len(tags))
-            after += tags
-        return before, after
+            words.append(len(tags))
+            words += tags
+        return words
 
 
 def settle(
@@ -128,6 +148,7 @@ class Feeding:
     def __init__(self, keys: Keys) -> None:
         self._keys = keys
         self._words: dict[str, list[Word]] = {}
+        self._lists: list[str] = []
         self._turn = -1
 
     @property
@@ -137,7 +158,7 @@ class Feeding:
 
     def lists(self) -> list[str]:
         """Return all lists of all queues."""
-        return [name for queue in self._words for name in self._keys.lists(queue)]
+        return self._lists
 
     def add(self, queue: str) -> None:
         """Fetch from this queue too."""
@@ -146,12 +167,14 @@ class Feeding:
         for step, name in zip(self._keys.steps, lists, strict=True):
             words += (step, name)
         self._words = {**self._words, queue: words}
+        self._lists = self._listed()
 
     def remove(self, queue: str) -> bool:
         """Fetch from it no longer; False when it was not among them."""
         if queue not in self._words:
             return False
         self._words = {name: words for name, words in self._words.items() if name != queue}
+        self._lists = self._listed()
         return True
 
     def next_turn(self) -> tuple[list[Word], list[str]]:
@@ -165,6 +188,9 @@ class Feeding:
             words += self._words[name]
             queues += [name] * len(self._keys.steps)
         return words, queues
+
+    def _listed(self) -> list[str]:
+        return [name for queue in self._words for name in self._keys.lists(queue)]
 
 
 def fetched(reply: Sequence[Any], queues: Sequence[str]) -> list[tuple[str, bytes]]:

@@ -51,14 +51,16 @@ class RedisConsumer(Consumer):
         self._worker_name = worker_name
         self._uuid = members.new_uuid()
         self._feeding = Feeding(self._keys)
-        self._bell = Bell(self._link.address, self._clock)
+        self._bell = Bell(self._link.address, self._clock, self._link.doubt)
         self._hearing = Hearing(server.link, server.keys)
         self._attached_mono = float("-inf")
-        self._cycle = Cycle(server, self._feeding, self._uuid, worker_name)
+        self._cycle = Cycle(server, self._bell, self._feeding, self._uuid, worker_name)
         #: What we hold; the cycle's own.
         self._hand = self._cycle.hand
         self._looked_mono = float("-inf")
-        #: The last look found less than was wanted: the next thing to come must be told.
+        #: The last fetch found less than was wanted, and probably so will the next.
+        self._is_found_short = True
+        #: It did, so the next thing to come must be told.
         self._is_bell_wanted = False
         self._pulse = Pulse(server.link, server.keys, self._uuid, worker_name)
         self._reaper = reap.Reaper(server.link, server.keys, self._uuid, worker_name)
@@ -103,23 +105,37 @@ class RedisConsumer(Consumer):
             plan.writes = self._server.router.writes(riding.publications)
         settle(plan, settled, self._hand, self._keys, self._worker_name, self._clock.now())
         start(plan, started, self._hand)
-        if not plan.is_empty or (wanted > 0 and self._may_find()):
-            self._cycle.send(plan, wanted, riding)
+        if wanted > 0 and not self._may_find():
+            wanted = 0
+        if plan.only_starts and not wanted:
+            self._cycle.note_started(plan)
+        elif wanted or not plan.is_empty:
+            # It is about to find all there is, as far as is known: armed in the same write it
+            # hears of the next one without another trip.
+            is_arming = wanted and self._is_found_short and not self._bell.is_armed
+            if wanted:
+                self._bell.take_ring()
+            self._cycle.send(plan, wanted, riding, self._feeding.lists() if is_arming else ())
 
     def finish(self) -> list[Delivery]:
         """See `Consumer.finish`."""
         landed = self._cycle.land()
         if landed.wanted > 0:
             self._looked_mono = self._clock.mono()
-            self._is_bell_wanted = landed.found_count < landed.wanted
+            self._is_found_short = landed.found_count < landed.wanted
+            self._is_bell_wanted = self._is_found_short
         return landed.deliveries
 
     def prepare_wait(self) -> None:
         """See `Consumer.prepare_wait`: it costs a trip, which no task should wait for."""
         if self._is_bell_wanted:
             self._is_bell_wanted = False
-            if not self._bell.is_armed:
+            if not (self._bell.is_armed or self._bell.has_rung):
                 self._bell.arm(self._feeding.lists())
+
+    def take_ring(self) -> bool:
+        """See `Consumer.take_ring`."""
+        return self._bell.take_ring()
 
     def wait(self, timeout_s: float) -> bool:
         """See `Consumer.wait`."""

@@ -73,24 +73,24 @@ local function dead(tag, key, queue, sizes, envelope)
 end
 """
 
-#: What a worker does in a cycle; see `exchange.py` for the words and the answer.
-EXCHANGE = Script(
-    _READ
-    + """
-local unacked, index = take(), take()
-"""
-    + _CLOCK
-    + _BURY
-    + _LEAVE
-    + STORE_RECORD
-    + f"""
+#: The first words of every step of a worker's cycle.
+_UNACKED = "local unacked, index = take(), take()"
+_LEASE = """
 local lease, lease_value, lease_ms = take(), take(), take()
 call('SET', lease, lease_value, 'PX', lease_ms)
+"""
+_RESULTS = """
 for _ = 1, number() do store_record(take(), take(), take(), take()) end
-for _ = 1, number() do call(take(), take(), take()) end
-for _ = 1, number() do back(take(), take(), take()) end
-for _ = 1, number() do dead(take(), take(), take(), take(), take()) end
+"""
+_ACKS = """
+each(number(), function(first, last)
+  call('HDEL', unacked, unpack(ARGV, first, last))
+  call('ZREM', index, unpack(ARGV, first, last))
+end)
+"""
 
+#: Fetches, and makes ready what is due before.
+_FETCH = f"""
 local wanted, tag_prefix = number(), take()
 local reply, problems, next_due = {{}}, {{}}, nil
 local taken, list_number = 0, 0
@@ -154,16 +154,47 @@ for _ = 1, number() do
     if taken < wanted then fetch(names[at], tail) end
   end
 end
+"""
 
+_FETCHED = "return {next_due or '', table.concat(problems, '; '), reply}"
+
+#: What a worker does in a cycle; see `exchange.py` for the words and the answer.
+EXCHANGE = Script(
+    _READ
+    + _UNACKED
+    + _CLOCK
+    + _BURY
+    + _LEAVE
+    + STORE_RECORD
+    + _LEASE
+    + _RESULTS
+    + """
+for _ = 1, number() do call(take(), take(), take()) end
+for _ = 1, number() do back(take(), take(), take()) end
+for _ = 1, number() do dead(take(), take(), take(), take(), take()) end
+"""
+    + _FETCH
+    + """
 each(number(), function(first, last)
   for at = first, last do call('ZADD', index, 'XX', now_s + 0.5, ARGV[at]) end
 end)
 each(number(), function(first, last) call('ZREM', index, unpack(ARGV, first, last)) end)
-each(number(), function(first, last)
-  call('HDEL', unacked, unpack(ARGV, first, last))
-  call('ZREM', index, unpack(ARGV, first, last))
-end)
-return {{next_due or '', table.concat(problems, '; '), reply}}
+"""
+    + _ACKS
+    + _FETCHED
+)
+
+#: The same for a cycle that only fetches.
+FETCH = Script(_READ + _UNACKED + _CLOCK + _LEASE + _FETCH + _FETCHED)
+
+#: The same for a cycle that only writes results and acknowledges. The results are told first.
+END = Script(_READ + _UNACKED + STORE_RECORD + _LEASE + _RESULTS + _ACKS + "return {'', '', {}}")
+
+#: Writes down what starts and is acknowledged late: ARGV index, tags.
+START = Script(
+    """
+local started = tonumber(redis.call('TIME')[1]) + 0.5
+for at = 2, #ARGV do redis.call('ZADD', ARGV[1], 'XX', started, ARGV[at]) end
 """
 )
 

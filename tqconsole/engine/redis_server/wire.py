@@ -1,0 +1,118 @@
+"""The bytes of one connection: written at once, read as they come, each in bounded time.
+
+The socket never blocks: what it takes, or has, costs one system call, and only a wait another.
+Under TLS a record may be half there, or wait in the library where no poll sees it; both are looked
+after here. One caller at a time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import socket
+import ssl
+
+#: Bytes read at once.
+_READ_BYTES = 256 * 1024
+#: What a socket says that has nothing, or takes nothing, now.
+_NOT_NOW = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+
+
+class Wire:
+    """A connected socket. Raises: OSError when it broke, TimeoutError among them."""
+
+    def __init__(self, connected: socket.socket, timeout_s: float) -> None:
+        """Take over the socket; `timeout_s` is how long a write may stand still."""
+        connected.settimeout(0)
+        self._socket = connected
+        self._is_tls = isinstance(connected, ssl.SSLSocket)
+        self._timeout_s = timeout_s
+        self._readable = _Waiting(connected, is_writing=False)
+        self._writable = _Waiting(connected, is_writing=True)
+
+    @property
+    def socket(self) -> socket.socket:
+        """The socket, for a selector."""
+        return self._socket
+
+    def write(self, data: bytes) -> None:
+        """Write all of it."""
+        left = memoryview(data)
+        while left:
+            try:
+                left = left[self._socket.send(left) :]
+            except _NOT_NOW as error:
+                if not self._waiting(error, self._writable).wait(self._timeout_s):
+                    raise TimeoutError("timed out") from error
+
+    def read(self, timeout_s: float) -> bytes | None:
+        """Return what has come, b"" at the end; None when nothing came within `timeout_s`."""
+        waiting = self._readable
+        # A look before the wait would be for nothing: the answer is still on its way.
+        if timeout_s > 0 and not self._is_tls and not waiting.wait(timeout_s):
+            return None
+        while True:
+            try:
+                return self._received()
+            except _NOT_NOW as error:
+                if timeout_s <= 0 or not self._waiting(error, waiting).wait(timeout_s):
+                    return None
+
+    def has_something(self) -> bool:
+        """Return whether a read would bring something now: data, or the end."""
+        try:
+            return (self._is_tls and self._is_pending()) or self._readable.wait(0)
+        except (OSError, ValueError):
+            return True
+
+    def close(self, *, is_ours: bool) -> None:
+        """Hang up; a fork's child, whose it is not, only lets go of its copy."""
+        if is_ours:
+            with contextlib.suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
+        with contextlib.suppress(OSError):
+            self._socket.close()
+
+    def _received(self) -> bytes:
+        chunk = self._socket.recv(_READ_BYTES)
+        if not self._is_tls or not chunk:
+            return chunk
+        chunks = [chunk]
+        # A record at a time, and no poll tells of the next that is here.
+        while self._is_pending():
+            try:
+                chunks.append(self._socket.recv(_READ_BYTES))
+            except _NOT_NOW:
+                break
+        return b"".join(chunks)
+
+    def _is_pending(self) -> bool:
+        return isinstance(self._socket, ssl.SSLSocket) and self._socket.pending() > 0
+
+    def _waiting(self, error: Exception, usual: _Waiting) -> _Waiting:
+        """Return what TLS waits for, which may be the other direction."""
+        if isinstance(error, ssl.SSLWantReadError):
+            return self._readable
+        return self._writable if isinstance(error, ssl.SSLWantWriteError) else usual
+
+
+class _Waiting:
+    """A wait for one direction of a socket. `select` knows no descriptors above 1023: `poll` does,
+    where there is one.
+    """
+
+    def __init__(self, connected: socket.socket, *, is_writing: bool) -> None:
+        self._socket = connected
+        self._is_writing = is_writing
+        self._poll = select.poll() if hasattr(select, "poll") else None
+        if self._poll is not None:
+            self._poll.register(connected, select.POLLOUT if is_writing else select.POLLIN)
+
+    def wait(self, timeout_s: float) -> bool:
+        """Return whether it is ready, waiting at most `timeout_s`."""
+        if self._poll is not None:
+            return bool(self._poll.poll(timeout_s * 1000))
+        ours = [self._socket]
+        found = select.select([] if self._is_writing else ours, ours if self._is_writing else [],
+                              [], timeout_s)  # fmt: skip
+        return any(found)

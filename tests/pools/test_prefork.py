@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import math
 import os
 import random
 import select
@@ -328,6 +329,35 @@ def test_withdrawal_leaves_started_jobs_alone(drive: Drive) -> None:
         withdrawn = set(driver.pool.withdraw())
         started = {item.job_id for item in driver.news if isinstance(item, JobStarted)}
         assert not withdrawn & started
+
+
+def test_end_is_told_while_the_next_job_is_slow(drive: Drive, gate: Gate) -> None:
+    driver = drive("prefork")
+    driver.submit(b"echo:a", b"gate:", b"echo:b")
+    gate.wait_for_visitor()
+
+    withdrawn = driver.pool.withdraw()
+    due_mono = driver.pool.next_deadline_mono()
+    driver.news += driver.pool.poll()
+
+    assert withdrawn == [3]
+    assert due_mono == -math.inf
+    assert driver.ends() == [JobEnded(1, b"<a>")]
+    gate.open()
+    assert driver.outcomes(2) == [b"<>"]
+
+
+def test_outcomes_that_fill_the_pipe_come_before_the_end_of_the_batch(
+    drive: Drive, gate: Gate
+) -> None:
+    driver = drive("prefork")
+    large = b"echo:" + b"x" * 3_000_000
+
+    driver.submit(large, large, b"gate:")
+
+    assert [len(outcome) for outcome in driver.outcomes(1)] == [3_000_002]
+    gate.open()
+    assert driver.outcomes(3) == [b"<>"]
 
 
 def test_large_batch_does_not_block_on_a_stopped_child(drive: Drive) -> None:

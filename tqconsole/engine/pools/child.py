@@ -7,15 +7,18 @@ whatever, nobody else waits for it.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import resource
+import select
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 
+from tqconsole.engine.clock import SYSTEM_CLOCK
 from tqconsole.engine.pools import frame
 from tqconsole.engine.pools.alarm import SoftAlarm
 from tqconsole.engine.pools.base import PoolOptions, Runner
@@ -36,10 +39,12 @@ class ChildPlan(msgspec.Struct, frozen=True):
 class Child:
     """The loop of one child."""
 
-    def __init__(self, plan: ChildPlan, sock: socket.socket, claims: int) -> None:
+    def __init__(self, plan: ChildPlan, sock: socket.socket, claims: int, bell: int) -> None:
         self._plan = plan
         self._sock = sock
         self._claims = claims
+        self._bell = bell
+        self._rung_mono = 0.0
         self._held_claim = b""
         self._unread = bytearray()
         self._run_count = 0
@@ -52,7 +57,8 @@ class Child:
         options = self._plan.options
         if options.on_child_start is not None:
             options.on_child_start()
-        self._sock.sendall(frame.encode_note(frame.IS_READY, os.getpid()))
+        self._tell(frame.encode_note(frame.IS_READY, os.getpid()))
+        frame.ring(self._bell)
         exit_code = self._work()
         if options.on_child_stop is not None:
             options.on_child_stop()
@@ -63,17 +69,29 @@ class Child:
             generation, body = self._read_frame()
             if not generation:
                 return 0
-            for index, job in enumerate(frame.decode_batch(body)):
-                if index and not self._has_claimed(generation):
-                    break
-                try:
-                    if self._run(job):
-                        return 0
-                except BrokenPipeError:
+            try:
+                exit_code = self._run_batch(generation, frame.decode_batch(body))
+                frame.ring(self._bell)
+            except BrokenPipeError:
+                return 0
+            if exit_code is not None:
+                return exit_code
+
+    def _run_batch(self, generation: int, jobs: Sequence[frame.SentJob]) -> int | None:
+        """Run what is not withdrawn; return the exit code when this child is at its end."""
+        self._rung_mono = SYSTEM_CLOCK.mono()
+        for index, job in enumerate(jobs):
+            if index and not self._has_claimed(generation):
+                return None
+            try:
+                if self._run(job):
                     return 0
-                except BaseException:  # a runner must not raise: the parent sees a death
-                    logger.critical("The runner raised at job %s", job.job_id, exc_info=True)
-                    return EXIT_SOFTWARE
+            except BrokenPipeError:
+                raise
+            except BaseException:  # a runner must not raise: the parent sees a death
+                logger.critical("The runner raised at job %s", job.job_id, exc_info=True)
+                return EXIT_SOFTWARE
+        return None
 
     def _has_claimed(self, generation: int) -> bool:
         """Claim the next job of the batch; False when the parent has withdrawn the rest."""
@@ -91,8 +109,28 @@ class Child:
         self._run_count += 1
         is_last = self._run_count == self._plan.options.max_jobs_per_child or self._is_too_big()
         flags = frame.IS_LAST if is_last else 0
-        self._sock.sendall(frame.encode_note(flags, job.job_id, outcome))
+        self._tell(frame.encode_note(flags, job.job_id, outcome))
+        if SYSTEM_CLOCK.mono() - self._rung_mono >= frame.RING_S:
+            self._rung_mono = SYSTEM_CLOCK.mono()
+            frame.ring(self._bell)
         return is_last
+
+    def _tell(self, note: bytes) -> None:
+        """Write a note. It wakes the parent only when it cannot go on before that has read."""
+        sock = self._sock
+        try:
+            written = sock.send(note, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            written = 0
+        if written == len(note):
+            return
+        room = select.poll()
+        room.register(sock, select.POLLOUT)
+        while written < len(note):
+            frame.ring(self._bell)
+            room.poll()
+            with contextlib.suppress(BlockingIOError):
+                written += sock.send(memoryview(note)[written:], socket.MSG_DONTWAIT)
 
     def _read_frame(self) -> tuple[int, bytes]:
         """Return generation and body of the next frame; (0, b"") for "stop" or a parent gone."""

@@ -7,7 +7,6 @@ dead and how is known".
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import selectors
@@ -84,7 +83,11 @@ class Crew:
         if slot.number not in self.slots or slot.is_gone:
             return []
         happened: list[Happening] = []
-        for note in slot.receive():
+        was_bell_dead = slot.is_bell_dead
+        notes = slot.receive()
+        if slot.is_bell_dead != was_bell_dead:
+            self.watch(slot)
+        for note in notes:
             if note.is_ready:
                 slot.is_ready = True
                 slot.pid = note.job_id
@@ -156,8 +159,8 @@ class Crew:
             return []
         self._is_short = True
         self.turnover += 1
-        with contextlib.suppress(KeyError):
-            self._selector.unregister(slot)
+        for descriptor in (slot.bell, slot.fileno()):
+            self._set(descriptor, 0, slot)
         if slot.status is None and not is_final:
             slot.deadline_mono = self._clock.mono() + _STATUS_S
             return []
@@ -213,7 +216,7 @@ class Crew:
             slot = Slot(self._made_count)
             slot.deadline_mono = self._clock.mono() + self._plan.options.start_timeout_s
             self.slots[slot.number] = slot
-            self._selector.register(slot, selectors.EVENT_READ, slot)
+            self._selector.register(slot.bell, selectors.EVENT_READ, slot)
             self._template.order(slot)
 
     # -- one of them -----------------------------------------------------------------------------
@@ -222,9 +225,19 @@ class Crew:
         """Wait for what this slot waits for now."""
         if slot.number not in self.slots or slot.is_gone:
             return
-        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if slot.has_unsent else 0)
-        if self._selector.get_key(slot).events != events:
-            self._selector.modify(slot, events, slot)
+        self._set(slot.bell, 0 if slot.is_bell_dead else selectors.EVENT_READ, slot)
+        self._set(slot.fileno(), slot.socket_events, slot)
+
+    def _set(self, descriptor: int, events: int, slot: Slot) -> None:
+        """Watch a descriptor for these events, 0 for none."""
+        key = self._selector.get_map().get(descriptor)
+        if key is None:
+            if events:
+                self._selector.register(descriptor, events, slot)
+        elif not events:
+            self._selector.unregister(descriptor)
+        elif key.events != events:
+            self._selector.modify(descriptor, events, slot)
 
     def dismiss(self, slot: Slot) -> None:
         """Tell an idle child to end."""

@@ -1,7 +1,7 @@
 """The words between a prefork pool, its template and its children.
 
 Every frame is a fixed head and bytes. Parent to child: a batch of jobs, or "stop". Child to parent:
-"ready", or the end of a job. Parent to template (with two descriptors): "fork". Template to
+"ready", or the end of a job. Parent to template (with a child's descriptors): "fork". Template to
 parent: "forked", "fork failed", "exited".
 
 Which jobs of a batch may still be run is not said in frames, because a child that runs a slow task
@@ -10,10 +10,16 @@ batch's generation) into a pipe of that child. The child takes one before it beg
 parent takes some to withdraw as many jobs from the batch's end. The kernel gives each byte to
 exactly one of the two: a job is run or withdrawn, never both. A child that takes a byte of the
 next generation keeps it: its old batch has been withdrawn, and one job of the next is claimed.
+
+Notes wake nobody: the parent sleeps on a *bell*, a pipe of each child's, which that child rings at
+the end of a batch and when it has written for a millisecond. To be woken for each of ten jobs that
+take twenty microseconds would cost both more than the jobs. A parent that waits for a batch that
+is late looks by itself, so a note never waits for the end of the slow job behind it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import marshal
 import os
 from collections.abc import Sequence
@@ -26,8 +32,9 @@ from tqconsole.engine.pools.base import Job
 BATCH_HEAD = Struct("<BI")
 #: flags, job id (of "ready": the pid), byte count of the outcome.
 NOTE_HEAD = Struct("<BqI")
-#: number of the child.
+#: number of the child. With it go its socket, its claims and its bell.
 ORDER = Struct("<I")
+ORDER_DESCRIPTOR_COUNT = 3
 #: what, number of the child (of the order), pid, wait status or errno.
 NOTICE = Struct("<BIiI")
 
@@ -42,6 +49,9 @@ EXITED = 3
 
 #: Generations go 1..255 and round again; only two of them are ever alive at once.
 LAST_GENERATION = 255
+
+#: Longest time between a note and the bell while short jobs follow each other, seconds.
+RING_S = 0.001
 
 #: How much is read from a socket at once, bytes; below the size from which malloc maps pages.
 READ_BYTES = 1 << 16
@@ -71,6 +81,20 @@ def decode_batch(body: bytes) -> list[SentJob]:
 def encode_note(flags: int, job_id: int = 0, outcome: bytes = b"") -> bytes:
     """Return the frame of a child's note."""
     return NOTE_HEAD.pack(flags, job_id, len(outcome)) + outcome
+
+
+def ring(bell: int) -> None:
+    """Wake who sleeps on the bell; one that is full rings already."""
+    with contextlib.suppress(BlockingIOError):
+        os.write(bell, b"!")
+
+
+def has_ended(bell: int) -> bool:
+    """Silence the bell; True when nobody is left who could ring it."""
+    try:
+        return not os.read(bell, 64)
+    except BlockingIOError:
+        return False
 
 
 def take_claims(descriptor: int, count: int) -> bytes:

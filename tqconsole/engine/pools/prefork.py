@@ -11,6 +11,7 @@ worker's loop has to watch.
 
 from __future__ import annotations
 
+import math
 import os
 from collections import deque
 from collections.abc import Iterable, Sequence
@@ -139,8 +140,10 @@ class PreforkPool(Pool):
         return [self._crew.fileno()]
 
     def next_deadline_mono(self) -> float | None:
-        """Return when `poll` has something to do: at once when news are waiting."""
-        return self._clock.mono() if self._news else self._due_mono()
+        """Return when `poll` has something to do: the past when news are waiting. A moment that is
+        now when it is asked for has not come yet for who looked at the clock before.
+        """
+        return -math.inf if self._news else self._due_mono()
 
     def _due_mono(self) -> float | None:
         slots = self._crew.slots.values()
@@ -152,6 +155,10 @@ class PreforkPool(Pool):
 
     def withdraw(self) -> list[int]:
         """Take back all jobs that have not begun behind a running one."""
+        # Whoever asks is late: what has ended meanwhile has not rung yet.
+        for slot in list(self._crew.slots.values()):
+            if len(slot.jobs) > 1:
+                self._take(self._crew.hear(slot))
         self._take_back(self._crew.slots.values())
         ids = [job.job_id for job in self._homeless]
         self._homeless.clear()
@@ -266,7 +273,7 @@ class PreforkPool(Pool):
 
     def _send(self, slot: Slot, jobs: Sequence[Job]) -> None:
         slot.send(jobs)
-        if slot.has_unsent:
+        if slot.socket_events:
             self._crew.watch(slot)
         for job in jobs:
             self._running[job.job_id] = slot

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import selectors
 import signal
 import socket
 from collections import deque
@@ -58,8 +59,12 @@ class Slot:
         self._sock, self._childs_sock = socket.socketpair()
         self._sock.settimeout(0)
         self._claims, self._claims_writer = os.pipe()
-        # One open file for both processes: neither end ever waits for a claim.
-        os.set_blocking(self._claims, False)
+        self.bell, self._childs_bell = os.pipe()
+        #: Nobody can ring the bell any more: from now on the socket itself is watched.
+        self.is_bell_dead = False
+        # One open file for both processes: neither end ever waits for a claim, or at a full bell.
+        for descriptor in (self._claims, self.bell, self._childs_bell):
+            os.set_blocking(descriptor, False)
 
     def fileno(self) -> int:
         """Return the socket's descriptor."""
@@ -73,17 +78,26 @@ class Slot:
         )
 
     @property
-    def has_unsent(self) -> bool:
-        """True while the socket should be watched for room."""
-        return bool(self._unsent)
+    def socket_events(self) -> int:
+        """For what the socket is to be watched: for room, and for notes when no bell tells."""
+        writes = selectors.EVENT_WRITE if self._unsent else 0
+        return writes | (selectors.EVENT_READ if self.is_bell_dead else 0)
 
     def order(self, control: socket.socket) -> None:
         """Ask the template for the child. Raises: OSError when the template is gone."""
         head = frame.ORDER.pack(self.number)
         try:
-            socket.send_fds(control, [head], [self._childs_sock.fileno(), self._claims])
+            theirs = [self._childs_sock.fileno(), self._claims, self._childs_bell]
+            socket.send_fds(control, [head], theirs)
         finally:
-            self._childs_sock.close()
+            self._let_go_of_theirs()
+
+    def _let_go_of_theirs(self) -> None:
+        """Close what the child has by now, so that the end of the child is the end of it."""
+        self._childs_sock.close()
+        if self._childs_bell >= 0:
+            os.close(self._childs_bell)
+            self._childs_bell = -1
 
     def send(self, jobs: Sequence[Job]) -> None:
         """Hand over a batch."""
@@ -114,6 +128,9 @@ class Slot:
 
     def receive(self) -> list[Note]:
         """Return what the child said; at the end of its life `is_gone` becomes true."""
+        if not self.is_bell_dead:
+            # Before the notes are read: what is written after that rings again.
+            self.is_bell_dead = frame.has_ended(self.bell)
         chunks = [self._unread]
         size = frame.READ_BYTES
         while size == frame.READ_BYTES and not self.is_gone:
@@ -168,6 +185,7 @@ class Slot:
     def close(self) -> None:
         """Give up all descriptors."""
         self._sock.close()
-        self._childs_sock.close()
+        self._let_go_of_theirs()
+        os.close(self.bell)
         os.close(self._claims)
         os.close(self._claims_writer)

@@ -7,6 +7,7 @@ outside while a job runs, because the thread that would do it is the one that ru
 from __future__ import annotations
 
 import logging
+import math
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -86,8 +87,8 @@ class SoloPool(Pool):
         return []
 
     def next_deadline_mono(self) -> float | None:
-        """Return now when there are news, else None."""
-        return self._clock.mono() if self._news else None
+        """Return the past when there are news, else None."""
+        return -math.inf if self._news else None
 
     def withdraw(self) -> list[int]:
         """Return nothing: a submitted job has run."""

@@ -18,7 +18,7 @@ import signal
 import socket
 import stat
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import NoReturn
 
 from tqconsole.engine.pools import frame
@@ -104,19 +104,19 @@ class Template:
         try:
             # One order is sent as one message of this very size, so none is ever cut or joined.
             order, descriptors, _, _ = socket.recv_fds(
-                self._control, frame.ORDER.size, 2, _CLOSE_ON_EXEC
+                self._control, frame.ORDER.size, frame.ORDER_DESCRIPTOR_COUNT, _CLOSE_ON_EXEC
             )
         except ConnectionResetError:
             return False
         if not order:
             return False
         (number,) = frame.ORDER.unpack(order)
-        self._fork_child(number, *descriptors)
+        self._fork_child(number, descriptors)
         for descriptor in descriptors:
             os.close(descriptor)
         return True
 
-    def _fork_child(self, number: int, sock: int, claims: int) -> None:
+    def _fork_child(self, number: int, descriptors: Sequence[int]) -> None:
         before_fork = self._plan.options.before_fork
         try:
             if before_fork is not None:
@@ -132,9 +132,9 @@ class Template:
         if pid:
             self._tell(frame.FORKED, number, pid, 0)
         else:
-            _finish_as(lambda: self._become_child(number, sock, claims))
+            _finish_as(lambda: self._become_child(number, *descriptors))
 
-    def _become_child(self, number: int, sock: int, claims: int) -> int:
+    def _become_child(self, number: int, sock: int, claims: int, bell: int) -> int:
         die_with(self._pid)
         signal.set_wakeup_fd(-1)
         for number_ in _CHILD_RESETS:
@@ -144,7 +144,7 @@ class Template:
         name = f"ForkPoolWorker-{number}"
         multiprocessing.current_process().name = name
         set_process_title(f"[celeryd: {name}]", f"tq-child-{number}")
-        return Child(self._plan, socket.socket(fileno=sock), claims).live()
+        return Child(self._plan, socket.socket(fileno=sock), claims, bell).live()
 
     def _reap(self) -> None:
         with contextlib.suppress(BlockingIOError):

@@ -281,7 +281,8 @@ class Carrier:
         job_ids = self._rim.pool.withdraw()
         if job_ids:
             self._answers.append(Withdrawn(job_ids))
-            self._answers.append(self._slots())
+        # What had ended was heard on the way.
+        self._answers.extend(self.news())
 
     def _terminate(self, terminate: Terminate) -> None:
         try:

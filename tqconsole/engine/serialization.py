@@ -84,7 +84,7 @@ def content_types(accept: Iterable[str]) -> frozenset[str]:
 def encode_json(value: Any) -> bytes:
     """Return kombu-compatible JSON. Raises: EncodeError."""
     try:
-        if _is_plain(value):
+        if is_plain(value):
             return _encode_fast(value)
     except (UnicodeEncodeError, RecursionError, msgspec.MsgspecError):
         # Lone surrogates are legal for the stdlib; what is too deep fails there once more.
@@ -173,8 +173,9 @@ def decompress(payload: bytes, content_type: str, limit_bytes: int) -> bytes:
     return inflated
 
 
-def _is_plain(value: Any) -> bool:
+def is_plain(value: Any) -> bool:
     """Return whether msgspec writes `value` as the stdlib would: exact plain types all the way.
+    Raises: RecursionError.
 
     The scalars of a container, most of all there is, are told at C speed.
     """
@@ -190,7 +191,7 @@ def _is_plain(value: Any) -> bool:
     if _SCALARS.issuperset(map(type, items)):
         return True
     for item in items:  # noqa: SIM110 - half the time of all() with a generator
-        if type(item) not in _SCALARS and not _is_plain(item):
+        if type(item) not in _SCALARS and not is_plain(item):
             return False
     return True
 

@@ -19,7 +19,7 @@ from tqconsole.engine.protocol.instant import epoch_instant, iso_instant
 from tqconsole.engine.protocol.limits import DEFAULT_LIMITS, Limits, Reason
 from tqconsole.engine.protocol.message import Message
 from tqconsole.engine.protocol.payload import JSON_ONLY, decoded_payload
-from tqconsole.engine.serialization import compress, encode
+from tqconsole.engine.serialization import compress, encode, is_plain
 
 __all__ = [
     "ResultRecord",
@@ -68,12 +68,43 @@ def encode_record(
     record: ResultRecord, serializer: str = "json", compression: str | None = None
 ) -> bytes:
     """Return the bytes a store keeps. Raises: EncodeError if the result cannot be written."""
-    meta = _meta_of(record, serializer)
-    payload = encode(meta, serializer)[2]
+    payload = _usual_payload(record) if serializer == "json" else None
+    if payload is None:
+        payload = encode(_meta_of(record, serializer), serializer)[2]
     if not compression:
         return payload
     packed, content_type = compress(payload, compression)
     return b"%s%s\x00%s" % (_COMPRESSED, content_type.encode(), packed)
+
+
+class _UsualMeta(msgspec.Struct):
+    """The record of a call that stands for itself, in the order of `_meta_of`."""
+
+    status: str
+    result: Any
+    traceback: str | None
+    children: list[Any]
+    date_done: str | None
+    task_id: str
+
+
+_write_usual = msgspec.json.Encoder().encode
+
+
+def _usual_payload(record: ResultRecord) -> bytes | None:
+    """Return what `_meta_of` gives as JSON, at a third of its price; None for what is not plain."""
+    if record.children != [] or record.group_id or record.parent_id or record.extended:
+        return None
+    done_at = record.date_done_at
+    done = None if done_at is None else iso_instant(done_at)
+    try:
+        if not is_plain(record.result):
+            return None
+        return _write_usual(
+            _UsualMeta(record.state, record.result, record.traceback, [], done, record.task_id)
+        )
+    except (UnicodeEncodeError, RecursionError, msgspec.MsgspecError):
+        return None
 
 
 def _meta_of(record: ResultRecord, serializer: str) -> dict[str, Any]:

@@ -178,3 +178,37 @@ def test_child_tells_of_its_start_and_end(rig: RunRig) -> None:
     rig.runner.stop_child()
 
     assert told == ["init", ("shutdown", 0)]
+
+
+def test_value_is_written_out_for_readers_only(rig: RunRig) -> None:
+    class Shown:
+        def __repr__(self) -> str:
+            seen.append("shown")
+            return "<value>"
+
+    seen: list[str] = []
+
+    @rig.app.task(ignore_result=True)
+    def work() -> Any:
+        return Shown()
+
+    message = rig.app.build_call(work.name, (), {})[0].message
+    unread, read = (rig.run_message(message, is_told=is_told).text for is_told in (False, True))
+
+    assert (unread, read) == ("", "<value>")
+    assert seen == ["shown"]
+
+
+def test_plan_is_made_anew_for_another_task_of_the_name(rig: RunRig) -> None:
+    @rig.app.task(name="same")
+    def first() -> str:
+        return "first"
+
+    before = rig.run(first).text
+    rig.app.tasks.unregister("same")
+
+    @rig.app.task(name="same")
+    def second() -> str:
+        return "second"
+
+    assert (before, rig.run(second).text) == ("'first'", "'second'")

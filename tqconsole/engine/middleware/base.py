@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+import msgspec
+
 from tqconsole.engine import states
 from tqconsole.engine.backends.base import Backend
 from tqconsole.engine.clock import Clock
@@ -58,7 +60,7 @@ class RunHub(Protocol):
         ...
 
 
-class Run:
+class Run(msgspec.Struct, eq=False):
     """One run, as it goes from hook to hook.
 
     `value` is what the function returned, or the exception that stands for the run's end; `einfo`
@@ -66,32 +68,23 @@ class Run:
     function on.
     """
 
-    __slots__ = (
-        "einfo",
-        "is_redelivered",
-        "publications",
-        "request",
-        "results",
-        "runtime_s",
-        "state",
-        "task",
-        "value",
-    )
-
-    def __init__(self, task: Task, request: Context, *, is_redelivered: bool = False) -> None:
-        self.task = task
-        self.request = request
-        self.is_redelivered = is_redelivered
-        self.state = states.STARTED
-        self.value: Any = None
-        self.einfo: ExceptionInfo | None = None
-        self.runtime_s = 0.0
-        self.results: list[ResultWrite] = []
-        self.publications: list[Publication] = []
+    task: Task
+    request: Context
+    is_redelivered: bool = False
+    state: str = states.STARTED
+    value: Any = None
+    einfo: ExceptionInfo | None = None
+    runtime_s: float = 0.0
+    results: list[ResultWrite] = []
+    publications: list[Publication] = []
 
 
 class Middleware:
     """Hooks that do nothing. `before_*` run in the chain's order, `after_*` in reverse."""
+
+    def has_work(self, task: Task) -> bool:
+        """Return False to be left out of this task's runs; asked once per task and process."""
+        return True
 
     def before_run(self, run: Run) -> None:
         """Just before the function. What is raised here ends the run as if the task raised it."""

@@ -16,12 +16,18 @@ from tqconsole.engine.task import Task
 
 logger = logging.getLogger(__name__)
 
+_HANDLER_NAMES = ("before_start", "on_success", "on_retry", "on_failure", "after_return")
 #: After these the run is not over, or was none.
 _NO_RETURN = frozenset({states.IGNORED, states.REJECTED, states.RETRY})
 
 
 class Handlers(Middleware):
     """Calls what a task class has overridden."""
+
+    def has_work(self, task: Task) -> bool:
+        """Return True for a class with a handler of its own."""
+        kind = type(task)
+        return any(getattr(kind, name) is not getattr(Task, name) for name in _HANDLER_NAMES)
 
     def before_run(self, run: Run) -> None:
         """Call `before_start`."""

@@ -17,6 +17,7 @@ from tqconsole.engine.middleware.records import Records
 from tqconsole.engine.protocol.result import decode_record
 from tqconsole.engine.protocol.transfer import ResultWrite
 from tqconsole.engine.result import AsyncResult
+from tqconsole.engine.task import Task
 
 logger = logging.getLogger(__name__)
 
@@ -88,10 +89,14 @@ class Starts(Middleware):
     def __init__(self, results: Results) -> None:
         self._results = results
 
+    def has_work(self, task: Task) -> bool:
+        """Return True for a task that tells its starts."""
+        return bool(task.track_started)
+
     def before_run(self, run: Run) -> None:
         """Write who runs it; a store that fails costs the mark, not the run."""
         task = run.task
-        if not task.track_started or run.request.ignore_result or not task.backend.is_enabled:
+        if run.request.ignore_result or not task.backend.is_enabled:
             return
         meta = {"pid": os.getpid(), "hostname": run.request.hostname}
         try:
@@ -109,9 +114,13 @@ class Duplicates(Middleware):
     def __init__(self, hub: RunHub) -> None:
         self._hub = hub
 
+    def has_work(self, task: Task) -> bool:
+        """Return True for a task whose message may come again after it ran."""
+        return bool(task.acks_late)
+
     def before_run(self, run: Run) -> None:
         """Raise Ignore when the task has succeeded before."""
-        if not (run.is_redelivered and run.task.acks_late):
+        if not run.is_redelivered:
             return
         if not self._hub.conf.worker_deduplicate_successful_tasks:
             return

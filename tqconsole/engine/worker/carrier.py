@@ -227,7 +227,7 @@ class Carrier:
 
     def _submit(self, submit: Submit) -> None:
         pool = self._rim.pool
-        jobs = [self._job(order) for order in submit.orders]
+        jobs = [self._job(order, submit.is_told) for order in submit.orders]
         if pool.is_inline:
             # The run holds the loop: what was told before must not wait for its end.
             self.flush_events()
@@ -242,19 +242,20 @@ class Carrier:
             # The answer came while they ran: what they ended with leaves without another turn.
             self._answers = self.finish_exchange() + self.news()
 
-    def _job(self, order: Order) -> Job:
+    def _job(self, order: Order, is_told: bool) -> Job:  # noqa: FBT001 - one call, in a loop
         delivery = order.entry.delivery
         payload = RunPayload(
-            message=delivery.message,
-            hostname=self._rim.hostname,
-            queue=delivery.queue,
-            exchange=delivery.exchange,
-            routing_key=delivery.routing_key,
-            priority=order.entry.header.priority,
-            redelivered=delivery.is_redelivered,
-            soft_limit_s=order.soft_limit_s,
-            hard_limit_s=order.hard_limit_s,
-            deaths=delivery.deaths,
+            delivery.message,
+            self._rim.hostname,
+            delivery.queue,
+            delivery.exchange,
+            delivery.routing_key,
+            order.entry.header.priority,
+            delivery.is_redelivered,
+            order.soft_limit_s,
+            order.hard_limit_s,
+            delivery.deaths,
+            is_told,
         )
         packed = payload if self._rim.pool.shares_memory else encode_payload(payload)
         return Job(order.entry.job_id, packed, order.soft_limit_s, order.hard_limit_s)

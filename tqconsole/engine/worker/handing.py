@@ -85,7 +85,7 @@ class Handing:
                 self._note_batch([order.entry for order in orders])
                 hand.free_count -= 1
                 hand.submitted_count += 1
-                hand.actions.append(Submit(orders))
+                hand.actions.append(Submit(orders, hand.options.logs_info or hand.has_listeners))
 
     def _order(self, entry: Entry) -> Order:
         hand, header, policy = self._hand, entry.header, entry.policy

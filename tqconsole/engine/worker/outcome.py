@@ -14,7 +14,11 @@ import msgspec
 
 from tqconsole.engine.protocol.message import Message
 from tqconsole.engine.protocol.transfer import Publication, ResultWrite
+from tqconsole.engine.states import SUCCESS
 from tqconsole.engine.worker.payload import plain
+
+#: Fields on the pipe of a success after which nothing follows: nearly all there are.
+_USUAL_COUNT = 3
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -42,6 +46,9 @@ class Outcome(msgspec.Struct, frozen=True):
 
 def encode_outcome(outcome: Outcome) -> bytes:
     """Return the outcome's bytes for the pipe."""
+    if outcome.state == SUCCESS and not outcome.publications:
+        results = [_write_fields(write) for write in outcome.results]
+        return marshal.dumps((outcome.runtime_s, outcome.text, results))
     fields = _fields(outcome)
     try:
         return marshal.dumps(fields)
@@ -61,17 +68,7 @@ def _fields(outcome: Outcome) -> tuple[Any, ...]:
         outcome.is_expected,
         outcome.is_requeued,
         outcome.is_timeout,
-        [
-            (
-                write.task_id,
-                write.state,
-                write.record,
-                write.content_type,
-                write.reply_to,
-                write.expires_s,
-            )
-            for write in outcome.results
-        ],
+        [_write_fields(write) for write in outcome.results],
         [
             (
                 publication.routing_key,
@@ -87,9 +84,27 @@ def _fields(outcome: Outcome) -> tuple[Any, ...]:
     )
 
 
+def _write_fields(write: ResultWrite) -> tuple[Any, ...]:
+    return (
+        write.task_id,
+        write.state,
+        write.record,
+        write.content_type,
+        write.reply_to,
+        write.expires_s,
+    )
+
+
 def decode_outcome(data: bytes) -> Outcome:
     """Return the outcome that `encode_outcome` wrote."""
     fields = marshal.loads(data)  # noqa: S302 - our own child's pipe
+    if len(fields) == _USUAL_COUNT:
+        runtime_s, text, usual_writes = fields
+        if not usual_writes:
+            return Outcome(SUCCESS, runtime_s, text)
+        return Outcome(
+            SUCCESS, runtime_s, text, results=tuple(ResultWrite(*write) for write in usual_writes)
+        )
     writes = tuple(ResultWrite(*write) for write in fields[8])
     publications = tuple(
         Publication(Message(*message), routing_key, exchange)

@@ -27,7 +27,8 @@ class RunPayload(msgspec.Struct, frozen=True):
 
     `message` is protocol 2, as it came. `soft_limit_s` and `hard_limit_s` are those that hold for
     this run (message before task before worker; seconds, None for none). `redelivered` is the
-    broker's flag; `deaths` how many earlier starts ended in the death of their process.
+    broker's flag; `deaths` how many earlier starts ended in the death of their process. `is_told`:
+    somebody wants to read what the task returned, in the log or in an event.
     """
 
     message: Message
@@ -40,6 +41,7 @@ class RunPayload(msgspec.Struct, frozen=True):
     soft_limit_s: float | None = None
     hard_limit_s: float | None = None
     deaths: int = 0
+    is_told: bool = True
 
 
 def encode_payload(payload: RunPayload) -> bytes:
@@ -80,11 +82,12 @@ def _rest(payload: RunPayload) -> tuple[Any, ...]:
         payload.soft_limit_s,
         payload.hard_limit_s,
         payload.deaths,
+        payload.is_told,
     )
 
 
 #: How many fields `_rest` has; one more is the envelope of a sealed message.
-_REST_COUNT = 9
+_REST_COUNT = 10
 
 
 def decode_payload(data: bytes) -> RunPayload:

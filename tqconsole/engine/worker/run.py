@@ -26,7 +26,7 @@ from tqconsole.engine.exceptions import (
 from tqconsole.engine.middleware import chain as chain_module
 from tqconsole.engine.middleware import handlers, limits
 from tqconsole.engine.middleware.base import Run, RunHub
-from tqconsole.engine.middleware.chain import Chain
+from tqconsole.engine.middleware.chain import Chain, Plan
 from tqconsole.engine.middleware.defaults import default_chain
 from tqconsole.engine.middleware.einfo import ExceptionInfo
 from tqconsole.engine.middleware.links import fail_links
@@ -44,7 +44,6 @@ from tqconsole.engine.signals import (
     worker_process_init,
     worker_process_shutdown,
 )
-from tqconsole.engine.task import Task
 from tqconsole.engine.worker.outcome import Outcome, encode_outcome
 from tqconsole.engine.worker.payload import RunPayload, decode_payload
 from tqconsole.engine.worker.request import request_of
@@ -73,8 +72,6 @@ class TaskRunner:
         self._chain = chain or default_chain(app)
         self._clock = app.wall_clock
         self._accept: frozenset[str] | None = None
-        # Worked out at a task's first run, in the process that runs it.
-        self._functions: dict[str, Callable[..., Any]] = {}
 
     def before_fork(self) -> None:
         """Tell that a child is about to be made: for `PoolOptions.before_fork`."""
@@ -121,13 +118,15 @@ class TaskRunner:
             return Outcome(states.REJECTED, 0.0, text=name, note=Reason.UNKNOWN_TASK.value)
         if request.ignore_result is None:
             request.ignore_result = bool(task.ignore_result)
-        run = Run(task, request, is_redelivered=payload.redelivered)
+        run = Run(task, request, payload.redelivered)
+        # Worked out at a task's first run, in the process that runs it.
+        plan = self._chain.plan_of(task)
         current.set_current_app(self._app)
         current.push_task(task)
         task.push_request(request)
         try:
-            self._perform(run)
-            return _outcome(run)
+            self._perform(run, plan)
+            return _outcome(run, is_told=payload.is_told)
         finally:
             task.pop_request()
             current.pop_task()
@@ -136,48 +135,38 @@ class TaskRunner:
 
     # -- the steps of a run
 
-    def _perform(self, run: Run) -> None:
+    def _perform(self, run: Run, plan: Plan) -> None:
+        request, mono = run.request, self._clock.mono
+        began_mono = mono()
         try:
-            self._call(run)
+            try:
+                for hook in plan.before_run:
+                    hook(run)
+                run.value = plan.function(*request.args, **request.kwargs)
+            finally:
+                run.runtime_s = mono() - began_mono
         except BaseException as error:  # noqa: BLE001 - the run's end, whatever it is
-            self._end(run, error)
+            self._end(run, plan, error)
         else:
-            self._succeed(run)
-        for hook in self._chain.after_run:
+            self._succeed(run, plan)
+        for hook in plan.after_run:
             try:
                 hook(run)
             except Exception as error:  # noqa: BLE001 - logged there; the outcome stands
                 self._report(run, error)
 
-    def _call(self, run: Run) -> None:
-        began_mono = self._clock.mono()
-        try:
-            for hook in self._chain.before_run:
-                hook(run)
-            request = run.request
-            run.value = self._function_of(run.task)(*request.args, **request.kwargs)
-        finally:
-            run.runtime_s = self._clock.mono() - began_mono
-
-    def _function_of(self, task: Task) -> Callable[..., Any]:
-        function = self._functions.get(task.name)
-        if function is None:
-            function = self._chain.wrapped(task, task.enter if task.has_own_call else task.run)
-            self._functions[task.name] = function
-        return function
-
-    def _succeed(self, run: Run) -> None:
+    def _succeed(self, run: Run, plan: Plan) -> None:
         run.state = states.SUCCESS
         try:
-            for hook in self._chain.after_success:
+            for hook in plan.after_success:
                 hook(run)
         except Exception as error:  # noqa: BLE001 - it becomes the run's end
             # The value cannot be recorded or sent on (EncodeError): the run has failed after all.
             run.results.clear()
             run.publications.clear()
-            self._end(run, error)
+            self._end(run, plan, error)
 
-    def _end(self, run: Run, error: BaseException) -> None:
+    def _end(self, run: Run, plan: Plan, error: BaseException) -> None:
         """Decide what an error, or a directive, makes of the run."""
         if isinstance(error, Ignore):
             run.state, run.value = states.IGNORED, error
@@ -185,34 +174,37 @@ class TaskRunner:
             run.state, run.value = states.REJECTED, error
             run.einfo = ExceptionInfo(error, _OWN_FILES)
         elif isinstance(error, Retry):
-            self._retry(run, error)
+            self._retry(run, plan, error)
         elif not isinstance(error, Exception):
             # SystemExit and its like would end whoever reads the record, or this process.
-            self._fail(run, WorkerLostError(f"The task tried to end its process: {error!r}"), error)
+            lost = WorkerLostError(f"The task tried to end its process: {error!r}")
+            self._fail(run, plan, lost, error)
         else:
-            stand_in = self._chain.steered(run, error)
+            stand_in = plan.steered(run, error)
             if isinstance(stand_in, Retry):
-                self._retry(run, stand_in)
+                self._retry(run, plan, stand_in)
             else:
-                self._fail(run, stand_in)
+                self._fail(run, plan, stand_in)
 
-    def _retry(self, run: Run, retry: Retry) -> None:
+    def _retry(self, run: Run, plan: Plan, retry: Retry) -> None:
         run.state, run.value = states.RETRY, retry
         run.einfo = ExceptionInfo(retry, _OWN_FILES)
         try:
-            for hook in self._chain.after_retry:
+            for hook in plan.after_retry:
                 hook(run)
         except Exception as error:  # noqa: BLE001 - it becomes the run's end
             run.results.clear()
             run.publications.clear()
-            self._fail(run, error)
+            self._fail(run, plan, error)
 
-    def _fail(self, run: Run, error: BaseException, cause: BaseException | None = None) -> None:
+    def _fail(
+        self, run: Run, plan: Plan, error: BaseException, cause: BaseException | None = None
+    ) -> None:
         run.state, run.value = states.FAILURE, error
         if cause is not None:
             error.__traceback__ = cause.__traceback__
         run.einfo = ExceptionInfo(error, _OWN_FILES)
-        for hook in self._chain.after_failure:
+        for hook in plan.after_failure:
             try:
                 hook(run)
             except Exception as failure:  # noqa: BLE001 - logged there; the outcome stands
@@ -282,9 +274,18 @@ def _failed_machinery(error: BaseException) -> Outcome:
     return Outcome(states.FAILURE, 0.0, saferepr(error), ExceptionInfo(error).traceback)
 
 
-def _outcome(run: Run) -> Outcome:
-    """Return the run as the loop needs it."""
+def _outcome(run: Run, *, is_told: bool) -> Outcome:
+    """Return the run as the loop needs it. `is_told`: somebody wants to read the value."""
     task, value, einfo = run.task, run.value, run.einfo
+    if run.state == states.SUCCESS:
+        text = saferepr(value, task.resultrepr_maxsize) if is_told else ""
+        return Outcome(
+            states.SUCCESS,
+            run.runtime_s,
+            text,
+            results=tuple(run.results),
+            publications=tuple(run.publications),
+        )
     note = ""
     shown: Any = value
     if run.state == states.RETRY:

@@ -72,32 +72,26 @@ class MachineOptions(msgspec.Struct, frozen=True):
     tells_received: bool = False
 
 
-class Entry:
+class Entry(msgspec.Struct, eq=False):
     """One delivery in this worker's hands, from its arrival to its settlement."""
 
-    __slots__ = (
-        "batch_id", "delivery", "header", "is_acked", "is_forfeited", "is_handed", "is_revoked",
-        "job_id", "pid", "policy", "signum", "started_at", "submitted_mono",
-    )  # fmt: skip
-
-    def __init__(self, delivery: Delivery, header: TaskHeader, policy: TaskPolicy) -> None:
-        self.delivery = delivery
-        self.header = header
-        self.policy = policy
-        self.job_id = 0
-        self.batch_id = 0
-        self.pid: int | None = None
-        self.started_at: float | None = None
-        self.submitted_mono = 0.0
-        #: Its handover is written: it may start.
-        self.is_handed = False
-        #: Handed over as acknowledged: it will not come back.
-        self.is_acked = False
-        self.is_revoked = False
-        #: The broker took it from us while its handover was under way.
-        self.is_forfeited = False
-        #: The signal that `terminate` asked for, None when nobody did.
-        self.signum: int | None = None
+    delivery: Delivery
+    header: TaskHeader
+    policy: TaskPolicy
+    job_id: int = 0
+    batch_id: int = 0
+    pid: int | None = None
+    started_at: float | None = None
+    submitted_mono: float = 0.0
+    #: Its handover is written: it may start.
+    is_handed: bool = False
+    #: Handed over as acknowledged: it will not come back.
+    is_acked: bool = False
+    is_revoked: bool = False
+    #: The broker took it from us while its handover was under way.
+    is_forfeited: bool = False
+    #: The signal that `terminate` asked for, None when nobody did.
+    signum: int | None = None
 
 
 #: A delivery with its header as read, or why it cannot be.
@@ -290,9 +284,10 @@ class Order(msgspec.Struct, frozen=True):
 
 
 class Submit(msgspec.Struct, frozen=True):
-    """Hand these to one free slot, in order."""
+    """Hand these to one free slot, in order. `is_told`: somebody wants to read what they return."""
 
     orders: Sequence[Order]
+    is_told: bool = True
 
 
 class Withdraw(msgspec.Struct, frozen=True):

@@ -23,7 +23,7 @@ MOST_WANTED = 1_000
 Word = str | bytes | int | float
 
 
-class Held(msgspec.Struct):
+class Held(msgspec.Struct, eq=False):
     """A delivery in our hands: its envelope, its queue, and what it is to us."""
 
     envelope: bytes
@@ -35,16 +35,16 @@ class Held(msgspec.Struct):
     is_lost: bool = False
 
 
-class Plan(msgspec.Struct):
+class Plan(msgspec.Struct, eq=False):
     """What one exchange does besides fetching."""
 
     results: tuple[ResultWrite, ...] = ()
-    writes: list[Write] = msgspec.field(default_factory=list)
-    backs: list[tuple[str, str, bytes]] = msgspec.field(default_factory=list)
-    dead: list[tuple[str, str, str, str, bytes]] = msgspec.field(default_factory=list)
-    late: list[str] = msgspec.field(default_factory=list)
-    early: list[str] = msgspec.field(default_factory=list)
-    acked: list[str] = msgspec.field(default_factory=list)
+    writes: list[Write] = []
+    backs: list[tuple[str, str, bytes]] = []
+    dead: list[tuple[str, str, str, str, bytes]] = []
+    late: list[str] = []
+    early: list[str] = []
+    acked: list[str] = []
 
     @property
     def is_empty(self) -> bool:

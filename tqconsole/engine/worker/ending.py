@@ -69,6 +69,9 @@ class Endings:
         """Settle a run that came back."""
         hand = self._hand
         self._count(entry)
+        if outcome.state == states.SUCCESS:
+            self._succeed(entry, outcome)
+            return
         if outcome.state == states.REJECTED and outcome.note:
             self._refuse_body(entry, outcome)
             return
@@ -89,6 +92,20 @@ class Endings:
         if hand.has_listeners and entry.policy.sends_events:
             self._emit_outcome(entry, outcome)
         self._log_outcome(entry, outcome)
+
+    def _succeed(self, entry: Entry, outcome: Outcome) -> None:
+        hand = self._hand
+        hand.run_times.note(entry.policy.task_name, outcome.runtime_s)
+        hand.settle(
+            entry.delivery.tag,
+            Verdict.ACK,
+            results=outcome.results,
+            publications=outcome.publications,
+        )
+        if hand.has_listeners and entry.policy.sends_events:
+            self._emit_outcome(entry, outcome)
+        if hand.options.logs_info:
+            self._log_outcome(entry, outcome)
 
     def _refuse_body(self, entry: Entry, outcome: Outcome) -> None:
         """End a task whose body the child could not read: it is a dead letter, whatever its ack,
@@ -136,8 +153,6 @@ class Endings:
 
     def _log_outcome(self, entry: Entry, outcome: Outcome) -> None:
         hand = self._hand
-        if outcome.state == states.SUCCESS and not hand.options.logs_info:
-            return
         task = f"Task {entry.header.shadow or entry.header.task_name}[{entry.header.task_id}]"
         match outcome.state:
             case states.SUCCESS:

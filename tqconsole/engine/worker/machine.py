@@ -174,7 +174,8 @@ class Machine:
             return
         entry.pid = started.pid
         entry.started_at = hand.now.at - (hand.now.mono - started.started_mono)
-        self._tell_started(entry)
+        if hand.has_listeners:
+            self._tell_started(entry)
 
     def _tell_started(self, entry: Entry) -> None:
         if self._hand.has_listeners and entry.policy.sends_events:

@@ -33,19 +33,23 @@ class Window:
 
     def __init__(self, prefetch_multiplier: int) -> None:
         self._multiplier = prefetch_multiplier
-        self._ended: deque[tuple[float, int]] = deque()
+        self._ended: deque[list[float]] = deque()
         self._ended_count = 0
 
     def note_ended(self, count: int, now_mono: float) -> None:
         """Count runs that just ended."""
-        self._ended.append((now_mono, count))
+        ended = self._ended
+        if ended and ended[-1][0] == now_mono:
+            ended[-1][1] += count
+        else:
+            ended.append([now_mono, count])
         self._ended_count += count
 
     def size(self, slot_count: int, now_mono: float) -> int:
         """Return the window now. A multiplier of 0 means "no limit of the user's": the cap."""
         ended = self._ended
         while ended and ended[0][0] < now_mono - _LOOK_BACK_S:
-            self._ended_count -= ended.popleft()[1]
+            self._ended_count -= int(ended.popleft()[1])
         if self._multiplier == 0:
             return max(MAX_WINDOW, slot_count)
         return max(self._multiplier * slot_count, min(self._ended_count, MAX_WINDOW))

@@ -15,8 +15,8 @@ import amqp
 import pytest
 from amqp_rig import QUEUE, names, settle, taken, task
 
+from faults.proxy import TcpProxy
 from tests.servers.brokers_up import free_port
-from tests.servers.tcp_proxy import TcpProxy
 from tqconsole.engine.amqp_server.address import locate
 from tqconsole.engine.amqp_server.declaring import find
 from tqconsole.engine.brokers import open_broker

@@ -23,6 +23,7 @@ import amqp
 
 #: Seconds until a server must answer; RabbitMQ needs five alone and more beside other tests.
 REDIS_START_S, RABBITMQ_START_S, STOP_S = 10.0, 90.0, 10.0
+_PING, _PONG = b"PING\r\n", b"+PONG"
 #: Debian's wrapper on the PATH changes to another user; the program itself does not.
 _RABBITMQ = "/usr/lib/rabbitmq/bin/rabbitmq-server"
 
@@ -47,53 +48,94 @@ def free_port() -> int:
         return port
 
 
+class Daemon:
+    """A server that can be stopped and started anew, on its port and its files."""
+
+    def __init__(
+        self, url: str, port: int, folder: Path, command: list[str], environ: dict[str, str]
+    ) -> None:
+        self.url = url
+        self.port = port
+        self.folder = folder
+        self._command = command
+        self._environ = environ
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def server(self) -> Server:
+        """The running server. Raises: RuntimeError when it is stopped."""
+        if self._process is None:
+            raise RuntimeError(f"{self.url} is stopped")
+        return Server(self.url, self.port, self._process.pid, self.folder, self._environ)
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        program = Path(self._command[0]).stem
+        self._process = _started(self._command, self.folder / f"{program}.log", self._environ)
+        if self.url.startswith("redis"):
+            _until(lambda: _answers(self.port, _PING, _PONG), self._process, REDIS_START_S)
+        else:
+            _until(lambda: _speaks_amqp(self.port), self._process, RABBITMQ_START_S)
+
+    def stop(self, kind: signal.Signals = signal.SIGKILL) -> None:
+        """Send its group a signal and wait for its end; it may be stopped already."""
+        if self._process is not None:
+            _stop(self._process, kind, signal.SIGKILL)
+            self._process = None
+
+
 @contextlib.contextmanager
-def redis_up(folder: Path, *options: str) -> Iterator[Server]:
+def redis_daemon(folder: Path, *options: str) -> Iterator[Daemon]:
     """Run a redis-server without persistence; `options` are its command line's."""
     port = free_port()
     folder.mkdir(parents=True, exist_ok=True)
     command = [_program("redis-server"), "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
     command += ["--appendonly", "no", "--dir", str(folder), *options]
-    with _running(command, folder / "redis.log", dict(os.environ)) as process:
-        _until(lambda: _answers(port, b"PING\r\n", b"+PONG"), process, REDIS_START_S)
-        yield Server(f"redis://127.0.0.1:{port}/0", port, process.pid, folder)
+    daemon = Daemon(f"redis://127.0.0.1:{port}/0", port, folder, command, dict(os.environ))
+    with _started_daemon(daemon):
+        yield daemon
 
 
 @contextlib.contextmanager
-def rabbitmq_up(folder: Path) -> Iterator[Server]:
+def rabbitmq_daemon(folder: Path) -> Iterator[Daemon]:
     """Run a rabbitmq-server with its own epmd; user guest, virtual host `/`."""
     port, epmd_port = free_port(), free_port()
     folder.mkdir(parents=True, exist_ok=True)
     environ = _rabbitmq_environ(folder, port, epmd_port)
     epmd = [_program("epmd"), "-port", str(epmd_port), "-address", "127.0.0.1"]
     server = _RABBITMQ if Path(_RABBITMQ).exists() else _program("rabbitmq-server")
-    with (
-        _running(epmd, folder / "epmd.log", environ) as mapper,
-        _running([server], folder / "rabbitmq.log", environ) as process,
-    ):
+    url = f"amqp://guest:guest@127.0.0.1:{port}//"
+    with _running(epmd, folder / "epmd.log", environ) as mapper:
         _until(lambda: _answers(epmd_port, b"\x00\x01n", b""), mapper, REDIS_START_S)
-        _until(lambda: _speaks_amqp(port), process, RABBITMQ_START_S)
-        url = f"amqp://guest:guest@127.0.0.1:{port}//"
-        yield Server(url, port, process.pid, folder, environ)
+        daemon = Daemon(url, port, folder, [server], environ)
+        with _started_daemon(daemon):
+            yield daemon
+
+
+@contextlib.contextmanager
+def redis_up(folder: Path, *options: str) -> Iterator[Server]:
+    """Run a redis-server that is to stay as it is."""
+    with redis_daemon(folder, *options) as daemon:
+        yield daemon.server
+
+
+@contextlib.contextmanager
+def rabbitmq_up(folder: Path) -> Iterator[Server]:
+    """Run a rabbitmq-server that is to stay as it is."""
+    with rabbitmq_daemon(folder) as daemon:
+        yield daemon.server
 
 
 @contextlib.contextmanager
 def rabbitmq_that_restarts(folder: Path) -> Iterator[tuple[Server, Callable[[], None]]]:
     """Run a rabbitmq-server as above, with a call that kills it and starts it anew."""
-    with contextlib.ExitStack() as stack:
-        server = stack.enter_context(rabbitmq_up(folder))
-        program = _RABBITMQ if Path(_RABBITMQ).exists() else _program("rabbitmq-server")
-        pids = [server.pid]
+    with rabbitmq_daemon(folder) as daemon:
 
         def restart() -> None:
-            os.killpg(pids.pop(), signal.SIGKILL)
-            process = stack.enter_context(
-                _running([program], folder / "rabbitmq.log", server.environ)
-            )
-            _until(lambda: _speaks_amqp(server.port), process, RABBITMQ_START_S)
-            pids.append(process.pid)
+            daemon.stop()
+            daemon.start()
 
-        yield server, restart
+        yield daemon.server, restart
 
 
 def rabbitmqctl(server: Server, *command: str) -> str:
@@ -156,23 +198,36 @@ def _program(name: str) -> str:
 
 
 @contextlib.contextmanager
+def _started_daemon(daemon: Daemon) -> Iterator[None]:
+    try:
+        daemon.start()
+        yield
+    finally:
+        daemon.stop(signal.SIGTERM)
+
+
+@contextlib.contextmanager
 def _running(
     command: list[str], log: Path, environ: dict[str, str]
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run a program in a process group of its own, which ends with the block."""
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command, stdout=output, stderr=output, env=environ, start_new_session=True
-        )
+    process = _started(command, log, environ)
     try:
         yield process
     finally:
-        _stop(process)
+        _stop(process, signal.SIGTERM, signal.SIGKILL)
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
+def _started(command: list[str], log: Path, environ: dict[str, str]) -> subprocess.Popen[bytes]:
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            command, stdout=output, stderr=output, env=environ, start_new_session=True
+        )
+
+
+def _stop(process: subprocess.Popen[bytes], *kinds: signal.Signals) -> None:
     # The group was made by us and holds only what this server started (beam, its helpers).
-    for kind in (signal.SIGTERM, signal.SIGKILL):
+    for kind in kinds:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, kind)
         with contextlib.suppress(subprocess.TimeoutExpired):

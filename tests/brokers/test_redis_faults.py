@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from faults.proxy import TcpProxy
 from tests.servers.brokers_up import Server, free_port, redis_up
 from tqconsole.engine.backends import open_backend
 from tqconsole.engine.brokers import open_broker
@@ -26,6 +27,7 @@ from tqconsole.engine.exceptions import (
 from tqconsole.engine.protocol.message import Message
 from tqconsole.engine.protocol.transfer import (
     Delivery,
+    ExchangeSpec,
     Handover,
     Publication,
     QueueSpec,
@@ -33,6 +35,7 @@ from tqconsole.engine.protocol.transfer import (
     Settlement,
     Verdict,
 )
+from tqconsole.engine.redis_server.address import locate
 
 pytestmark = pytest.mark.server
 
@@ -289,6 +292,28 @@ def _taken(consumer: Any) -> list[str]:
                 return names(found)
         consumer.wait(0.05)
     raise AssertionError("nothing came")
+
+
+def test_silence_on_one_link_is_told_to_those_that_only_listen(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tqconsole.engine.redis_server.address.ANSWER_TIMEOUT_S", 0.5)
+    with TcpProxy(locate(url).port) as proxy, open_broker(proxy.url(url)) as broker:
+        consumer: Any = broker.consumer([QUEUE], "w1@here")
+        feed = broker.subscribe(QueueSpec("ear", ExchangeSpec("news", "fanout")), [""])
+        assert _taken(consumer) == []
+        proxy.silence()
+        with open_broker(url) as other:
+            other.publish([task("a")])
+
+        with pytest.raises(OperationalError, match="timed out"):
+            consumer.renew()
+
+        assert _taken(consumer) == ["a"]
+        assert feed.fileno() is None
+        with pytest.raises(OperationalError, match="silent"):
+            feed.receive(0)
+        consumer.close()
 
 
 def test_server_that_lost_its_data_is_told_the_queues_again(broker: Broker) -> None:

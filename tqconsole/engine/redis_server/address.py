@@ -23,6 +23,21 @@ CONNECT_TIMEOUT_S, ANSWER_TIMEOUT_S = 5.0, 10.0
 _PORT = 6379
 
 
+class Silences:
+    """How often the server was asked something and said nothing, on whatever connection.
+
+    A connection that only listens cannot tell that nobody is there any more: the kernel's keepalive
+    is answered by any proxy in between. So all connections to a server share what one has found.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def note(self) -> None:
+        """One more. Any thread may call it: that it has changed is what counts."""
+        self.count += 1
+
+
 @dataclass(frozen=True, slots=True)
 class Address:
     """A server's database. `connection` is what a connection is made with."""
@@ -39,6 +54,7 @@ class Address:
     options: dict[str, Any] = field(default_factory=dict)
     #: Set when the server has let one of us in: what it refuses later may pass.
     has_let_in: threading.Event = field(default_factory=threading.Event, compare=False)
+    silences: Silences = field(default_factory=Silences, compare=False)
     #: Servers to try, in this order, when this one does not answer.
     others: tuple[Address, ...] = ()
 

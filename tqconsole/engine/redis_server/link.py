@@ -57,6 +57,7 @@ class Link:
         self._timeout_s = float(address.connection["socket_timeout"])
         self._pid = 0
         self._used_mono = 0.0
+        self._silence_count = 0
         _links.add(self)
 
     def __del__(self) -> None:
@@ -70,8 +71,8 @@ class Link:
 
     @property
     def is_open(self) -> bool:
-        """Whether there is a connection of this process's."""
-        return self._wire is not None and self._pid == os.getpid()
+        """Whether there is a connection of this process's that nothing speaks against."""
+        return self._wire is not None and self._pid == os.getpid() and not self._is_doubtful
 
     def connect(self) -> None:
         """Make sure of a connection. Raises: BrokerUnreachableError, ImproperlyConfigured."""
@@ -121,6 +122,8 @@ class Link:
         """
         with self._lock:
             wire = self._listening()
+            if self._is_doubtful:
+                raise self.broken(ConnectionError("the server is silent on another connection"))
             try:
                 # What came together with an earlier answer is here already.
                 answers = self._complete()
@@ -148,6 +151,8 @@ class Link:
 
     def broken(self, error: BaseException) -> EngineError:
         """Give the connection up and return the error that says so."""
+        if isinstance(error, TimeoutError):
+            self.address.silences.note()
         self.close()
         return errors.of_link(error, self.address.server)
 
@@ -209,8 +214,9 @@ class Link:
     def _opened(self) -> Wire:
         if self._wire is not None:
             now_mono = self._clock.mono()
+            is_idle = now_mono - self._used_mono > _IDLE_S
             is_stale = self._pid != os.getpid() or (
-                now_mono - self._used_mono > _IDLE_S and self._wire.has_something()
+                self._is_doubtful or (is_idle and self._wire.has_something())
             )
             self._used_mono = now_mono
             if not is_stale:
@@ -238,7 +244,7 @@ class Link:
             link.close()
             raise _maybe_passing(error, address) from error
         address.has_let_in.set()
-        self._reader = self._new_reader()
+        self._reader, self._silence_count = self._new_reader(), address.silences.count
         self._pid, self._used_mono = os.getpid(), self._clock.mono()
         self._wire = Wire(link, self._timeout_s)
         return self._wire
@@ -264,6 +270,10 @@ class Link:
         if any(word in text[:200] for word in errors.MOVED_ON):
             self.close()
         return errors.of_answer(text, self.address.server)
+
+    @property
+    def _is_doubtful(self) -> bool:
+        return self._silence_count != self.address.silences.count
 
     @staticmethod
     def _new_reader() -> Any:

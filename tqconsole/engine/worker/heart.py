@@ -23,7 +23,7 @@ from tqconsole.engine.clock import Clock
 from tqconsole.engine.events.dispatcher import Dispatcher
 from tqconsole.engine.exceptions import EngineError
 from tqconsole.engine.protocol.event import BATCH_KEY, EVENTS
-from tqconsole.engine.worker.values import EventsSwitched
+from tqconsole.engine.worker.values import EventsSwitched, Rang
 from tqconsole.engine.worker.waker import Waker
 
 logger = logging.getLogger(__name__)
@@ -122,6 +122,8 @@ class Heart:
             if not self._failing:
                 is_known = isinstance(error, EngineError)
                 logger.warning("Heartbeat fails: %s", error, exc_info=not is_known)
+                # The loop may wait on a connection that says nothing: it is to look for itself.
+                self._waker.post(Rang())
             if is_repeated:
                 self._failing.add(action)
         else:

@@ -1,7 +1,7 @@
 """The trips of the state machine: what is owed to the broker and the store, and trying again.
 
 At most one exchange and one store are under way. What fails is kept and made again, after 0.1, 0.2,
-... 2 seconds with jitter; runs go on meanwhile. Pure: part of the state machine.
+... 1 second with jitter; runs go on meanwhile. Pure: part of the state machine.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ from tqconsole.engine.worker.values import (
     StoreFailed,
 )
 
-#: Seconds before the first new try after a failure, and at most (design §3).
-_RETRY_FIRST_S, _RETRY_MOST_S = 0.1, 2.0
+#: Seconds before the first new try after a failure, and at most: whoever answers again is to be
+#: used within two seconds, connecting included.
+_RETRY_FIRST_S, _RETRY_MOST_S = 0.1, 1.0
 #: Seconds a shutdown goes on trying to reach a broker or store that fails.
 _LAST_TRIES_S = 10.0
 

@@ -35,6 +35,9 @@ class Account:
             f" stuck {self.stuck}, dead-lettered {self.dead_lettered}"
         )
 
+    def __add__(self, other: Account) -> Account:
+        return Account(*(getattr(self, it.name) + getattr(other, it.name) for it in fields(self)))
+
     def counts(self) -> dict[str, int]:
         """Return name -> count, in the order of the equation."""
         return {each.name.replace("_", " "): getattr(self, each.name) for each in fields(self)}
@@ -58,16 +61,25 @@ def settle_account(
     A call that was tried and not confirmed may run or not: it is neither lost nor unexpected.
     """
     published = reading.published.keys()
-    reported = {task_id for task_id in published if states.get(task_id) == "FAILURE"}
+    reported = _reported_ids(reading, states)
     ended = (reading.ends.keys() & published) - reported
     return Account(
         published=len(published),
         ended=len(ended),
         reported=len(reported),
-        lost=len(published - ended - reported),
+        lost=len(lost_ids(reading, states)),
         duplicated=sum(len(stamps) - 1 for stamps in reading.starts.values()),
         without_result=sum(states.get(task_id) != "SUCCESS" for task_id in ended),
         unexpected=len(reading.ends.keys() - published - reading.tried.keys()),
         stuck=stuck_count,
         dead_lettered=dead_count,
     )
+
+
+def lost_ids(reading: Reading, states: Mapping[str, str]) -> set[str]:
+    """Return the confirmed ids that neither ended nor were reported."""
+    return reading.published.keys() - reading.ends.keys() - _reported_ids(reading, states)
+
+
+def _reported_ids(reading: Reading, states: Mapping[str, str]) -> set[str]:
+    return {task_id for task_id in reading.published if states.get(task_id) == "FAILURE"}

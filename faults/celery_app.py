@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from typing import Any
 
 from celery import Celery
 
-from faults.ledger import WORK, Ledger
+from faults.ledger import DIE, WORK, Ledger
 
 app = Celery("storm", broker=os.environ["STORM_BROKER"], backend=os.environ["STORM_BACKEND"])
 app.conf.update(
     task_acks_late=os.environ.get("STORM_ACKS") == "late",
+    # Without it Celery gives up a late-ack task whose child died.
+    task_reject_on_worker_lost=os.environ.get("STORM_ACKS") == "late",
     result_expires=3600,
     broker_connection_retry_on_startup=True,
     # As short as it can be: by default what a killed worker held stays hidden for an hour.
@@ -29,4 +32,11 @@ def work(self: Any, duration_s: float) -> int:
     return os.getpid()
 
 
+def die(self: Any) -> None:
+    """Take the process along, each time."""
+    Ledger.from_environment().started(self.request.id)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 app.task(name=WORK, bind=True)(work)
+app.task(name=DIE, bind=True, acks_late=True, reject_on_worker_lost=True)(die)

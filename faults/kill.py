@@ -10,10 +10,10 @@ import os
 import signal
 import statistics
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from faults.account import Account
+from faults.figures import p95
 from faults.scenario import ENGINES, Case, Report, Scenario
 from faults.site import Site
 from tqconsole.engine.worker.window import MAX_BATCH
@@ -65,7 +65,7 @@ def _storm(case: Case, acks: str) -> Report:
     figures = {
         "kills": volume.kill_count,
         "first task p50 s": statistics.median(firsts_s),
-        "first task p95 s": _p95(firsts_s),
+        "first task p95 s": p95(firsts_s),
         "drained after s": drained_s,
     }
     return Report(account, figures, _broken(case, account, acks, volume.kill_count))
@@ -103,10 +103,6 @@ def _broken(case: Case, account: Account, acks: str, kill_count: int) -> list[st
     if count > bound:
         broken.append(f"{' + '.join(touched)}: {count}, at most {bound} were handed over")
     return broken
-
-
-def _p95(values: Sequence[float]) -> float:
-    return sorted(values)[int(0.95 * (len(values) - 1))]
 
 
 LATE = Scenario(

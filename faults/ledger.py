@@ -10,15 +10,15 @@ from __future__ import annotations
 import os
 import time
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple, Self
 
 #: Where the tasks find their ledger.
 VARIABLE = "STORM_LEDGER"
-#: The ledger's task.
-WORK = "storm.work"
+#: The ledger's tasks: one that takes its time, and one that kills its process.
+WORK, DIE = "storm.work", "storm.die"
 _TRIED, _PUBLISHED, _STARTED, _ENDED, _RESULT = "TPSER"
 
 
@@ -84,6 +84,8 @@ class Reading:
         #: Task id -> its starts and its ends, oldest first.
         self.starts: dict[str, list[Stamp]] = defaultdict(list)
         self.ends: dict[str, list[Stamp]] = defaultdict(list)
+        #: All starts as they were written: (instant, task id).
+        self._starts: list[tuple[float, str]] = []
 
     def refresh(self) -> Self:
         """Take in the whole lines that were written since."""
@@ -99,18 +101,43 @@ class Reading:
 
     def first_start_after(self, at_mono: float) -> float | None:
         """Return when the first task after that instant began, None if none did."""
-        later = (
-            stamp.at_mono
-            for stamps in self.starts.values()
-            for stamp in stamps
-            if stamp.at_mono > at_mono
+        return min((start_mono for start_mono, _ in self._starts_since(at_mono)), default=None)
+
+    def first_new_start(self, at_mono: float) -> float | None:
+        """Return when the first task that was sent after that instant began, None if none did."""
+        return min(
+            (
+                start_mono
+                for start_mono, task_id in self._starts_since(at_mono)
+                if self._sent_mono(task_id) > at_mono
+            ),
+            default=None,
         )
-        return min(later, default=None)
+
+    def running(self) -> dict[str, Stamp]:
+        """Return what has started last and not ended since, id -> its last start."""
+        return {
+            task_id: stamps[-1]
+            for task_id, stamps in self.starts.items()
+            if len(self.ends.get(task_id, ())) < len(stamps)
+        }
 
     @property
     def last_end_mono(self) -> float:
         """When a task ended last, 0.0 if none did."""
         return max((stamps[-1].at_mono for stamps in self.ends.values()), default=0.0)
+
+    def _starts_since(self, at_mono: float) -> Iterator[tuple[float, str]]:
+        """Yield the starts after that instant, newest first: the lines are in order, or nearly."""
+        for start_mono, task_id in reversed(self._starts):
+            if start_mono < at_mono - 1.0:
+                return
+            if start_mono > at_mono:
+                yield start_mono, task_id
+
+    def _sent_mono(self, task_id: str) -> float:
+        sent = self.tried.get(task_id) or self.published.get(task_id)
+        return sent.at_mono if sent else 0.0
 
     def _take(self, kind: str, task_id: str, stamp: Stamp) -> None:
         if kind == _TRIED:
@@ -119,5 +146,6 @@ class Reading:
             self.published[task_id] = stamp
         elif kind == _STARTED:
             self.starts[task_id].append(stamp)
+            self._starts.append((stamp.at_mono, task_id))
         elif kind == _ENDED:
             self.ends[task_id].append(stamp)

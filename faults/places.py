@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -33,12 +33,15 @@ class Place:
     backend_url: str
     redis_port: int = 0
 
-    def left_count(self) -> int:
+    def left_count(self, queue_names: Iterable[str]) -> int:
         """Return how many tasks are still in a queue or in somebody's hands; no worker runs."""
         with open_broker(self.broker_url) as broker:
-            depth = broker.depth("celery")
-        counts = (depth.ready_count, depth.unacked_count, depth.parked_count)
-        left_count = sum(count or 0 for count in counts)
+            depths = [broker.depth(name) for name in queue_names]
+        left_count = sum(
+            count or 0
+            for depth in depths
+            for count in (depth.ready_count, depth.unacked_count, depth.parked_count)
+        )
         if self.redis_port:
             with redis.Redis(port=self.redis_port) as link:
                 left_count += link.hlen("unacked")

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from faults.account import Account, settle_account
+from faults.account import Account, lost_ids, settle_account
 from faults.ledger import VARIABLE, WORK, Ledger, Reading
 from faults.places import Place
 from faults.scenario import Case
@@ -30,14 +30,19 @@ _STOP_S = 20.0
 class Site:
     """One case's place. A context manager: leaving it closes the client; workers end before."""
 
-    def __init__(self, case: Case, place: Place, *, acks: str = "late") -> None:
+    def __init__(
+        self, case: Case, place: Place, *, acks: str = "late", name: str = "ledger"
+    ) -> None:
         self.case = case
         self.place = place
         self.log = case.folder / "worker.log"
         self._acks = acks
-        self._path = case.folder / "ledger.txt"
-        self._ledger = Ledger(self._path)
+        self._path = case.folder / f"{name}.txt"
+        self.ledger = Ledger(self._path)
         self.reading = Reading(self._path)
+        #: After `settle`: confirmed ids that neither ended nor were reported.
+        self.lost_ids: set[str] = set()
+        self._queue_names = {"celery"}
         self.client = App("storm", set_as_current=False)
         self.client.conf.update(broker_url=place.broker_url, result_backend=place.backend_url)
 
@@ -46,19 +51,23 @@ class Site:
 
     def __exit__(self, *_: object) -> None:
         self.client.close()
-        self._ledger.close()
+        self.ledger.close()
 
-    def publish(self, count: int, *, duration_s: float = 0.0, **options: Any) -> list[str]:
-        """Send so many calls of the ledger's task, in batches, and note which were confirmed.
+    def publish(
+        self, count: int, *, duration_s: float = 0.0, task: str = WORK, **options: Any
+    ) -> list[str]:
+        """Send so many calls of a ledger's task, in batches, and note which were confirmed.
 
         Raises: OperationalError; the batch that failed counts as tried.
         """
         task_ids: list[str] = []
+        self._queue_names.add(options.get("queue", "celery"))
+        args = (duration_s,) if task == WORK else ()
         for start in range(0, count, BATCH_COUNT):
             size = min(BATCH_COUNT, count - start)
-            calls: list[Any] = [(WORK, (duration_s,), {}, dict(options)) for _ in range(size)]
+            calls: list[Any] = [(task, args, {}, dict(options)) for _ in range(size)]
             sent = [result.id for result in self.client.send_many(calls)]
-            self._ledger.published(sent)
+            self.ledger.published(sent)
             task_ids += sent
         return task_ids
 
@@ -97,6 +106,16 @@ class Site:
             self.reading.refresh()
         return True
 
+    def await_start_after(self, at_mono: float, limit_s: float) -> float | None:
+        """Return when the first task after that instant began; None after `limit_s`."""
+        self.wait(lambda: self.reading.first_start_after(at_mono) is not None, limit_s)
+        return self.reading.first_start_after(at_mono)
+
+    def await_new_work(self, at_mono: float, limit_s: float) -> float | None:
+        """Return when the first task that was sent after that instant began; None likewise."""
+        self.wait(lambda: self.reading.first_new_start(at_mono) is not None, limit_s)
+        return self.reading.first_new_start(at_mono)
+
     def await_ends(self, count: int, quiet_s: float = QUIET_S) -> bool:
         """Wait until so many ids have ended; False when none did for `quiet_s`."""
         moved_mono, ended = time.monotonic(), -1
@@ -121,6 +140,10 @@ class Site:
             waiting, ended = still, now_ended
             time.sleep(0.1)
 
+    def await_results(self, task_ids: Sequence[str], limit_s: float) -> bool:
+        """Wait until these all have a stored state; False after `limit_s`."""
+        return self.wait(lambda: len(self.states(task_ids)) == len(task_ids), limit_s)
+
     def states(self, task_ids: Sequence[str]) -> dict[str, str]:
         """Return task id -> stored state, for those that have one."""
         states: dict[str, str] = {}
@@ -132,9 +155,11 @@ class Site:
     def settle(self) -> Account:
         """Count, when no worker runs any more."""
         states = self.states(list(self.reading.refresh().published))
-        self._ledger.results(states)
+        self.ledger.results(states)
+        left_count = self.place.left_count(self._queue_names)
+        self.lost_ids = lost_ids(self.reading, states)
         dead_count = len(self.client.broker.dead_letters())
-        return settle_account(self.reading, states, self.place.left_count(), dead_count)
+        return settle_account(self.reading, states, left_count, dead_count)
 
     def _program(self, url: str | None) -> list[str]:
         if self.case.engine == "celery":

@@ -1,11 +1,13 @@
-"""The app under fire: a task that writes in the ledger when it starts and when it ends."""
+"""The app under fire: tasks that write in the ledger when they start and when they end."""
 
 from __future__ import annotations
 
 import os
+import signal
 import time
+from typing import Any
 
-from faults.ledger import WORK, Ledger
+from faults.ledger import DIE, WORK, Ledger
 from tqconsole.engine import App
 
 app = App("storm", set_as_current=False)
@@ -13,11 +15,17 @@ app.conf.update(task_acks_late=os.environ.get("STORM_ACKS") == "late", result_ex
 
 
 @app.task(name=WORK, bind=True)
-def work(self: object, duration_s: float) -> int:
+def work(self: Any, duration_s: float) -> int:
     """Take `duration_s` seconds between two lines of the ledger."""
-    task_id = self.request.id  # type: ignore[attr-defined] # a bound task
     ledger = Ledger.from_environment()
-    ledger.started(task_id)
+    ledger.started(self.request.id)
     time.sleep(duration_s)
-    ledger.ended(task_id)
+    ledger.ended(self.request.id)
     return os.getpid()
+
+
+@app.task(name=DIE, bind=True, acks_late=True)
+def die(self: Any) -> None:
+    """Take the process along, each time."""
+    Ledger.from_environment().started(self.request.id)
+    os.kill(os.getpid(), signal.SIGKILL)

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from faults import kill
+from faults import cut, kill, lease, oom, restart, term
 from faults.scenario import Scenario
 
 SCENARIOS: dict[str, Scenario] = {
-    scenario.fault_id: scenario for scenario in (kill.LATE, kill.EARLY)
+    scenario.fault_id: scenario
+    for scenario in (
+        kill.LATE,
+        kill.EARLY,
+        restart.RESTART,
+        cut.CUT,
+        oom.OOM,
+        term.TERM,
+        lease.LEASE,
+    )
 }

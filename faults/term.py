@@ -1,0 +1,162 @@
+"""T-TERM: a worker is told to stop, warmly, coldly, or by somebody who loses patience.
+
+What it had not begun goes back at once; what runs ends, or goes back when the grace is over; after
+a KILL another worker finds all of it within a lease.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from subprocess import Popen
+
+from faults.account import Account
+from faults.figures import beyond
+from faults.scenario import Case, Report, Scenario
+from faults.site import Site
+
+_ROUND_COUNTS = {"ci": 1, "night": 10, "release": 50}
+#: Goals, in seconds: how long a stop takes beyond the tasks that run, and when another worker has
+#: what a killed one had.
+_STOPPED_S, _FOUND_S = 1.0, 15.0
+_PATIENCE_S = 30.0
+#: A task that no stop waits for, and how long it is waited for before the KILL.
+_LONG_S, _KILLED_AFTER_S = 60.0, 2.0
+_GRACE_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """A way to be stopped. `options` are the worker's; `exit_code` None: it is killed.
+
+    `bound_s` is how long it may take; `reruns` how many tasks may begin twice.
+    """
+
+    name: str
+    options: Sequence[str]
+    task_count: int
+    task_s: float
+    begin: Callable[[Popen[bytes]], None]
+    exit_code: int | None
+    bound_s: float
+    reruns: int = 0
+
+
+def _sends(*signums: signal.Signals) -> Callable[[Popen[bytes]], None]:
+    def begin(process: Popen[bytes]) -> None:
+        for signum in signums:
+            process.send_signal(signum)
+            time.sleep(0.1)
+
+    return begin
+
+
+def _term_then_kill(process: Popen[bytes]) -> None:
+    process.send_signal(signal.SIGTERM)
+    time.sleep(_KILLED_AFTER_S)
+    process.kill()
+
+
+_TWO = ("-c", "2")
+_TERM, _INT, _QUIT = signal.SIGTERM, signal.SIGINT, signal.SIGQUIT
+STOPS = (
+    Stop("TERM, 1,000 reserved", _TWO, 1000, 0.01, _sends(_TERM), 0, _STOPPED_S),
+    Stop(
+        "TERM, 100 running",
+        ("-P", "threads", "-c", "100"),
+        100,
+        0.8,
+        _sends(_TERM),
+        0,
+        0.8 + _STOPPED_S,
+    ),
+    Stop("INT", _TWO, 200, 0.01, _sends(_INT), 0, _STOPPED_S),
+    Stop("TERM twice", _TWO, 4, _LONG_S, _sends(_TERM, _TERM), 1, _STOPPED_S, 2),
+    Stop("QUIT", _TWO, 4, _LONG_S, _sends(_QUIT), 1, _STOPPED_S, 2),
+    Stop(
+        "TERM with a grace",
+        (*_TWO, "--grace", f"{_GRACE_S:g}"),
+        4,
+        _LONG_S,
+        _sends(_TERM),
+        1,
+        _GRACE_S + _STOPPED_S,
+        2,
+    ),
+    Stop("TERM, then KILL", _TWO, 4, _LONG_S, _term_then_kill, None, _KILLED_AFTER_S + 0.5, 2),
+)
+
+
+def _run(case: Case) -> Report:
+    figures: dict[str, float | str] = {}
+    broken: list[str] = []
+    accounts = [
+        _stopped(case, stop, number, figures, broken)
+        for number in range(case.of(_ROUND_COUNTS))
+        for stop in STOPS
+    ]
+    return Report(sum(accounts[1:], accounts[0]), figures, broken)
+
+
+def _stopped(
+    case: Case, stop: Stop, number: int, figures: dict[str, float | str], broken: list[str]
+) -> Account:
+    place = case.places.empty(case.broker)
+    name = f"{stop.name}-{number}".replace(" ", "-").replace(",", "")
+    with Site(case, place, name=name) as site:
+        site.publish(stop.task_count, duration_s=stop.task_s)
+        with site.worker(*stop.options, name="first@localhost") as process:
+            site.wait(lambda: len(site.reading.starts) >= 2, _PATIENCE_S)
+            told_mono = time.monotonic()
+            stop.begin(process)
+            exit_code = process.wait(_PATIENCE_S)
+            stopped_s = time.monotonic() - told_mono
+        stopped_mono = time.monotonic()
+        found_s = _found_s(site, stop, stopped_mono)
+        account = site.settle()
+    figures[f"{stop.name} s"] = max(stopped_s, float(figures.get(f"{stop.name} s", 0.0)))
+    figures[f"{stop.name}: found s"] = max(
+        found_s, float(figures.get(f"{stop.name}: found s", 0.0))
+    )
+    # Long tasks are not waited for: that they begin again is what is asked.
+    allowed = ("lost", "stuck", "duplicated") if stop.task_s == _LONG_S else ("duplicated",)
+    broken += [f"{stop.name}: {line}" for line in account.not_zero(*allowed)]
+    broken += beyond(
+        {
+            f"{stop.name}: seconds": (stopped_s, stop.bound_s),
+            f"{stop.name}: seconds until another begins it": (found_s, _FOUND_S),
+            f"{stop.name}: duplicated": (account.duplicated, stop.reruns),
+        }
+    )
+    if stop.exit_code is not None and exit_code != stop.exit_code:
+        broken.append(f"{stop.name}: exit code {exit_code}, must be {stop.exit_code}")
+    return account
+
+
+def _found_s(site: Site, stop: Stop, stopped_mono: float) -> float:
+    """Let another worker go on; return the seconds until it has begun all that was left."""
+    if stop.task_s != _LONG_S:
+        with site.worker("-c", "2", name="second@localhost"):
+            site.drain()
+        return 0.0
+    with site.worker("-c", str(stop.task_count), name="second@localhost") as second:
+        site.wait(lambda: _begun_since(site, stopped_mono) == stop.task_count, _PATIENCE_S)
+        found_s = time.monotonic() - stopped_mono
+        second.kill()
+    return found_s
+
+
+def _begun_since(site: Site, at_mono: float) -> int:
+    return sum(stamps[-1].at_mono > at_mono for stamps in site.reading.starts.values())
+
+
+TERM = Scenario(
+    "T-TERM",
+    "a worker is told to stop: TERM, INT, QUIT, twice, with a grace, and by a KILL that follows",
+    goal="stopped within 1 s of what runs; nothing lost, nothing twice after a warm stop; exit code"
+    " 0 warm, 1 cold; another worker has all of it within 15 s of a KILL",
+    fails_when="what was not begun waits for what runs",
+    run=_run,
+)

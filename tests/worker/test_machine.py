@@ -93,6 +93,38 @@ def test_machine_backs_off_between_tries() -> None:
     assert 0 < wait_s <= 0.1
 
 
+def test_store_that_is_away_keeps_nobody_from_the_broker() -> None:
+    rig = Rig(slots=1, store_rides=False)
+    first, second = rig.put("late", "late")
+    rig.advance(1)
+    rig.is_store_down = True
+
+    rig.end(first, results=(ResultWrite(first, "SUCCESS", b"{}"),))
+
+    assert rig.running() == [second]
+    assert rig.settled == []
+    rig.is_store_down = False
+    rig.advance(1)
+    assert rig.verdict(first) == "ack"
+
+
+def test_store_that_is_owed_too_much_stops_the_fetching() -> None:
+    rig = Rig(slots=1, store_rides=False)
+    first, second = rig.put("late", "late")
+    rig.advance(1)
+    rig.is_store_down = True
+    rig.end(first, results=(ResultWrite(first, "SUCCESS", bytes(2**26 + 1)),))
+    rig.end(second)
+    rig.put("late")
+
+    rig.advance(0.01)
+
+    assert rig.running() == []
+    rig.is_store_down = False
+    rig.advance(1)
+    assert len(rig.running()) == 1
+
+
 def test_machine_waits_a_second_at_most() -> None:
     rig = Rig()
     rig.is_broker_down = True

@@ -34,6 +34,7 @@ from tqconsole.engine.worker.values import (
     SlotsChanged,
     Store,
     StoreDone,
+    StoreFailed,
     Submit,
     TaskPolicy,
     Tick,
@@ -66,7 +67,7 @@ class Rig:
         self.slots = slots
         self.now = Now(1_800_000_000.0, 1000.0)
         self.queue: list[Arrival] = []
-        self.is_broker_down = False
+        self.is_broker_down = self.is_store_down = False
         #: Tags that the broker takes away with the next exchange.
         self.forfeited: list[str] = []
         self.actions: list[Action] = []
@@ -201,6 +202,8 @@ class Rig:
         match action:
             case Exchange():
                 return [*self._forfeits(), self._exchange(action)]
+            case Store() if self.is_store_down:
+                return [StoreFailed("connection refused")]
             case Store():
                 self.results.extend(action.writes)
                 return [StoreDone()]

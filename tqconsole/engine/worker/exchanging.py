@@ -1,17 +1,17 @@
 """The trips of the state machine: what is owed to the broker and the store, and trying again.
 
-At most one exchange and one store are under way. What fails is kept and made again, after 0.1, 0.2,
-... 1 second with jitter; runs go on meanwhile. Pure: part of the state machine.
+At most one exchange and one store are under way. What fails is kept and made again; runs go on
+meanwhile, until what the store owes fills its room here. Pure: part of the state machine.
 """
 
 from __future__ import annotations
 
-import logging
 from random import Random
 
 from tqconsole.engine.worker.admission import Admission
 from tqconsole.engine.worker.hand import Debt, Hand
 from tqconsole.engine.worker.handing import Handing
+from tqconsole.engine.worker.retrying import Retrying
 from tqconsole.engine.worker.values import (
     Entry,
     Exchange,
@@ -24,9 +24,8 @@ from tqconsole.engine.worker.values import (
     StoreFailed,
 )
 
-#: Seconds before the first new try after a failure, and at most: whoever answers again is to be
-#: used within two seconds, connecting included.
-_RETRY_FIRST_S, _RETRY_MOST_S = 0.1, 1.0
+#: Records that wait for a store that is away, in bytes: with more, nothing new is fetched.
+_SPOOL_BYTES = 64 * 2**20
 #: Seconds a shutdown goes on trying to reach a broker or store that fails.
 _LAST_TRIES_S = 10.0
 
@@ -38,20 +37,19 @@ class Exchanging:
         self._hand = hand
         self._handing = handing
         self._admission = admission
-        self._random = random
         #: The exchange and the store that the loop has not answered yet.
         self._flight: tuple[Exchange, list[list[Entry]]] | None = None
         self._storing: list[Debt] = []
         #: The last fetch came back full, or the bell rang.
         self._may_have_more = True
-        self._failure_count = 0
-        self._failing_mono = 0.0
-        self._retry_mono = 0.0
+        self._broker = Retrying("The broker", hand, random)
+        self._store = Retrying("The result store", hand, random)
+        self._is_spool_full = False
 
     @property
     def is_failing(self) -> bool:
         """True while the broker or the store does not take what is owed."""
-        return self._failure_count > 0
+        return self._broker.is_failing or self._store.is_failing
 
     def is_idle(self) -> bool:
         """True when nothing is under way and nothing is owed."""
@@ -59,13 +57,15 @@ class Exchanging:
 
     def has_given_up(self, stopped_mono: float) -> bool:
         """True when broker or store have failed for longer than a shutdown begun then waits."""
-        if not self._failure_count:
-            return False
-        return self._hand.now.mono - max(self._failing_mono, stopped_mono) > _LAST_TRIES_S
+        parties = (self._broker, self._store)
+        return any(it.has_failed_for(_LAST_TRIES_S, stopped_mono) for it in parties)
 
     def next_mono(self) -> float | None:
         """Return when to try again, None while nothing fails."""
-        return self._retry_mono if self._failure_count else None
+        if not self.is_failing:
+            return None
+        monos = (self._broker.next_mono(), self._store.next_mono())
+        return min(mono for mono in monos if mono is not None)
 
     def in_flight(self) -> list[Entry]:
         """Return what the exchange under way hands over."""
@@ -75,10 +75,10 @@ class Exchanging:
     def exchange(self) -> None:
         """Make the cycle's exchange if there is anything to say or to fetch."""
         hand = self._hand
-        if self._flight is not None or self._is_waiting_to_retry():
+        if self._flight is not None or self._broker.is_waiting:
             return
         wanted = 0
-        if not hand.is_stopping:
+        if not (hand.is_stopping or self._is_spool_full):
             wanted = self._room()
         if not (
             hand.settled
@@ -119,7 +119,7 @@ class Exchanging:
     def done(self, done: ExchangeDone) -> None:
         """The exchange took effect: submit what it handed over, let in what it brought."""
         exchange, batches = self._land()
-        self._recovered()
+        self._broker.succeed()
         self._handing.submit(batches)
         if exchange.wanted:
             self._may_have_more = len(done.arrivals) >= exchange.wanted
@@ -136,7 +136,7 @@ class Exchanging:
         hand.parked[:0] = exchange.parked
         hand.batches[:0] = batches
         self._may_have_more = True
-        self._failed("The broker", failed.reason)
+        self._broker.fail(failed.reason)
 
     def _land(self) -> tuple[Exchange, list[list[Entry]]]:
         if self._flight is None:
@@ -151,7 +151,7 @@ class Exchanging:
     def store(self) -> None:
         """Have the records stored that must be there before what they belong to is settled."""
         hand = self._hand
-        if not hand.unsaved or self._storing or self._is_waiting_to_retry():
+        if not hand.unsaved or self._storing or self._store.is_waiting:
             return
         self._storing, hand.unsaved = hand.unsaved, []
         hand.actions.append(Store([write for debt in self._storing for write in debt.results]))
@@ -163,32 +163,17 @@ class Exchanging:
             if debt.settlement is not None:
                 hand.settled.append(debt.settlement)
             hand.publications.extend(debt.publications)
-        self._storing = []
-        self._recovered()
+        self._storing, self._is_spool_full = [], False
+        self._store.succeed()
 
     def not_stored(self, failed: StoreFailed) -> None:
         """They are not: they are stored again later."""
-        self._hand.unsaved[:0] = self._storing
+        unsaved = self._hand.unsaved
+        unsaved[:0] = self._storing
         self._storing = []
-        self._failed("The result store", failed.reason)
-
-    def _failed(self, who: str, reason: str) -> None:
-        hand = self._hand
-        if not self._failure_count:
-            self._failing_mono = hand.now.mono
-            hand.log(logging.ERROR, f"{who} fails: {reason}; trying again until it answers")
-        delay_s = min(_RETRY_MOST_S, _RETRY_FIRST_S * 2.0**self._failure_count)
-        self._failure_count = min(self._failure_count + 1, 16)
-        self._retry_mono = hand.now.mono + delay_s * self._random.uniform(0.5, 1.0)
-
-    def _recovered(self) -> None:
-        if self._failure_count:
-            away_s = self._hand.now.mono - self._failing_mono
-            self._failure_count = 0
-            self._hand.log(logging.WARNING, f"It answers again after {away_s:.1f}s")
-
-    def _is_waiting_to_retry(self) -> bool:
-        return self._failure_count > 0 and self._hand.now.mono < self._retry_mono
+        spool_bytes = sum(len(write.record) for debt in unsaved for write in debt.results)
+        self._is_spool_full = spool_bytes > _SPOOL_BYTES
+        self._store.fail(failed.reason)
 
     def ring(self, _: Rang) -> None:
         """Something may be there to fetch."""

@@ -13,7 +13,10 @@ from tqconsole.engine.exceptions import EngineError
 
 
 class Stream:
-    """Sends until it is left. What fails is noted as tried, and the stream goes on."""
+    """Sends until it is left. What fails is noted as tried, and the stream goes on.
+
+    Leaving it raises what a call raised that is none of the engine's errors.
+    """
 
     def __init__(self, site: Site, *, per_s: float, duration_s: float = 0.002) -> None:
         self._site = site
@@ -24,6 +27,7 @@ class Stream:
         self.failed_count = 0
         #: The longest that a call took, in seconds, whether it ended well or not.
         self.longest_s = 0.0
+        self._unexpected: Exception | None = None
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -32,11 +36,17 @@ class Stream:
     def __exit__(self, *_: object) -> None:
         self._is_over.set()
         self._thread.join()
+        if self._unexpected is not None:
+            raise self._unexpected
 
     def _run(self) -> None:
         while not self._is_over.wait(self._pause_s):
             started_mono = time.monotonic()
-            self._send(str(uuid.uuid4()))
+            try:
+                self._send(str(uuid.uuid4()))
+            except Exception as error:  # noqa: BLE001 - raised where the stream is left
+                self._unexpected = error
+                return
             self.longest_s = max(self.longest_s, time.monotonic() - started_mono)
 
     def _send(self, task_id: str) -> None:

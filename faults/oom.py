@@ -12,8 +12,9 @@ import time
 from dataclasses import dataclass
 
 from faults.account import Account
-from faults.figures import beyond, cpu_ratio, p95
+from faults.figures import beyond, p95
 from faults.ledger import DIE
+from faults.process import cpu_ratio
 from faults.scenario import ENGINES, Case, Report, Scenario
 from faults.site import Site
 from tqconsole.engine.worker.window import MAX_BATCH

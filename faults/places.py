@@ -32,6 +32,8 @@ class Place:
     broker_url: str
     backend_url: str
     redis_port: int = 0
+    #: RabbitMQ's, where one must ask it by its command line.
+    server: Server | None = None
 
     def left_count(self, queue_names: Iterable[str]) -> int:
         """Return how many tasks are still in a queue or in somebody's hands; no worker runs."""
@@ -55,6 +57,7 @@ class Places:
         self._folder = folder
         self._stack = contextlib.ExitStack()
         self._redis: Server | None = None
+        self._rabbitmq: Server | None = None
         self._vhosts: Iterator[str] | None = None
         self._numbers = itertools.count(1)
 
@@ -76,7 +79,8 @@ class Places:
         store = self._empty_redis()
         if broker == "redis":
             return Place(store.url, store.url, store.port)
-        return Place(self._vhost(), store.url)
+        vhost = self._vhost()
+        return Place(vhost, store.url, server=self._rabbitmq)
 
     def _empty_redis(self) -> Server:
         if self._redis is None:
@@ -87,8 +91,8 @@ class Places:
 
     def _vhost(self) -> str:
         if self._vhosts is None:
-            server = self._stack.enter_context(rabbitmq_up(self._folder / "rabbitmq"))
-            self._vhosts = _fresh_vhosts(server)
+            self._rabbitmq = self._stack.enter_context(rabbitmq_up(self._folder / "rabbitmq"))
+            self._vhosts = _fresh_vhosts(self._rabbitmq)
         return next(self._vhosts)
 
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -72,6 +73,26 @@ class Site:
         return task_ids
 
     @contextlib.contextmanager
+    def another_client(
+        self, what: str, place: Place | None = None
+    ) -> Iterator[subprocess.Popen[bytes]]:
+        """Run a client in a process of its own (`faults/client.py`), which is killed at the end."""
+        with self.log.open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "faults.client", what],
+                env=self._environment(place or self.place),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait()
+
+    @contextlib.contextmanager
     def worker(
         self, *options: str, name: str = "storm@localhost", url: str | None = None
     ) -> Iterator[subprocess.Popen[bytes]]:
@@ -84,8 +105,16 @@ class Site:
         """
         with self.log.open("ab") as log:
             process = subprocess.Popen(
-                [*self._program(url), "worker", "-n", name, "-l", "WARNING", *options],
-                env=self._environment(url),
+                [
+                    *self._program(self._through(url)),
+                    "worker",
+                    "-n",
+                    name,
+                    "-l",
+                    "WARNING",
+                    *options,
+                ],
+                env=self._environment(self._through(url)),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -140,6 +169,16 @@ class Site:
             waiting, ended = still, now_ended
             time.sleep(0.1)
 
+    def wait_for_one(self) -> None:
+        """Wait until the worker has run one call, which is made for it."""
+        before = len(self.reading.refresh().ends)
+        self.publish(1)
+        self.await_ends(before + 1)
+
+    def await_published(self, count: int, limit_s: float) -> bool:
+        """Wait until so many calls are confirmed; False after `limit_s`."""
+        return self.wait(lambda: len(self.reading.published) >= count, limit_s)
+
     def await_results(self, task_ids: Sequence[str], limit_s: float) -> bool:
         """Wait until these all have a stored state; False after `limit_s`."""
         return self.wait(lambda: len(self.states(task_ids)) == len(task_ids), limit_s)
@@ -161,22 +200,29 @@ class Site:
         dead_count = len(self.client.broker.dead_letters())
         return settle_account(self.reading, states, left_count, dead_count)
 
-    def _program(self, url: str | None) -> list[str]:
+    def _program(self, place: Place) -> list[str]:
         if self.case.engine == "celery":
             return [sys.executable, "-m", "celery", "-A", "faults.celery_app"]
         program = [sys.executable, "-m", "tqconsole", "-A", "faults.storm_app"]
-        stores = ["--result-backend", self.place.backend_url]
-        return [*program, "-b", url or self.place.broker_url, *stores]
+        return [*program, "-b", place.broker_url, "--result-backend", place.backend_url]
 
-    def _environment(self, url: str | None) -> dict[str, str]:
+    def _through(self, url: str | None) -> Place:
+        """Return the place behind another URL, for the results too where they are there."""
+        place = self.place
+        if url is None:
+            return place
+        is_one = place.backend_url == place.broker_url
+        return replace(place, broker_url=url, backend_url=url if is_one else place.backend_url)
+
+    def _environment(self, place: Place) -> dict[str, str]:
         return {
             **os.environ,
             # The tasks' modules are found wherever the runner was started.
             "PYTHONPATH": str(Path(__file__).parent.parent),
             VARIABLE: str(self._path),
             "STORM_ACKS": self._acks,
-            "STORM_BROKER": url or self.place.broker_url,
-            "STORM_BACKEND": self.place.backend_url,
+            "STORM_BROKER": place.broker_url,
+            "STORM_BACKEND": place.backend_url,
         }
 
 

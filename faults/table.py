@@ -2,18 +2,41 @@
 
 from __future__ import annotations
 
-from faults import cut, kill, lease, oom, restart, term
+from faults import (
+    backend,
+    conn,
+    cut,
+    eta,
+    fork,
+    full,
+    get,
+    keys,
+    kill,
+    leak,
+    lease,
+    oom,
+    publish,
+    restart,
+    term,
+)
 from faults.scenario import Scenario
 
-SCENARIOS: dict[str, Scenario] = {
-    scenario.fault_id: scenario
-    for scenario in (
-        kill.LATE,
-        kill.EARLY,
-        restart.RESTART,
-        cut.CUT,
-        oom.OOM,
-        term.TERM,
-        lease.LEASE,
-    )
-}
+_ALL = (
+    kill.LATE,
+    kill.EARLY,
+    restart.RESTART,
+    cut.CUT,
+    oom.OOM,
+    term.TERM,
+    lease.LEASE,
+    full.FULL,
+    backend.BACKEND,
+    get.GET,
+    publish.PUB,
+    conn.CONN,
+    keys.KEYS,
+    leak.LEAK,
+    eta.ETA,
+    fork.FORK,
+)
+SCENARIOS: dict[str, Scenario] = {scenario.fault_id: scenario for scenario in _ALL}

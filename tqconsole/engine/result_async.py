@@ -14,7 +14,7 @@ from typing import Any
 from tqconsole.engine import exceptions, states
 from tqconsole.engine.joining import assert_will_not_block
 from tqconsole.engine.protocol.result import ResultRecord
-from tqconsole.engine.result_stored import StoredResult
+from tqconsole.engine.result_stored import Reading, StoredResult
 
 #: Seconds after which a waiting reader looks again without having been told.
 _LOOK_AGAIN_S = 1.0
@@ -59,8 +59,8 @@ class AsyncResult(StoredResult):
             on_message: Called with each new record as a dict.
             on_interval: Called after each look.
             disable_sync_subtasks: False allows waiting inside a task.
-        Raises: TimeoutError in time; NotSupportedError without a result store; RuntimeError
-            inside a task.
+        Raises: TimeoutError in time; OperationalError when the store is away at the beginning, or
+            for 30 s; NotSupportedError without a result store; RuntimeError inside a task.
         """
         if self.ignored:
             return None
@@ -91,11 +91,12 @@ class AsyncResult(StoredResult):
         pause_s = min(max(interval_s, _SHORTEST_INTERVAL_S), _LOOK_AGAIN_S)
         watch = self.backend.watch([self.id], self.app.oid)
         last: ResultRecord | None = None
+        reading = Reading(clock)
         try:
             if watch.has_looked and (timeout_s is None or timeout_s > 0):
                 watch.wait(pause_s if timeout_s is None else min(pause_s, timeout_s))
             while True:
-                record = self.record()
+                record = reading.record(self)
                 if on_message is not None and record.state != states.PENDING and record != last:
                     on_message(_as_meta(record))
                 last = record

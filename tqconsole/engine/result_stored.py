@@ -7,8 +7,12 @@ from typing import Any, Protocol
 from tqconsole.engine import current, states
 from tqconsole.engine.backends.base import Backend
 from tqconsole.engine.clock import Clock
+from tqconsole.engine.exceptions import OperationalError
 from tqconsole.engine.protocol.instant import iso_instant
 from tqconsole.engine.protocol.result import ResultRecord, decode_record
+
+#: Seconds that a caller who waits already waits for a store that is away, at most.
+_AWAY_S = 30.0
 
 
 class ResultHome(Protocol):
@@ -20,6 +24,31 @@ class ResultHome(Protocol):
     result_accept: frozenset[str]
     result_content_type: str
     wall_clock: Clock
+
+
+class Reading:
+    """How one caller reads a record while it waits: a store that restarts ends no wait."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._away_mono: float | None = None
+
+    def record(self, result: StoredResult) -> ResultRecord:
+        """Return the record as it is now, PENDING while the store is away.
+
+        Raises: OperationalError when it has been away for 30 s.
+        """
+        try:
+            record = result.record()
+        except OperationalError:
+            now_mono = self._clock.mono()
+            if self._away_mono is None:
+                self._away_mono = now_mono
+            if now_mono - self._away_mono > _AWAY_S:
+                raise
+            return ResultRecord(result.id, states.PENDING)
+        self._away_mono = None
+        return record
 
 
 class StoredResult:

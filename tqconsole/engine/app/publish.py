@@ -15,6 +15,10 @@ from tqconsole.engine.clock import Clock
 from tqconsole.engine.exceptions import OperationalError
 from tqconsole.engine.protocol.transfer import Publication
 
+#: Seconds after which nothing is tried again, where neither the call nor the settings say how
+#: often: a server that is silent takes as long for one try, and no call is to hang.
+_PUBLISH_S = 10.0
+
 
 class PublishingApp(Protocol):
     """What publishing needs of the App."""
@@ -58,9 +62,9 @@ class Publisher:
 
     def _trying(self, attempt: Callable[[], None], policy: dict[str, Any]) -> None:
         clock = self._app.wall_clock
-        timeout_s = policy.get("timeout")
-        deadline_mono = None if timeout_s is None else clock.mono() + timeout_s
         given = policy.get("retry_policy") or {}
+        timeout_s = policy.get("timeout", self._longest_s(given))
+        deadline_mono = None if timeout_s is None else clock.mono() + timeout_s
         errors = (OperationalError, *(given.get("retry_errors") or ()))
         failed_count = 0
         while True:
@@ -74,6 +78,10 @@ class Publisher:
                     raise
                 failed_count += 1
             clock.sleep(pause_s)
+
+    def _longest_s(self, given: dict[str, Any]) -> float | None:
+        is_endless = self._app.conf.task_publish_retry_policy.get("max_retries", 3) is None
+        return None if given or is_endless else _PUBLISH_S
 
     def _pause_s(
         self, retry: bool | None, given: dict[str, Any], failed_count: int

@@ -1,0 +1,82 @@
+"""T-ETA: many calls for later wait in the broker, not in a worker, and begin in time; one of the
+two workers is killed while they wait.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+from faults.figures import beyond, quantile
+from faults.process import own_bytes
+from faults.scenario import Case, Report, Scenario
+from faults.site import Site
+
+_TASK_COUNTS = {"ci": 1000, "night": 20_000, "release": 100_000}
+#: The first are due so long after they were sent, in seconds, the last so much later.
+_FIRST_S, _SPAN_S = {"ci": 8, "night": 30, "release": 120}, {"ci": 5, "night": 60, "release": 300}
+#: Goals: seconds after its time (p99), bytes of a worker for each that waits, seconds of a stop.
+_LATE_S, _STOP_S = 1.0, 2.0
+_HELD_BYTES = {"ci": 1000.0, "night": 50.0, "release": 50.0}
+#: Clocks of a client and a worker on one machine are told to so many seconds.
+_CLOCK_S = 0.01
+_PATIENCE_S = 60.0
+
+
+def _run(case: Case) -> Report:
+    task_count, span_s, first_s = case.of(_TASK_COUNTS), case.of(_SPAN_S), case.of(_FIRST_S)
+    dues: dict[str, float] = {}
+    with Site(case, case.places.empty(case.broker)) as site:
+        with site.worker("-c", "2", name="first@localhost") as first:
+            site.wait_for_one()
+            before_bytes = own_bytes(first.pid)
+            for second in range(span_s):
+                countdown = float(first_s + second)
+                asked_mono = time.monotonic()
+                share = task_count // span_s
+                for task_id in site.publish(share, duration_s=0.0, countdown=countdown):
+                    dues[task_id] = asked_mono + countdown
+            with site.worker("-c", "2", name="killed@localhost") as killed:
+                time.sleep(2.0)
+                held_bytes = (own_bytes(first.pid) - before_bytes) / len(dues)
+                os.killpg(killed.pid, signal.SIGKILL)
+            with site.worker("-c", "2", name="second@localhost"):
+                site.await_ends(len(dues) + 1, first_s + _PATIENCE_S)
+                stopped_mono = time.monotonic()
+                first.send_signal(signal.SIGTERM)
+                first.wait(_PATIENCE_S)
+                stop_s = time.monotonic() - stopped_mono
+            site.await_results(list(dues)[-1:], _PATIENCE_S)
+        account = site.settle()
+    starts = site.reading.starts
+    late_s = [starts[it][0].at_mono - due_mono for it, due_mono in dues.items() if it in starts]
+    pids = {starts[it][0].pid for it in dues if it in starts}
+    figures: dict[str, float | str] = {
+        "bytes of a worker for each that waits": held_bytes,
+        "late p50 s": quantile(late_s, 0.5),
+        "late p99 s": quantile(late_s, 0.99),
+        "earliest s": min(late_s),
+        "processes that shared": len(pids),
+        "stop s": stop_s,
+    }
+    broken = account.not_zero()
+    broken += beyond(
+        {
+            "bytes of a worker for each that waits": (held_bytes, case.of(_HELD_BYTES)),
+            "late p99 s": (quantile(late_s, 0.99), _LATE_S),
+            "seconds before its time": (-min(late_s), _CLOCK_S),
+            "stop s": (stop_s, _STOP_S),
+        }
+    )
+    return Report(account, figures, broken)
+
+
+ETA = Scenario(
+    "T-ETA",
+    "calls for later wait in the broker; one of the workers is killed meanwhile",
+    goal="begun at their time and at most 1 s later (p99), none before; below 50 bytes of a worker"
+    " each; a stop takes 2 s; nothing lost",
+    fails_when="the worker keeps what is not due",
+    run=_run,
+)

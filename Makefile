@@ -5,11 +5,11 @@ BIN := $(VENV)/bin
 SECONDS ?= 0
 HEADLESS ?=
 
-.PHONY: help demo test check servers format pictures vectors bench clean
+.PHONY: help demo test test-all faults check servers format pictures vectors bench clean
 .DEFAULT_GOAL := help
 
 help: ## show the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 $(VENV)/.run: pyproject.toml
 	@sh .ci/venv.sh $(PYTHON) $(VENV)
@@ -32,6 +32,12 @@ test: $(VENV)/.dev servers ## everything: style, floors, types, all tests with r
 	@$(BIN)/lint-imports
 	@$(BIN)/mypy
 	@$(BIN)/pytest -n 2 --dist loadgroup -q
+
+DEPTH ?= night
+faults: $(VENV)/.dev servers ## all fault tests at the volume of a night, into docs/reliability.md (DEPTH=release, ci)
+	@$(BIN)/python -m faults --depth $(DEPTH) --record docs/reliability.md
+
+test-all: test faults ## what takes longer too: everything, then the fault tests at night's volume
 
 check: $(VENV)/.dev ## format, lint, floors, types, fast tests: run before every commit
 	@$(BIN)/ruff format --check .

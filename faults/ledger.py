@@ -86,6 +86,8 @@ class Reading:
         self.ends: dict[str, list[Stamp]] = defaultdict(list)
         #: All starts as they were written: (instant, task id).
         self._starts: list[tuple[float, str]] = []
+        #: Process -> when it began its first task.
+        self._first_starts: dict[int, float] = {}
 
     def refresh(self) -> Self:
         """Take in the whole lines that were written since."""
@@ -113,6 +115,10 @@ class Reading:
             ),
             default=None,
         )
+
+    def has_new_process(self, at_mono: float) -> bool:
+        """Tell whether a process began a task that had begun none before that instant."""
+        return any(first_mono > at_mono for first_mono in self._first_starts.values())
 
     def running(self) -> dict[str, Stamp]:
         """Return what has started last and not ended since, id -> its last start."""
@@ -147,5 +153,6 @@ class Reading:
         elif kind == _STARTED:
             self.starts[task_id].append(stamp)
             self._starts.append((stamp.at_mono, task_id))
+            self._first_starts.setdefault(stamp.pid, stamp.at_mono)
         elif kind == _ENDED:
             self.ends[task_id].append(stamp)

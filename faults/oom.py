@@ -6,6 +6,7 @@ time it runs while others go on.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
@@ -61,11 +62,17 @@ def _kills(case: Case, acks: str, figures: dict[str, float | str], broken: list[
     reported_s: list[float] = []
     with Site(case, case.places.empty(case.broker), acks=acks) as site:
         site.publish(volume.task_count, duration_s=_TASK_S)
+        killed_pids: set[int] = set()
         with site.worker("-c", "2") as process:
             for kill in range(volume.kill_count):
                 site.await_ends(volume.task_count * (kill + 1) // (volume.kill_count + 2))
                 time.sleep(chance.uniform(0.0, 0.1))
-                _kill_a_child(site, restored_s, reported_s if acks == "early" else None)
+                killed_mono = time.monotonic()
+                task_id = _kill_a_child(site, killed_pids)
+                if acks == "early" and site.await_results([task_id], _PATIENCE_S):
+                    reported_s.append(time.monotonic() - killed_mono)
+                if site.await_start_of_new_process(killed_mono, _PATIENCE_S):
+                    restored_s.append(time.monotonic() - killed_mono)
             site.drain()
             idle_ratio = cpu_ratio(process.pid, _IDLE_LOOK_S)
             exit_code = process.poll()
@@ -92,25 +99,21 @@ def _kills(case: Case, acks: str, figures: dict[str, float | str], broken: list[
     return account
 
 
-def _kill_a_child(site: Site, restored_s: list[float], reported_s: list[float] | None) -> None:
-    known_pids = {stamp.pid for stamps in site.reading.starts.values() for stamp in stamps}
-    site.wait(lambda: bool(site.reading.running()), _PATIENCE_S)
-    victims = list(site.reading.running().items())
-    if not victims:
-        return
-    task_id, stamp = victims[-1]
-    killed_mono = time.monotonic()
-    os.kill(stamp.pid, signal.SIGKILL)
+def _kill_a_child(site: Site, killed_pids: set[int]) -> str:
+    """Kill a child in the middle of its task; return the task's id."""
 
-    def has_new_child() -> bool:
-        return any(it.pid not in known_pids for it in site.reading.running().values()) or any(
-            it[-1].pid not in known_pids for it in site.reading.ends.values()
-        )
+    def victims() -> list[tuple[str, int]]:
+        running = site.reading.running().items()
+        return [(task_id, it.pid) for task_id, it in running if it.pid not in killed_pids]
 
-    if reported_s is not None and site.await_results([task_id], _PATIENCE_S):
-        reported_s.append(time.monotonic() - killed_mono)
-    if site.wait(has_new_child, _PATIENCE_S):
-        restored_s.append(time.monotonic() - killed_mono)
+    while True:
+        if not site.wait(lambda: bool(victims()), _PATIENCE_S):
+            raise TimeoutError("no child runs anything")
+        task_id, pid = victims()[-1]
+        killed_pids.add(pid)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+            return task_id
 
 
 def _one_that_always_dies(

@@ -140,6 +140,10 @@ class Site:
         self.wait(lambda: self.reading.first_start_after(at_mono) is not None, limit_s)
         return self.reading.first_start_after(at_mono)
 
+    def await_start_of_new_process(self, at_mono: float, limit_s: float) -> bool:
+        """Wait until a process begins a task that has begun none before that instant."""
+        return self.wait(lambda: self.reading.has_new_process(at_mono), limit_s)
+
     def await_new_work(self, at_mono: float, limit_s: float) -> float | None:
         """Return when the first task that was sent after that instant began; None likewise."""
         self.wait(lambda: self.reading.first_new_start(at_mono) is not None, limit_s)
@@ -227,13 +231,11 @@ class Site:
 
 
 def end_group(process: subprocess.Popen[bytes], limit_s: float = _STOP_S) -> int:
-    """TERM a worker's process group, KILL it after `limit_s`; return its exit code."""
-    for kind in (signal.SIGTERM, signal.SIGKILL):
-        if process.poll() is None:
-            os.killpg(process.pid, kind)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(limit_s)
-    # Children that outlived a killed parent.
+    """TERM a worker, KILL its process group after `limit_s`; return its exit code."""
+    process.send_signal(signal.SIGTERM)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(limit_s)
+    # Also children that outlived a killed parent.
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     return process.wait()

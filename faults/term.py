@@ -73,7 +73,8 @@ STOPS = (
         0.8 + _STOPPED_S,
     ),
     Stop("INT", _TWO, 200, 0.01, _sends(_INT), 0, _STOPPED_S),
-    Stop("TERM twice", _TWO, 4, _LONG_S, _sends(_TERM, _TERM), 1, _STOPPED_S, 2),
+    Stop("INT twice", _TWO, 4, _LONG_S, _sends(_INT, _INT), 1, _STOPPED_S, 2),
+    Stop("TERM twice", _TWO, 200, 0.01, _sends(_TERM, _TERM), 0, _STOPPED_S),
     Stop("QUIT", _TWO, 4, _LONG_S, _sends(_QUIT), 1, _STOPPED_S, 2),
     Stop(
         "TERM with a grace",
@@ -156,7 +157,8 @@ TERM = Scenario(
     "T-TERM",
     "a worker is told to stop: TERM, INT, QUIT, twice, with a grace, and by a KILL that follows",
     goal="stopped within 1 s of what runs; nothing lost, nothing twice after a warm stop; exit code"
-    " 0 warm, 1 cold; another worker has all of it within 15 s of a KILL",
+    " 0 warm (TERM, once or twice; INT), 1 cold (QUIT, INT twice, a grace that is over); another"
+    " worker has all of it within 15 s of a KILL",
     fails_when="what was not begun waits for what runs",
     run=_run,
 )

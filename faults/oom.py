@@ -60,7 +60,7 @@ def _kills(case: Case, acks: str, figures: dict[str, float | str], broken: list[
     chance = case.chance()
     restored_s: list[float] = []
     reported_s: list[float] = []
-    with Site(case, case.places.empty(case.broker), acks=acks) as site:
+    with Site(case, case.places.empty(case.broker), acks=acks, name=acks) as site:
         site.publish(volume.task_count, duration_s=_TASK_S)
         killed_pids: set[int] = set()
         with site.worker("-c", "2") as process:

@@ -6,9 +6,24 @@ import pytest
 from worker_rig import Rig, policies
 
 from tqconsole.engine.worker.values import (
+    Exchange,
+    ExchangeDone,
+    Rang,
     RateSet,
     TaskPolicy,
 )
+
+
+def test_bell_that_rings_during_a_fetch_is_not_forgotten() -> None:
+    rig = Rig()
+    (fetch,) = rig.machine.step(rig.now, [Rang()])
+    assert isinstance(fetch, Exchange)
+    assert rig.machine.step(rig.now, [Rang()]) == []
+
+    actions = rig.machine.step(rig.now, [ExchangeDone([])])
+
+    assert [type(it) for it in actions] == [Exchange]
+    assert rig.machine.step(rig.now, [ExchangeDone([])]) == []
 
 
 def test_task_of_the_far_future_is_parked() -> None:

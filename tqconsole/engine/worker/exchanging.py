@@ -40,8 +40,9 @@ class Exchanging:
         #: The exchange and the store that the loop has not answered yet.
         self._flight: tuple[Exchange, list[list[Entry]]] | None = None
         self._storing: list[Debt] = []
-        #: The last fetch came back full, or the bell rang.
+        #: The last fetch came back full, or the bell rang; and it has rung since the fetch left.
         self._may_have_more = True
+        self._has_rung = False
         self._broker = Retrying("The broker", hand, random)
         self._store = Retrying("The result store", hand, random)
         self._is_spool_full = False
@@ -97,7 +98,7 @@ class Exchanging:
             hand.publications,
             hand.parked,
         )
-        self._flight = (exchange, hand.batches)
+        self._flight, self._has_rung = (exchange, hand.batches), False
         hand.in_flight_count = len(hand.batches)
         hand.settled, hand.batches, hand.results = [], [], []
         hand.publications, hand.parked = [], []
@@ -122,7 +123,7 @@ class Exchanging:
         self._broker.succeed()
         self._handing.submit(batches)
         if exchange.wanted:
-            self._may_have_more = len(done.arrivals) >= exchange.wanted
+            self._may_have_more = self._has_rung or len(done.arrivals) >= exchange.wanted
         self._admission.admit(done.arrivals)
 
     def failed(self, failed: ExchangeFailed) -> None:
@@ -177,4 +178,4 @@ class Exchanging:
 
     def ring(self, _: Rang) -> None:
         """Something may be there to fetch."""
-        self._may_have_more = True
+        self._may_have_more = self._has_rung = True

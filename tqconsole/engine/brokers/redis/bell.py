@@ -173,6 +173,9 @@ class Bell:
         """Take in what the server has told; wait at most `timeout_s` for it to tell something."""
         if self._link.is_open:
             self._take_in(timeout_s)
+        elif self._is_armed:
+            # Whom it should tell hears nothing there any more.
+            self._lose(ConnectionError("it was lost"))
 
     def take_ring(self) -> bool:
         """Return whether it has rung since the last call."""

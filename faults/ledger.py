@@ -17,8 +17,9 @@ from typing import NamedTuple, Self
 
 #: Where the tasks find their ledger.
 VARIABLE = "STORM_LEDGER"
-#: The ledger's tasks: one that takes its time, and one that kills its process.
-WORK, DIE = "storm.work", "storm.die"
+#: The ledger's tasks: one that takes its time, one that takes it until a file is there, and one
+#: that kills its process.
+WORK, HOLD, DIE = "storm.work", "storm.hold", "storm.die"
 _TRIED, _PUBLISHED, _STARTED, _ENDED, _RESULT = "TPSER"
 
 

@@ -140,7 +140,7 @@ def _beside_deadly(case: Case, deadly_count: int, task_count: int) -> tuple[Acco
     """Return the account, the rate of the harmless tasks, and the starts of the deadly one."""
     place = case.places.empty(case.broker)
     with Site(case, place, name=f"beside-{deadly_count}-deadly") as site:
-        deadly_ids = site.publish(deadly_count, task=DIE)
+        deadly_ids = site.publish_calls(DIE, (), deadly_count)
         task_ids = site.publish(task_count, duration_s=_TASK_S)
         with site.worker("-c", "2"):
             site.await_ends(task_count)

@@ -54,8 +54,12 @@ class Site:
         self.client.close()
         self.ledger.close()
 
-    def publish(
-        self, count: int, *, duration_s: float = 0.0, task: str = WORK, **options: Any
+    def publish(self, count: int, *, duration_s: float = 0.0, **options: Any) -> list[str]:
+        """Send so many calls of the ledger's task that takes its time."""
+        return self.publish_calls(WORK, (duration_s,), count, **options)
+
+    def publish_calls(
+        self, task: str, args: tuple[Any, ...], count: int, **options: Any
     ) -> list[str]:
         """Send so many calls of a ledger's task, in batches, and note which were confirmed.
 
@@ -63,7 +67,6 @@ class Site:
         """
         task_ids: list[str] = []
         self._queue_names.add(options.get("queue", "celery"))
-        args = (duration_s,) if task == WORK else ()
         for start in range(0, count, BATCH_COUNT):
             size = min(BATCH_COUNT, count - start)
             calls: list[Any] = [(task, args, {}, dict(options)) for _ in range(size)]

@@ -7,7 +7,7 @@ import signal
 import time
 from typing import Any
 
-from faults.ledger import DIE, WORK, Ledger
+from faults.ledger import DIE, HOLD, WORK, Ledger
 from tqconsole.engine import App
 
 app = App("storm", set_as_current=False)
@@ -20,6 +20,17 @@ def work(self: Any, duration_s: float) -> int:
     ledger = Ledger.from_environment()
     ledger.started(self.request.id)
     time.sleep(duration_s)
+    ledger.ended(self.request.id)
+    return os.getpid()
+
+
+@app.task(name=HOLD, bind=True)
+def hold(self: Any, gate: str) -> int:
+    """Run until a file is there."""
+    ledger = Ledger.from_environment()
+    ledger.started(self.request.id)
+    while not os.path.lexists(gate):
+        time.sleep(0.02)
     ledger.ended(self.request.id)
     return os.getpid()
 

@@ -14,22 +14,26 @@ from subprocess import Popen
 
 from faults.account import Account
 from faults.figures import beyond
+from faults.ledger import HOLD
 from faults.scenario import Case, Report, Scenario
 from faults.site import Site
 
 _ROUND_COUNTS = {"ci": 1, "night": 10, "release": 50}
 #: Goals, in seconds: how long a stop takes beyond the tasks that run, and when another worker has
-#: what a killed one had.
-_STOPPED_S, _FOUND_S = 1.0, 15.0
+#: what a killed one had. Idle workers on Redis look every 10 s whose lease is over, so that a fleet
+#: of them costs the server next to nothing.
+_STOPPED_S = 1.0
+_FOUND_S = {"redis": 25.0, "rabbitmq": 15.0, "sqlite": 15.0}
 _PATIENCE_S = 30.0
-#: A task that no stop waits for, and how long it is waited for before the KILL.
-_LONG_S, _KILLED_AFTER_S = 60.0, 2.0
+#: How long it is waited for a task that does not end, before the KILL.
+_KILLED_AFTER_S = 2.0
 _GRACE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """A way to be stopped. `options` are the worker's; `exit_code` None: it is killed.
+    """A way to be stopped. `options` are the worker's; `task_s` None: the tasks run until they are
+    let go; `exit_code` None: it is killed.
 
     `bound_s` is how long it may take; `reruns` how many tasks may begin twice.
     """
@@ -37,7 +41,7 @@ class Stop:
     name: str
     options: Sequence[str]
     task_count: int
-    task_s: float
+    task_s: float | None
     begin: Callable[[Popen[bytes]], None]
     exit_code: int | None
     bound_s: float
@@ -73,20 +77,20 @@ STOPS = (
         0.8 + _STOPPED_S,
     ),
     Stop("INT", _TWO, 200, 0.01, _sends(_INT), 0, _STOPPED_S),
-    Stop("INT twice", _TWO, 4, _LONG_S, _sends(_INT, _INT), 1, _STOPPED_S, 2),
+    Stop("INT twice", _TWO, 4, None, _sends(_INT, _INT), 1, _STOPPED_S, 2),
     Stop("TERM twice", _TWO, 200, 0.01, _sends(_TERM, _TERM), 0, _STOPPED_S),
-    Stop("QUIT", _TWO, 4, _LONG_S, _sends(_QUIT), 1, _STOPPED_S, 2),
+    Stop("QUIT", _TWO, 4, None, _sends(_QUIT), 1, _STOPPED_S, 2),
     Stop(
         "TERM with a grace",
         (*_TWO, "--grace", f"{_GRACE_S:g}"),
         4,
-        _LONG_S,
+        None,
         _sends(_TERM),
         1,
         _GRACE_S + _STOPPED_S,
         2,
     ),
-    Stop("TERM, then KILL", _TWO, 4, _LONG_S, _term_then_kill, None, _KILLED_AFTER_S + 0.5, 2),
+    Stop("TERM, then KILL", _TWO, 4, None, _term_then_kill, None, _KILLED_AFTER_S + 0.5, 2),
 )
 
 
@@ -107,7 +111,11 @@ def _stopped(
     place = case.places.empty(case.broker)
     name = f"{stop.name}-{number}".replace(" ", "-").replace(",", "")
     with Site(case, place, name=name) as site:
-        site.publish(stop.task_count, duration_s=stop.task_s)
+        gate = case.folder / f"{name}.gate"
+        if stop.task_s is None:
+            site.publish_calls(HOLD, (str(gate),), stop.task_count)
+        else:
+            site.publish(stop.task_count, duration_s=stop.task_s)
         with site.worker(*stop.options, name="first@localhost") as process:
             site.wait(lambda: len(site.reading.starts) >= 2, _PATIENCE_S)
             told_mono = time.monotonic()
@@ -115,19 +123,20 @@ def _stopped(
             exit_code = process.wait(_PATIENCE_S)
             stopped_s = time.monotonic() - told_mono
         stopped_mono = time.monotonic()
-        found_s = _found_s(site, stop, stopped_mono)
+        with site.worker("-c", "4", name="second@localhost"):
+            found_s = _found_s(site, stop, stopped_mono)
+            gate.touch()
+            site.drain()
         account = site.settle()
     figures[f"{stop.name} s"] = max(stopped_s, float(figures.get(f"{stop.name} s", 0.0)))
     figures[f"{stop.name}: found s"] = max(
         found_s, float(figures.get(f"{stop.name}: found s", 0.0))
     )
-    # Long tasks are not waited for: that they begin again is what is asked.
-    allowed = ("lost", "stuck", "duplicated") if stop.task_s == _LONG_S else ("duplicated",)
-    broken += [f"{stop.name}: {line}" for line in account.not_zero(*allowed)]
+    broken += [f"{stop.name}: {line}" for line in account.not_zero("duplicated")]
     broken += beyond(
         {
             f"{stop.name}: seconds": (stopped_s, stop.bound_s),
-            f"{stop.name}: seconds until another begins it": (found_s, _FOUND_S),
+            f"{stop.name}: seconds until another begins it": (found_s, _FOUND_S[case.broker]),
             f"{stop.name}: duplicated": (account.duplicated, stop.reruns),
         }
     )
@@ -137,16 +146,11 @@ def _stopped(
 
 
 def _found_s(site: Site, stop: Stop, stopped_mono: float) -> float:
-    """Let another worker go on; return the seconds until it has begun all that was left."""
-    if stop.task_s != _LONG_S:
-        with site.worker("-c", "2", name="second@localhost"):
-            site.drain()
+    """Return the seconds until another worker has begun all that ran without an end."""
+    if stop.task_s is not None:
         return 0.0
-    with site.worker("-c", str(stop.task_count), name="second@localhost") as second:
-        site.wait(lambda: _begun_since(site, stopped_mono) == stop.task_count, _PATIENCE_S)
-        found_s = time.monotonic() - stopped_mono
-        second.kill()
-    return found_s
+    site.wait(lambda: _begun_since(site, stopped_mono) == stop.task_count, _PATIENCE_S)
+    return time.monotonic() - stopped_mono
 
 
 def _begun_since(site: Site, at_mono: float) -> int:
@@ -158,7 +162,7 @@ TERM = Scenario(
     "a worker is told to stop: TERM, INT, QUIT, twice, with a grace, and by a KILL that follows",
     goal="stopped within 1 s of what runs; nothing lost, nothing twice after a warm stop; exit code"
     " 0 warm (TERM, once or twice; INT), 1 cold (QUIT, INT twice, a grace that is over); another"
-    " worker has all of it within 15 s of a KILL",
+    " worker has all of it within 15 s of a KILL (on Redis 25 s)",
     fails_when="what was not begun waits for what runs",
     run=_run,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import signal
 from typing import Any
 
 import click
@@ -104,7 +105,11 @@ def verb(invocation: Invocation, **given: Any) -> int:
     if global_options.json:
         log_as_json()
     try:
-        return run_worker(app, options)
+        exit_code = run_worker(app, options)
     except PidfileTakenError as error:
         invocation.output.error(str(error))
         return exits.CANNOT_CREATE
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        # It has stopped as it was told: who tells it again must not change how that ended.
+        signal.signal(signum, signal.SIG_IGN)
+    return exit_code

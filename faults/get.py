@@ -55,7 +55,9 @@ def _run(case: Case) -> Report:
             site.wait_for_one()
             for _ in range(case.of(_ROUND_COUNTS)):
                 waits += _one_round(site, fault, over_monos)
-            site.drain()
+            if case.broker != "rabbitmq":
+                # There a result is read by who waits, and by nobody else.
+                site.drain()
         account = site.settle()
     answered = [it for it in waits if it.timeout_s == _TIMEOUT_S]
     hopeless = [it for it in waits if it.timeout_s == _HOPELESS_S]

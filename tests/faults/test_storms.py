@@ -16,6 +16,7 @@ from faults.table import SCENARIOS
 
 ORDER = Order([*SCENARIOS.values()], "tqconsole", [*BROKERS, IN_PROCESS], "ci", seed=1)
 
+#: What stands above the volume of a commit is `make faults`.
 pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(240)]
 
 

@@ -24,6 +24,8 @@ from tqconsole.screens.audit import AuditScreen
 from tqconsole.screens.command_line import CommandLine, completions, parse
 from tqconsole.screens.dashboard import DashboardScreen
 from tqconsole.screens.events import EventsScreen
+from tqconsole.screens.flow import FlowScreen
+from tqconsole.screens.flows import FlowsScreen
 from tqconsole.screens.help import HelpScreen, help_groups
 from tqconsole.screens.palette import ConsoleCommands
 from tqconsole.screens.queue import QueueScreen
@@ -95,6 +97,7 @@ class Console(BaseApp):
             "workers": lambda: WorkersScreen(session),
             "queues": lambda: QueuesScreen(session),
             "types": lambda: TypesScreen(session),
+            "flows": lambda: FlowsScreen(session),
             "events": lambda: EventsScreen(session),
             "audit": lambda: AuditScreen(session),
             "start": lambda: StartScreen(session, start),
@@ -159,6 +162,8 @@ class Console(BaseApp):
                 return WorkerScreen(session, target, message.expression or "active")
             case "queue":
                 return QueueScreen(session, target)
+            case "flow":
+                return FlowScreen(session, target)
             case "dead":
                 return QueueScreen(session, target, is_dead=True)
             case _:
@@ -262,7 +267,7 @@ class Console(BaseApp):
         match command.name:
             case "tasks" | "events":
                 self.post_message(Goto(command.name, expression=argument or None))
-            case "task" | "worker" | "queue" | "dead" | "types":
+            case "task" | "worker" | "queue" | "dead" | "types" | "flow":
                 self.post_message(Goto(command.name, argument))
             case "call":
                 self._open_call({"task_name": argument} if argument else {})

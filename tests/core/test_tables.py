@@ -46,7 +46,13 @@ def test_read_only_has_no_key_that_changes():
 
 def test_every_changing_key_leads_to_actions():
     kinds = {"tasks": "task", "task": "task", "workers": "worker", "worker": "worker"}
-    kinds |= {"queues": "queue", "dead": "dead", "global": "cluster", "types": "type"}
+    kinds |= {
+        "queues": "queue",
+        "dead": "dead",
+        "global": "cluster",
+        "types": "type",
+        "flow": "task",
+    }
     for binding in KEYMAP:
         # What undo asks for is the opposite of the line under the cursor.
         if binding.does_change and binding.binding_id != "audit.undo":

@@ -9,6 +9,7 @@ from typing import Any
 
 from tqconsole.core.actions import ActionRequest
 from tqconsole.core.errors import FilterError
+from tqconsole.core.flows import FlowView, flow_views
 from tqconsole.core.sorting import SORT_KEYS
 from tqconsole.core.type_views import ErrorView, TypeView
 from tqconsole.core.views import (
@@ -121,6 +122,42 @@ def make_rows(count: int = 400) -> list[TaskRow]:
             row.progress_done, row.progress_total = 41.0, 60.0
         rows.append(row)
     return rows
+
+
+def make_flow() -> list[TaskRow]:
+    """A batch that calls nine resizes, one of which failed; the gallery waits for them all."""
+    root = make_row(1, name="import.batch", state="SUCCESS", worker="w1@ip-10-1-0", args="(7,)")
+    root.root_id = root.task_id
+    root.sent_at, root.started_at, root.ended_at = NOW_AT - 12.4, NOW_AT - 12.2, NOW_AT - 11.8
+    root.runtime_s = 0.4
+    rows = [root]
+    for number in range(9):
+        row = make_row(2 + number, name="img.resize", state="SUCCESS", parent_id=root.task_id)
+        row.worker, row.args = (
+            f"w{number % 3 + 1}@ip-10-1-{number % 3}",
+            f"({90 + number}, 'thumb')",
+        )
+        row.sent_at = NOW_AT - 11.8
+        row.started_at = NOW_AT - 11.5 + number % 3 * 0.9
+        row.runtime_s = 0.8 + number % 4 * 0.4
+        row.ended_at = row.started_at + row.runtime_s
+        rows.append(row)
+    rows[4].state, rows[4].exception = "FAILURE", "OSError('cannot identify image file')"
+    rows[4].traceback = TRACEBACK
+    publish = make_row(20, name="gallery.publish", state="STARTED", parent_id=rows[8].task_id)
+    publish.sent_at, publish.started_at = NOW_AT - 6.1, NOW_AT - 4.0
+    publish.worker, publish.args = "w2@ip-10-1-1", "([...],)"
+    mail = make_row(21, name="mail.send", state="PENDING", parent_id=publish.task_id)
+    mail.sent_at, mail.args = NOW_AT - 3.9, "('done',)"
+    rows += [publish, mail]
+    small = [make_row(30, name="report.build", state="SUCCESS")]
+    small.append(make_row(31, name="mail.send", state="SUCCESS", parent_id=small[0].task_id))
+    for row in small:
+        row.root_id = small[0].task_id
+        row.sent_at, row.started_at, row.ended_at = NOW_AT - 90, NOW_AT - 89, NOW_AT - 40
+    for row in rows:
+        row.root_id = root.task_id
+    return rows + small
 
 
 def wave(count: int, low: float, high: float, period: int, phase: int = 0) -> tuple[float, ...]:
@@ -372,6 +409,9 @@ class FakeSession:
     def family(self, task_id: str) -> tuple[TaskRow, ...]:
         row = self.task(task_id)
         return tuple(r for r in self.rows if row and row.root_id and r.root_id == row.root_id)
+
+    def flows(self) -> tuple[FlowView, ...]:
+        return flow_views(self.rows)
 
     def suggest(self, text: str, cursor: int) -> tuple[str, ...]:
         return ("state:FAILURE", "state:SUCCESS", "name:")

@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
 import pytest
 from driving import press, settle, type_text
-from fake import NOW_AT, FakeSession
+from fake import NOW_AT, FakeSession, make_flow
 
 from tqconsole.console import Console
+from tqconsole.core.port import ConsoleSession
 from tqconsole.core.simulate import SimulatedSession
 from tqconsole.core.views import Snapshot
 from tqconsole.screens.start import StartChoice, StartFacts
@@ -35,6 +36,10 @@ SCENES: dict[str, tuple[str, tuple[str, ...]]] = {
     "queues": ("queues", ()),
     "queue": ("queues", ("enter",)),
     "types": ("types", ("s", "f")),
+    "flows": ("flows", ()),
+    "flow": ("flows", ("enter",)),
+    "gantt": ("flows", ("enter", "tab")),
+    "graph": ("flows", ("enter", "tab", "tab")),
     "events": ("events", ()),
     "audit": (
         "workers",
@@ -76,6 +81,14 @@ def unused_session() -> FakeSession:
     return session
 
 
+def flow_session() -> FakeSession:
+    return FakeSession(make_flow())
+
+
+SESSIONS: dict[str, Callable[[], ConsoleSession]] = {
+    "start": unused_session,
+    **dict.fromkeys(("flows", "flow", "gantt", "graph"), flow_session),
+}
 CASES = [
     *((name, size, "dark") for name in SCENES for size in (WIDE, NARROW)),
     *((name, size, "light") for name in ("dashboard", "tasks") for size in (WIDE, NARROW)),
@@ -116,7 +129,7 @@ async def test_screen_looks_as_its_picture(
     name: str, size: tuple[int, int], theme: str, request: pytest.FixtureRequest
 ) -> None:
     screen, keys = SCENES[name]
-    session = unused_session() if name == "start" else simulated()
+    session = SESSIONS.get(name, simulated)()
     app = Console(session, screen=screen, theme=f"tqconsole-{theme}", start=START)
     async with app.run_test(size=size) as pilot:
         await settle(pilot)

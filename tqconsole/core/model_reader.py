@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
+from tqconsole.core.flows import FlowView, flow_views
 from tqconsole.core.model_session import SessionModel
 from tqconsole.core.signatures import Signatures
 from tqconsole.core.views import AuditLine, EventLine, Snapshot, TaskList, TaskRow
@@ -42,6 +43,10 @@ class ModelReader:
     def family(self, task_id: str) -> tuple[TaskRow, ...]:
         """Return the rows that share this task's root."""
         return self._model.family(task_id)
+
+    def flows(self) -> tuple[FlowView, ...]:
+        """Return the flows of more than one task, the newest first."""
+        return flow_views(self._model.cluster.store)
 
     def suggest(self, text: str, cursor: int) -> tuple[str, ...]:
         """Return completions of a filter."""

@@ -11,6 +11,7 @@ from concurrent.futures import Future
 from typing import Any, Protocol
 
 from tqconsole.core.actions import ActionRequest
+from tqconsole.core.flows import FlowView
 from tqconsole.core.views import (
     ActionDone,
     AuditLine,
@@ -65,6 +66,13 @@ class ConsoleSession(Protocol):
 
     def family(self, task_id: str) -> tuple[TaskRow, ...]:
         """Return the rows that share this task's root, in the order they were first seen."""
+        ...
+
+    def flows(self) -> tuple[FlowView, ...]:
+        """Return the flows of more than one task among the rows, the newest first.
+
+        Goes over all rows: for a screen that shows them, not for every frame.
+        """
         ...
 
     def suggest(self, text: str, cursor: int) -> tuple[str, ...]:

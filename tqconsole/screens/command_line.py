@@ -35,6 +35,8 @@ COMMANDS: tuple[Command, ...] = (
     Command("workers", ("w",), "the workers"),
     Command("queues", ("qu",), "the queues"),
     Command("types", ("ty",), "the task types", "its name"),
+    Command("flows", ("f",), "the flows"),
+    Command("flow", (), "one flow", "the id of a task in it"),
     Command("events", ("e",), "the events", "a filter"),
     Command("audit", ("au",), "what was asked for here"),
     Command("task", (), "one task", "its id"),

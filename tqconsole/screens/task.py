@@ -219,6 +219,7 @@ class TaskScreen(TableScreen):
             "task.zoom": self._zoom,
             "task.wrap": self._wrap,
             "task.parent": self._go_to_parent,
+            "task.flow": lambda: self.post_message(Goto("flow", self._task_id)),
             "task.actions": self.open_actions_menu,
         }
 

@@ -194,6 +194,7 @@ class TasksScreen(TableScreen):
             **super().handlers(),
             **self.group_handlers("tasks", ("rerun", "revoke")),
             "tasks.limits": self._limits,
+            "tasks.flow": self._go_to_flow,
             "tasks.parent": self._go_to_parent,
             "tasks.events": lambda: self.post_message(ask_for_events()),
             "list.filter": self._bar.start,
@@ -227,6 +228,10 @@ class TasksScreen(TableScreen):
             self.post_message(Goto("task", row.parent_id))
         else:
             self.notify("This task has no parent.", markup=False, timeout=3)
+
+    def _go_to_flow(self) -> None:
+        if self.table.cursor_id is not None:
+            self.post_message(Goto("flow", self.table.cursor_id))
 
     def open_row(self, row_id: str) -> None:
         """Open a task; its neighbours stay in reach of [ and ]."""

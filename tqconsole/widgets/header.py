@@ -21,6 +21,7 @@ TABS: tuple[tuple[str, str, str], ...] = (
     ("workers", "3", "Workers"),
     ("queues", "4", "Queues"),
     ("types", "5", "Types"),
+    ("flows", "7", "Flows"),
     ("events", "8", "Events"),
     ("audit", "9", "Audit"),
 )

@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tqconsole.core.flows import flow_nodes
 from tqconsole.core.views import TaskFacts, TaskRow
 from tqconsole.widgets import figures
 from tqconsole.widgets.cells import short_id, shown_state
@@ -229,7 +230,8 @@ def family_lines(family: Sequence[TaskRow], task_id: str) -> Maker:
         if len(family) < 2:
             return [[(" no other task of this family was seen", "dim")]]
         lines: list[list[Piece]] = []
-        for row, depth in _tree(family):
+        for node in flow_nodes(family):
+            row, depth = node.row, node.depth
             state = shown_state(row)
             sign = look.glyphs.states.get(state, look.glyphs.unknown)
             stem = "   " * (depth - 1) + (look.glyphs.last_branch + " " if depth else "")
@@ -241,23 +243,3 @@ def family_lines(family: Sequence[TaskRow], task_id: str) -> Maker:
         return lines
 
     return maker
-
-
-def _tree(family: Sequence[TaskRow]) -> list[tuple[TaskRow, int]]:
-    """Return rows with their depth, each below its parent; unknown parents stand at the top."""
-    ids = {row.task_id for row in family}
-    children: dict[str, list[TaskRow]] = {}
-    for row in family:
-        parent = row.parent_id if row.parent_id in ids and row.parent_id != row.task_id else ""
-        children.setdefault(parent, []).append(row)
-    found: list[tuple[TaskRow, int]] = []
-    todo = [(row, 0) for row in reversed(children.get("", []))]
-    seen: set[str] = set()
-    while todo:
-        row, depth = todo.pop()
-        if row.task_id in seen:
-            continue
-        seen.add(row.task_id)
-        found.append((row, depth))
-        todo += [(child, depth + 1) for child in reversed(children.get(row.task_id, []))]
-    return found

@@ -1,0 +1,80 @@
+"""Flows: the list, and one of them as a tree, over time and as a graph."""
+
+from __future__ import annotations
+
+from driving import press, settle, shown_text, type_text
+from fake import FakeSession, make_flow
+
+from tqconsole.console import Console
+from tqconsole.screens.call import CallDialog
+from tqconsole.screens.control import GroupDialog
+from tqconsole.screens.flow import FlowScreen
+from tqconsole.screens.flows import FlowsScreen
+from tqconsole.screens.task import TaskScreen
+
+SIZE = (120, 36)
+
+
+async def test_flows_are_listed_filtered_and_narrowed_to_those_that_failed() -> None:
+    app = Console(FakeSession(make_flow()), screen="flows")
+    async with app.run_test(size=SIZE) as pilot:
+        await settle(pilot)
+        screen = app.shown_screen()
+        assert isinstance(screen, FlowsScreen)
+        assert [row.name for row in screen.table.first_rows(9)] == ["import.batch", "report.build"]
+
+        await press(pilot, "exclamation_mark")
+        assert [row.name for row in screen.table.first_rows(9)] == ["import.batch"]
+        await press(pilot, "exclamation_mark", "slash")
+        await type_text(pilot, "report")
+        assert [row.name for row in screen.table.first_rows(9)] == ["report.build"]
+
+
+async def test_a_flow_is_drawn_as_tree_gantt_and_graph() -> None:
+    app = Console(FakeSession(make_flow()), screen="flows")
+    async with app.run_test(size=SIZE) as pilot:
+        await settle(pilot)
+        await press(pilot, "enter")
+        assert isinstance(app.screen, FlowScreen)
+        tree = shown_text(app)
+        assert "critical path" in tree
+        assert "└─ · mail.send" in tree
+
+        await press(pilot, "tab")
+        assert "─━" in shown_text(app)
+        await press(pilot, "tab")
+        assert "img.resize ✔ x7" in shown_text(app)
+
+
+async def test_a_task_of_the_flow_opens_and_v_leads_back() -> None:
+    app = Console(FakeSession(make_flow()), screen="flows")
+    async with app.run_test(size=SIZE) as pilot:
+        await settle(pilot)
+        await press(pilot, "enter", "down", "enter")
+        assert isinstance(app.screen, TaskScreen)
+
+        await press(pilot, "v")
+        assert isinstance(app.screen, FlowScreen)
+
+
+async def test_what_failed_is_run_again_and_the_rest_revoked_after_asking() -> None:
+    session = FakeSession(make_flow())
+    app = Console(session, screen="flows")
+    async with app.run_test(size=SIZE) as pilot:
+        await settle(pilot)
+        await press(pilot, "enter", "R")
+        assert isinstance(app.screen, CallDialog)
+        await press(pilot, "escape", "X")
+        assert isinstance(app.screen, GroupDialog)
+        assert app.screen._targets == tuple(row.task_id for row in session.rows[10:12])
+
+    assert session.requests == []
+
+
+async def test_a_flow_is_copied_as_a_chart() -> None:
+    app = Console(FakeSession(make_flow()), screen="flows")
+    async with app.run_test(size=SIZE) as pilot:
+        await settle(pilot)
+        await press(pilot, "enter", "c", "m")
+
+        assert app.clipboard.startswith('flowchart LR\n  t0["import.batch SUCCESS')

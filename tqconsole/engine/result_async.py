@@ -101,6 +101,7 @@ class AsyncResult(StoredResult):
                     on_message(_as_meta(record))
                 last = record
                 if record.state in states.READY_STATES:
+                    watch.end()
                     return
                 if on_interval is not None:
                     on_interval()

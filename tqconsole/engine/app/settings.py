@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, tzinfo
-from typing import Any
+from typing import Any, NamedTuple
 
 from tqconsole.engine import signals
 from tqconsole.engine.app.config import (
@@ -20,6 +20,15 @@ from tqconsole.engine.clock import Clock
 from tqconsole.engine.settings import Settings
 
 
+class _Reading(NamedTuple):
+    """Content types as the settings have them, at one version of theirs."""
+
+    version: int
+    accept: frozenset[str]
+    result_accept: frozenset[str]
+    result_type: str
+
+
 class Configured:
     """The part of an app that has settings."""
 
@@ -30,6 +39,7 @@ class Configured:
     wall_clock: Clock
     _discovery: Discovery
     _zone: tuple[int, tzinfo] | None
+    _known_reading: _Reading | None = None
 
     def config_from_object(
         self, obj: Any, silent: bool = False, force: bool = False, namespace: str | None = None
@@ -100,18 +110,32 @@ class Configured:
     @property
     def accept_content(self) -> frozenset[str]:
         """Content types that are read from messages."""
-        return _content_types(self.conf.accept_content)
+        return self._reading().accept
 
     @property
     def result_accept(self) -> frozenset[str]:
         """Content types that are read from the result store."""
-        named = self.conf.result_accept_content
-        return self.accept_content if named is None else _content_types(named)
+        return self._reading().result_accept
 
     @property
     def result_content_type(self) -> str:
         """Content type of the records this app writes."""
-        return next(iter(_content_types([self.conf.result_serializer])))
+        return self._reading().result_type
+
+    def _reading(self) -> _Reading:
+        """Return what the settings say of content types; looked up at each change of theirs."""
+        known, conf = self._known_reading, self.conf
+        if known is None or known.version != conf.version:
+            accept = _content_types(conf.accept_content)
+            named = conf.result_accept_content
+            known = self._known_reading = _Reading(
+                accept=accept,
+                result_accept=accept if named is None else _content_types(named),
+                result_type=next(iter(_content_types([conf.result_serializer]))),
+                # Last: looking may read the configuration, which is a change.
+                version=conf.version,
+            )
+        return known
 
     def add_periodic_task(
         self,

@@ -27,6 +27,10 @@ class Watch(abc.ABC):
     def close(self) -> None:
         """Stop watching. May be called twice."""
 
+    def end(self) -> None:
+        """Stop watching records that are all ends: nothing more will be told of them."""
+        self.close()
+
 
 class Backend(abc.ABC):
     """A store of result records."""

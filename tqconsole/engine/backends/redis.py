@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import threading
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
-
-import hiredis
 
 from tqconsole.engine.backends.base import Backend, Watch
 from tqconsole.engine.clock import SYSTEM_CLOCK, Clock
@@ -16,6 +12,7 @@ from tqconsole.engine.exceptions import OperationalError
 from tqconsole.engine.protocol.transfer import ResultWrite
 from tqconsole.engine.redis_server import records
 from tqconsole.engine.redis_server.address import locate
+from tqconsole.engine.redis_server.ear import Ear
 from tqconsole.engine.redis_server.link import Command, Link, Script
 
 #: Seconds after which a waiter looks although nothing was told.
@@ -25,7 +22,6 @@ _CHUNK = 1_000
 #: Records kept that were told and that nobody has asked for.
 _MOST_HEARD = 1_000
 
-_marks = itertools.count()
 _STORE = Script(records.STORE_ALL)
 
 
@@ -36,90 +32,65 @@ class RedisWatch(Watch):
 
     def __init__(
         self,
-        link: Link,
-        channels: Sequence[str],
+        ear: Ear,
+        channels: Mapping[str, str],
         clock: Clock,
         hear: Callable[[str, bytes | None], None],
-        release: Callable[[Link], None],
+        release: Callable[[Ear], None],
     ) -> None:
-        self._link = link
+        """`channels`: channel -> task id; `hear` takes a task's record, None to forget it."""
+        self._ear = ear
         self._channels = channels
         self._clock = clock
         self._hear = hear
         self._release = release
         self._is_closed = False
-        self._mark = b""
-        self._awaited: deque[Sequence[str]] = deque()
-        self._subscribe()
+        ear.listen(list(channels))
 
     def wait(self, timeout_s: float) -> None:
         """See `Watch.wait`; a connection that broke is made anew, and the caller looks again."""
         if self._is_closed:
             return
         try:
-            if not self._link.is_open:
-                self._subscribe()
+            if not self._ear.is_open:
+                self._ear.listen(list(self._channels))
                 return
             self._listen(min(timeout_s, _BACKSTOP_S))
         except OperationalError:
-            self._link.close()
+            self._ear.close()
             self._clock.sleep(min(timeout_s, 0.1))
 
     def _listen(self, timeout_s: float) -> None:
         """Return when a record was told; the server's word that it listens is none."""
         deadline_mono = self._clock.mono() + timeout_s
-        is_told = False
-        while not is_told and (left_s := deadline_mono - self._clock.mono()) > 0:
-            for answer in self._link.receive(left_s):
-                is_told |= self._take(answer)
+        left_s = timeout_s
+        while left_s > 0:
+            if told := self._ear.take(left_s):
+                for channel, record in told:
+                    self._hear(self._channels[channel], record)
+                return
+            left_s = deadline_mono - self._clock.mono()
 
-    def _take(self, answer: Any) -> bool:
-        """Take in one answer; True when it told of a record."""
-        if isinstance(answer, hiredis.PushNotification):
-            if answer[0] != b"message":
-                return False
-            self._hear(answer[1].decode(errors="replace"), answer[2])
-            return True
-        if answer == self._mark:
-            # What comes next is ours; before it came what an earlier watch has asked.
-            self._mark = b""
-            chunks = range(0, len(self._channels), _CHUNK)
-            self._awaited.extend(self._channels[at : at + _CHUNK] for at in chunks)
-            return False
-        if not (self._awaited and isinstance(answer, list)):
-            return False
-        found = [it for it in zip(self._awaited.popleft(), answer, strict=True) if it[1]]
-        for channel, record in found:
-            self._hear(channel, record)
-        return bool(found)
+    def end(self) -> None:
+        """See `Watch.end`."""
+        self._leave(is_over=True)
 
     def close(self) -> None:
         """See `Watch.close`."""
+        self._leave(is_over=False)
+
+    def _leave(self, *, is_over: bool) -> None:
         if self._is_closed:
             return
         self._is_closed = True
-        for channel in self._channels:
+        for task_id in self._channels.values():
             # What comes from now on is not heard: it would be the last word for ever.
-            self._hear(channel, None)
+            self._hear(task_id, None)
         try:
-            self._link.send([("UNSUBSCRIBE",)])
+            self._ear.leave(is_over=is_over)
         except OperationalError:
             return
-        self._release(self._link)
-
-    def _subscribe(self) -> None:
-        self._link.connect()
-        self._mark = b"tq%d" % next(_marks)
-        self._awaited.clear()
-        chunks = [self._channels[at : at + _CHUNK] for at in range(0, len(self._channels), _CHUNK)]
-        # A record's key is its channel.
-        self._link.send(
-            [
-                *(("SUBSCRIBE", *names) for names in chunks),
-                ("ECHO", self._mark),
-                *(("MGET", *names) for names in chunks),
-            ]
-        )
+        self._release(self._ear)
 
 
 class RedisBackend(Backend):
@@ -134,7 +105,7 @@ class RedisBackend(Backend):
         repeats_timeouts = self._address.flag("retry_on_timeout", default=False)
         self._link = Link(self._address, clock, repeats_timeouts=repeats_timeouts)
         # A connection that nobody waits on is kept for the next who waits.
-        self._spare: list[Link] = []
+        self._spare: list[Ear] = []
         self._spare_lock = threading.Lock()
         #: Records that were told and not asked for yet: nobody need read them again.
         self._heard: dict[str, bytes] = {}
@@ -158,6 +129,8 @@ class RedisBackend(Backend):
     def fetch(self, task_ids: Sequence[str]) -> dict[str, bytes]:
         """See `Backend.fetch`."""
         heard = self._take_heard(task_ids) if self._heard else {}
+        if len(heard) == len(task_ids):
+            return heard
         wanted = [task_id for task_id in task_ids if task_id not in heard]
         commands: list[Command] = [
             ("MGET", *map(self._task_key, wanted[at : at + _CHUNK]))
@@ -180,9 +153,9 @@ class RedisBackend(Backend):
         """See `Backend.watch`: by the records' own channels; nobody needs the address."""
         del reply_to
         with self._spare_lock:
-            link = self._spare.pop() if self._spare else Link(self._address, self._clock)
-        channels = [self._task_key(it) for it in task_ids]
-        return RedisWatch(link, channels, self._clock, self._hear, self._take_back)
+            ear = self._spare.pop() if self._spare else Ear(self._address, self._clock)
+        channels = {self._task_key(it): it for it in task_ids}
+        return RedisWatch(ear, channels, self._clock, self._hear, self._take_back)
 
     def put(self, key: str, value: bytes, expires_s: float | None) -> None:
         """See `Backend.put`."""
@@ -204,11 +177,10 @@ class RedisBackend(Backend):
         self._link.close()
         with self._spare_lock:
             spare, self._spare = self._spare, []
-        for link in spare:
-            link.close()
+        for ear in spare:
+            ear.close()
 
-    def _hear(self, channel: str, record: bytes | None) -> None:
-        task_id = channel.removeprefix(self._task_key(""))
+    def _hear(self, task_id: str, record: bytes | None) -> None:
         if record is None:
             self._heard.pop(task_id, None)
         elif len(self._heard) < _MOST_HEARD:
@@ -219,12 +191,12 @@ class RedisBackend(Backend):
         taken = {task_id: self._heard.pop(task_id, None) for task_id in task_ids}
         return {task_id: record for task_id, record in taken.items() if record is not None}
 
-    def _take_back(self, link: Link) -> None:
+    def _take_back(self, ear: Ear) -> None:
         with self._spare_lock:
             if not self._spare:
-                self._spare.append(link)
+                self._spare.append(ear)
                 return
-        link.close()
+        ear.close()
 
     def _task_key(self, task_id: str) -> str:
         return f"{self._prefix}{records.KEY_PREFIX}{task_id}"

@@ -169,7 +169,9 @@ def _record_of(meta: Any) -> ResultRecord:
         date_done_at=_done_at(meta.get("date_done")),
         group_id=_text(meta, "group_id"),
         parent_id=_text(meta, "parent_id"),
-        extended={key: meta[key] for key in meta.keys() - _OWN_FIELDS},
+        extended={}
+        if _OWN_FIELDS.issuperset(meta)
+        else {key: meta[key] for key in meta.keys() - _OWN_FIELDS},
     )
 
 

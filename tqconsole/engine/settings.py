@@ -73,6 +73,9 @@ class Settings(MutableMapping[str, Any]):
         fields["_load"] = load
         fields["_after_load"] = after_load
         fields["version"] = 0
+        # What was looked up since the last change; replaced with every change, never emptied, so
+        # that a late writer fills one that nobody reads any more.
+        fields["_looked_up"] = {}
         fields["_environ"] = os.environ if environ is None else environ
         self.update(changes or {})
 
@@ -88,7 +91,8 @@ class Settings(MutableMapping[str, Any]):
 
     def reload(self, load: Callable[[], Mapping[str, Any]]) -> None:
         """Replace the configuration source; it is read at the next look."""
-        self.__dict__.update(_load=load, _source={}, version=self.version + 1)
+        self.__dict__.update(_load=load, _source={})
+        self._note_change()
 
     def override(self, settings: Mapping[str, Any] | None = None, **more: Any) -> None:
         """Set what the command line says: it wins over the environment too."""
@@ -174,7 +178,7 @@ class Settings(MutableMapping[str, Any]):
                 self.__dict__["_is_loading"] = False
 
     def _note_change(self) -> None:
-        self.__dict__["version"] = self.version + 1
+        self.__dict__.update(version=self.version + 1, _looked_up={})
 
     def _of_environment(self, name: str) -> Any:
         for variable in ENVIRONMENT.get(name, ()):
@@ -196,6 +200,17 @@ class Settings(MutableMapping[str, Any]):
         return self._added.get(name, _ABSENT)
 
     def __getitem__(self, name: str) -> Any:
+        looked_up = self._looked_up
+        value = looked_up.get(name, _ABSENT)
+        if value is not _ABSENT:
+            return value
+        value = self._value(name)
+        # While the source is read, settings are what they are for its own readers only.
+        if not self._is_loading and OLD_NAMES.get(name, name) not in ENVIRONMENT:
+            looked_up[name] = value
+        return value
+
+    def _value(self, name: str) -> Any:
         wanted = OLD_NAMES.get(name, name)
         value = self._find(wanted)
         if wanted in _FOLLOWS and (value is _ABSENT or value is None):

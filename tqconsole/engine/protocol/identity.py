@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 
-_VARIANTS = "89ab"
+#: Any digit -> the digit of the same last two bits that says which kind of UUID it is.
+_VARIANTS = dict(zip("0123456789abcdef", "89ab" * 4, strict=True))
 
 
 def new_id() -> str:
@@ -12,5 +13,5 @@ def new_id() -> str:
     digits = os.urandom(16).hex()
     return (
         f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-"
-        f"{_VARIANTS[int(digits[16], 16) & 3]}{digits[17:20]}-{digits[20:]}"
+        f"{_VARIANTS[digits[16]]}{digits[17:20]}-{digits[20:]}"
     )

@@ -52,6 +52,8 @@ def _plain_text(value: Any, room: int, levels: int, above: tuple[Any, ...]) -> s
         closing = ",)"
     if levels == 0:
         return f"{opening}...{closing}"
+    if kind is not dict and _VERBATIM.issuperset(map(type, value)):
+        return _repr_of_numbers(value)
     parts: list[str] = []
     above = (*above, value)
     for item in value:
@@ -65,6 +67,14 @@ def _plain_text(value: Any, room: int, levels: int, above: tuple[Any, ...]) -> s
         room -= len(text)
         parts.append(text)
     return f"{opening}{', '.join(parts)}{closing}"
+
+
+def _repr_of_numbers(value: Any) -> str | None:
+    try:
+        return repr(value)
+    except ValueError:
+        # Integers of more than 4300 digits.
+        return None
 
 
 class _Full(Exception):  # noqa: N818 - a signal between two functions below

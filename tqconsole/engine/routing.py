@@ -29,6 +29,11 @@ class Router:
     def __bool__(self) -> bool:
         return bool(self._routes)
 
+    @property
+    def is_by_name(self) -> bool:
+        """True when a task's name alone decides: what was looked up may be kept."""
+        return all(isinstance(route, _Table) for route in self._routes)
+
     def lookup(
         self, name: str, args: Any, kwargs: Any, options: dict[str, Any], task: Any = None
     ) -> dict[str, Any]:

@@ -81,20 +81,26 @@ def content_types(accept: Iterable[str]) -> frozenset[str]:
     return frozenset(_content_type(name) for name in accept)
 
 
-def encode_json(value: Any) -> bytes:
-    """Return kombu-compatible JSON. Raises: EncodeError."""
-    try:
-        if is_plain(value):
-            return _encode_fast(value)
-    except (UnicodeEncodeError, RecursionError, msgspec.MsgspecError):
-        # Lone surrogates are legal for the stdlib; what is too deep fails there once more.
-        pass
+def encode_json(value: Any, *, is_known_plain: bool = False) -> bytes:
+    """Return kombu-compatible JSON, without a look if it is known plain. Raises: EncodeError."""
+    plain = encode_plain(value, is_known_plain=is_known_plain)
+    if plain is not None:
+        return plain
     try:
         return json.dumps(value, default=_reduce).encode()
     except EncodeError:
         raise
     except Exception as error:  # a user's __json__ or __iter__ may raise anything
         raise EncodeError(f"{type(value).__name__} is not JSON: {error}") from error
+
+
+def encode_plain(value: Any, *, is_known_plain: bool = False) -> bytes | None:
+    """Return the JSON of plain values, parts of which may be joined; None for others."""
+    try:
+        return _encode_fast(value) if is_known_plain or is_plain(value) else None
+    except (UnicodeEncodeError, RecursionError, msgspec.MsgspecError):
+        # Lone surrogates are legal for the stdlib; what is too deep fails there once more.
+        return None
 
 
 def decode_json(payload: bytes) -> Any:
@@ -176,8 +182,6 @@ def decompress(payload: bytes, content_type: str, limit_bytes: int) -> bytes:
 def is_plain(value: Any) -> bool:
     """Return whether msgspec writes `value` as the stdlib would: exact plain types all the way.
     Raises: RecursionError.
-
-    The scalars of a container, most of all there is, are told at C speed.
     """
     kind = type(value)
     if kind is dict:
@@ -188,7 +192,7 @@ def is_plain(value: Any) -> bool:
         items = value
     else:
         return kind in _SCALARS or (kind is float and isfinite(value))
-    if _SCALARS.issuperset(map(type, items)):
+    if _SCALARS.issuperset(map(type, items)):  # at C speed: most containers hold scalars
         return True
     for item in items:  # noqa: SIM110 - half the time of all() with a generator
         if type(item) not in _SCALARS and not is_plain(item):

@@ -227,18 +227,16 @@ class Task(RunningTask):
             given = {"task_id": task_id, "link": link, "link_error": link_error, **options}
             return self.app.apply_eagerly(self, args, kwargs, given)
         shown = shadow or self.shadow_name(args, kwargs, options)
-        return self.app.send_task(
-            self.name,
-            args,
-            kwargs,
-            task_id=task_id,
-            producer=producer,
-            link=link,
-            link_error=link_error,
-            shadow=shown,
-            task_type=self,
-            **{**self.sent_options(), **options},
-        )
+        own = {
+            "task_id": task_id,
+            "producer": producer,
+            "link": link,
+            "link_error": link_error,
+            "shadow": shown,
+            "task_type": self,
+        }
+        given = {**self.sent_options(), **options, **own}
+        return self.app.send_task(self.name, args, kwargs, **given)
 
     def apply(
         self,

@@ -20,7 +20,8 @@ from tqconsole.engine.settings import Settings
 from tqconsole.engine.task import Task
 
 if TYPE_CHECKING:
-    from tqconsole.engine.app.send import Sender, Sending
+    from tqconsole.engine.app.send import Sender
+    from tqconsole.engine.app.telling import Sending
     from tqconsole.engine.backends.base import Backend
     from tqconsole.engine.events.facade import Events
     from tqconsole.engine.middleware.records import Records
@@ -216,23 +217,25 @@ class Caller:
 
     def _built(self, call: Any) -> Sending:
         """Return a call of `send_many` as a sending. Raises: TypeError for what is no call."""
-        parts = list(call) if isinstance(call, list | tuple) else [call]
+        parts = call if isinstance(call, list | tuple) else (call,)
         if not 1 <= len(parts) <= 4:
             raise TypeError(f"a call is (task, args, kwargs, options) or a signature, not {call!r}")
-        target, args, kwargs, options = parts + [None] * (4 - len(parts))
+        target, args, kwargs, options = (*parts, None, None, None)[:4]
+        target = unwrapped(target)
         if isinstance(target, dict):
             made = maybe_signature(target, app=self)
             args, kwargs, options = made.merged(args, kwargs, options)
             target = made.task
-        return self._built_named(target, args, kwargs, dict(options or {}))
+        return self._built_named(target, args, kwargs, options or {})
 
     def _built_named(self, target: Any, args: Any, kwargs: Any, options: dict[str, Any]) -> Sending:
-        task = self.tasks.get(target) if isinstance(target, str) else unwrapped(target)
+        task = self.tasks.get(target) if isinstance(target, str) else target
         if task is None:
             return self._sender.build(str(target), args, kwargs, options)
         if task.typing:
             task.check_arguments(args or (), kwargs or {})
         args, kwargs = task.plain_arguments(args, kwargs, options)
-        options.setdefault("shadow", task.shadow_name(args, kwargs, options))
         given = {**task.sent_options(), "task_type": task, **options}
+        if "shadow" not in options:
+            given["shadow"] = task.shadow_name(args, kwargs, options)
         return self._sender.build(task.name, args, kwargs, given)

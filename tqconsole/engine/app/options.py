@@ -133,7 +133,7 @@ def instants(said: dict[str, Any], now: datetime, zone: tzinfo) -> dict[str, Any
         end = _instant("expires", said["expires"], now, zone)
         left_s = (end - now).total_seconds()
         if left_s < 0:
-            warnings.warn(f"the call has expired already, {-left_s:.0f} s ago", stacklevel=7)
+            warnings.warn(f"the call has expired already, {-left_s:.0f} s ago", stacklevel=8)
         fields["expires"] = end.isoformat()
         fields["expiration_ms"] = max(0, round(left_s * 1000))
     return fields

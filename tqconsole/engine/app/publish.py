@@ -52,7 +52,7 @@ class Publisher:
     def declare(self, address: Address, policy: dict[str, Any]) -> None:
         """Make the queue where its name alone does not say how. Raises: OperationalError."""
         queue = address.queue
-        if queue is None or (address.exchange == "" and is_plain(queue)):
+        if queue is None or not has_to_be_declared(address):
             return
         broker = self._app.write_broker
         key = (broker.place, queue.name)
@@ -62,39 +62,47 @@ class Publisher:
 
     def _trying(self, attempt: Callable[[], None], policy: dict[str, Any]) -> None:
         clock = self._app.wall_clock
-        given = policy.get("retry_policy") or {}
-        timeout_s = policy.get("timeout", self._longest_s(given))
-        deadline_mono = None if timeout_s is None else clock.mono() + timeout_s
-        errors = (OperationalError, *(given.get("retry_errors") or ()))
+        begun_mono = clock.mono()
         failed_count = 0
         while True:
             try:
                 return attempt()
-            except errors:
-                pause_s = self._pause_s(policy.get("retry"), given, failed_count)
+            except _passing(policy):
+                pause_s = self._pause_s(policy, failed_count)
                 if pause_s is None:
                     raise
-                if deadline_mono is not None and clock.mono() + pause_s > deadline_mono:
+                timeout_s = policy.get("timeout", self._longest_s(policy))
+                if timeout_s is not None and clock.mono() + pause_s > begun_mono + timeout_s:
                     raise
                 failed_count += 1
             clock.sleep(pause_s)
 
-    def _longest_s(self, given: dict[str, Any]) -> float | None:
+    def _longest_s(self, policy: dict[str, Any]) -> float | None:
         is_endless = self._app.conf.task_publish_retry_policy.get("max_retries", 3) is None
-        return None if given or is_endless else _PUBLISH_S
+        return None if policy.get("retry_policy") or is_endless else _PUBLISH_S
 
-    def _pause_s(
-        self, retry: bool | None, given: dict[str, Any], failed_count: int
-    ) -> float | None:
+    def _pause_s(self, policy: dict[str, Any], failed_count: int) -> float | None:
         """Return how long to wait after `failed_count` + 1 failures; None: that was the last."""
-        conf = self._app.conf
+        conf, retry = self._app.conf, policy.get("retry")
         if not (conf.task_publish_retry if retry is None else retry):
             return None
-        policy = {**conf.task_publish_retry_policy, **given}
-        allowed_count = policy.get("max_retries", 3)
+        given = {**conf.task_publish_retry_policy, **(policy.get("retry_policy") or {})}
+        allowed_count = given.get("max_retries", 3)
         if allowed_count is not None and failed_count >= allowed_count:
             return None
-        start_s = policy.get("interval_start") or 0
-        grown_s = start_s + failed_count * (policy.get("interval_step") or 0)
-        longest_s = policy.get("interval_max")
+        start_s = given.get("interval_start") or 0
+        grown_s = start_s + failed_count * (given.get("interval_step") or 0)
+        longest_s = given.get("interval_max")
         return float(grown_s if longest_s is None else min(grown_s, longest_s))
+
+
+def has_to_be_declared(address: Address) -> bool:
+    """Return True when the name of a call's queue alone does not say what it is."""
+    queue = address.queue
+    return queue is not None and not (address.exchange == "" and is_plain(queue))
+
+
+def _passing(policy: dict[str, Any]) -> tuple[type[BaseException], ...]:
+    """Return the errors after which it is tried again."""
+    given = policy.get("retry_policy") or {}
+    return (OperationalError, *(given.get("retry_errors") or ()))

@@ -24,7 +24,10 @@ class Address(NamedTuple):
 
 
 class QueueTable:
-    """Queues by name. Built anew when the settings change; used by all threads."""
+    """Queues by name. Built anew when the settings change; used by all threads.
+
+    `version` grows when a queue is described anew: what was worked out of addresses is void then.
+    """
 
     def __init__(self, conf: Any) -> None:
         self._default_name = str(conf.task_default_queue)
@@ -37,6 +40,7 @@ class QueueTable:
         self._created_kind = conf.task_create_missing_queue_exchange_type or "direct"
         self._created_type = conf.task_create_missing_queue_type
         self._default_type = conf.task_default_queue_type
+        self.version = 0
         self._modes: dict[str, int] = {}
         self._specs: dict[str, QueueSpec] = {}
         #: What a queue with a name nobody can know is called: kombu's `Broadcast`.
@@ -50,16 +54,25 @@ class QueueTable:
     def add(self, queue: Any) -> QueueSpec:
         """Take in a QueueSpec, fields, or a kombu Queue, and return its spec."""
         if isinstance(queue, QueueSpec):
-            spec = queue
-        else:
-            fields = queue if isinstance(queue, dict) else describe_queue(queue)
-            spec = self._spec_of(fields)
-            if fields.get("alias"):
-                self._aliases[fields["alias"]] = spec.name
-            if fields.get("delivery_mode") is not None:
-                self._modes[spec.name] = delivery_mode(fields["delivery_mode"])
-        self._specs[spec.name] = spec
+            self._describe(queue, None)
+            return queue
+        fields = queue if isinstance(queue, dict) else describe_queue(queue)
+        spec = self._spec_of(fields)
+        if fields.get("alias"):
+            self._aliases[fields["alias"]] = spec.name
+        mode = fields.get("delivery_mode")
+        self._describe(spec, None if mode is None else delivery_mode(mode))
         return spec
+
+    def _describe(self, spec: QueueSpec, mode: int | None) -> None:
+        mode = self._modes.get(spec.name) if mode is None else mode
+        if (self._specs.get(spec.name), self._modes.get(spec.name)) == (spec, mode):
+            return
+        self._specs[spec.name] = spec
+        if mode is not None:
+            self._modes[spec.name] = mode
+        # Last, so that nothing is worked out of the old description under the new number.
+        self.version += 1
 
     def spec(self, queue: Any) -> QueueSpec:
         """Return the spec of a queue given by name or as an object.

@@ -1,13 +1,12 @@
 """From a call to the broker: options to a message, its address, and its publication.
 
 The phase between `apply_async` and `Broker.publish`. What the settings say is worked out once per
-change of theirs; a call costs one dict of options, one message and one trip. Nothing here decides
-what a task is or when it runs.
+change of theirs, what a call's options say once for all calls that say the same (`patterns`); any
+other call goes the whole way. Nothing here decides what a task is or when it runs.
 """
 
 from __future__ import annotations
 
-import logging
 import os
 import socket
 import warnings
@@ -31,22 +30,22 @@ from tqconsole.engine.app.options import (
     keywords,
     stamps,
 )
-from tqconsole.engine.app.publish import Publisher, PublishingApp
+from tqconsole.engine.app.patterns import Pattern, Patterns, is_fixed, key_of, own_headers
+from tqconsole.engine.app.publish import Publisher, PublishingApp, has_to_be_declared
 from tqconsole.engine.app.queues import Address, QueueTable
+from tqconsole.engine.app.telling import Sending, Teller, TellingApp
 from tqconsole.engine.backends.base import Backend
-from tqconsole.engine.exceptions import OperationalError
 from tqconsole.engine.protocol.identity import new_id
 from tqconsole.engine.protocol.message import Message
-from tqconsole.engine.protocol.task import Embed, TaskCall, encode_task
+from tqconsole.engine.protocol.stencil import Stencil, can_repeat
+from tqconsole.engine.protocol.task import NO_EMBED, Embed, TaskCall, encode_task
 from tqconsole.engine.protocol.transfer import Publication
 from tqconsole.engine.result import AsyncResult
 from tqconsole.engine.routing import Router
-from tqconsole.engine.signals import after_task_publish, before_task_publish, task_sent
-
-logger = logging.getLogger(__name__)
+from tqconsole.engine.signals import before_task_publish
 
 
-class SendingApp(PublishingApp, Protocol):
+class SendingApp(PublishingApp, TellingApp, Protocol):
     """What sending needs of the App."""
 
     @property
@@ -68,20 +67,17 @@ class SendingApp(PublishingApp, Protocol):
         """The result store."""
         ...
 
-    def send_event(self, event_type: str, **fields: Any) -> None:
-        """Tell whoever listens."""
-        ...
 
+class _Call(msgspec.Struct, frozen=True):
+    """A call as it was made."""
 
-class Sending(NamedTuple):
-    """A call that is ready to be published."""
-
-    publication: Publication
-    call: TaskCall
-    address: Address
-    result: AsyncResult
-    parent: Any
-    policy: dict[str, Any]
+    name: str
+    args: Any
+    kwargs: Any
+    #: Its options but those that are None.
+    said: dict[str, Any]
+    #: The task whose run makes it.
+    sender: Any
 
 
 class _Defaults(NamedTuple):
@@ -98,6 +94,8 @@ class _Defaults(NamedTuple):
     is_event_sent: bool
     #: Results are sent to the caller, who must listen before the call is.
     are_results_sent: bool
+    #: None: it takes more than names and options to tell what two calls have in common.
+    patterns: Patterns | None
 
 
 class Sender:
@@ -107,6 +105,7 @@ class Sender:
         self._app = app
         self._known: _Defaults | None = None
         self._publisher = Publisher(app)
+        self._teller = Teller(app)
         self._origin = (0, "")
 
     @property
@@ -122,20 +121,21 @@ class Sender:
         """
         defaults = self._defaults()
         said = {option: value for option, value in options.items() if value is not None}
-        policy = how_to_send(said)
-        address = self._address(defaults, name, args, kwargs, said)
-        sending_task = current.get_current_worker_task()
-        call = self._call(defaults, name, args, kwargs, said, sending_task, address)
-        properties = {option: said[option] for option in said.keys() - KNOWN - call.stamps.keys()}
-        message = self._message(call, address, properties, policy)
-        publication = Publication(message, address.routing_key, address.exchange)
-        self._publisher.declare(address, policy)
-        task = said.get("task_type")
-        store = task.backend if task is not None and task.has_own_store else None
-        result = self._app.AsyncResult(call.task_id, task_name=name, backend=store)
-        result.ignored = bool(call.ignore_result)
-        parent = sending_task if said.get("add_to_parent", True) else None
-        return Sending(publication, call, address, result, parent, policy)
+        sender = current.get_current_worker_task()
+        call = _Call(name, arguments(args), keywords(kwargs), said, sender)
+        # What a receiver sees, and may change, is of this call alone.
+        patterns = None if before_task_publish.receivers else defaults.patterns
+        key = None if patterns is None else key_of(name, said)
+        if patterns is None or key is None:
+            return self._composed(defaults, call)[0]
+        pattern = patterns.find(key)
+        sending = None if pattern is None else self._repeated(pattern, call)
+        if sending is None:
+            version, is_kept = defaults.queues.version, is_fixed(said)
+            sending, made = self._composed(defaults, call)
+            if is_kept and can_repeat(made):
+                patterns.keep(key, _pattern(sending, made, said, version))
+        return sending
 
     def send(self, sendings: Sequence[Sending]) -> list[AsyncResult]:
         """Publish in one trip and return the results.
@@ -143,20 +143,25 @@ class Sender:
         Raises: OperationalError when the broker could not be reached; nothing was sent then.
         """
         if sendings:
-            if self._defaults().are_results_sent:
+            defaults = self._defaults()
+            if defaults.are_results_sent:
                 self._expect_results(sendings)
             # Before the publish: a worker may have the task before this thread goes on.
             sent_at = self._app.wall_clock.now()
             policy = sendings[0].policy
             self._publisher.publish([sending.publication for sending in sendings], policy)
-            for sending in sendings:
-                self._after(sending, sent_at)
+            self._teller.tell(sendings, sent_at, is_event_sent=defaults.is_event_sent)
         return [sending.result for sending in sendings]
 
     def _expect_results(self, sendings: Sequence[Sending]) -> None:
         own = self._app.oid
-        if any(it.call.reply_to == own and not it.call.ignore_result for it in sendings):
-            self._app.backend.expect(own)
+        for sending in sendings:
+            message = sending.publication.message
+            if message.properties.get("reply_to") == own and not message.headers.get(
+                "ignore_result"
+            ):
+                self._app.backend.expect(own)
+                return
 
     def publish(self, publications: Sequence[Publication], policy: dict[str, Any]) -> None:
         """Publish messages in one trip, by the publish policy. Raises: OperationalError."""
@@ -174,12 +179,13 @@ class Sender:
         known = self._known
         if known is not None and known.version == conf.version:
             return known
-        router = Router(conf.task_routes)
+        router, queues = Router(conf.task_routes), QueueTable(conf)
+        can_repeat_calls = router.is_by_name and not conf.task_inherit_parent_priority
         made = _Defaults(
             # After the first look: it may read the configuration source, which is a change.
             version=conf.version,
             router=router,
-            queues=QueueTable(conf),
+            queues=queues,
             serializer=conf.task_serializer,
             compression=conf.task_compression,
             priority=conf.task_default_priority,
@@ -187,22 +193,68 @@ class Sender:
             repr_levels=conf.task_repr_maxlevels,
             is_event_sent=conf.task_send_sent_event,
             are_results_sent=str(conf.result_backend).startswith("rpc"),
+            patterns=Patterns(queues) if can_repeat_calls else None,
         )
         self._known = made
         return made
 
-    def _address(
-        self, defaults: _Defaults, name: str, args: Any, kwargs: Any, said: dict[str, Any]
-    ) -> Address:
+    def _repeated(self, pattern: Pattern, call: _Call) -> Sending | None:
+        """Return a call that is like an earlier one; None when it is not, seen from near."""
+        said, sender = call.said, call.sender
+        own = own_headers(said, None if sender is None else sender.request)
+        reply_to = said.get("reply_to")
+        if reply_to is None:
+            reply_to = self._app.oid
+        if own is None or type(reply_to) is not str:
+            return None
+        own["origin"] = self.origin()
+        address, policy, stencil = pattern.address, pattern.policy, pattern.stencil
+        message = stencil.message(own, call.args, call.kwargs, reply_to)
+        publication = Publication(message, address.routing_key, address.exchange, stencil.is_plain)
+        if pattern.is_declared_first:
+            self._publisher.declare(address, policy)
+        result = self._result(call, own["id"], is_ignored=pattern.is_result_ignored)
+        parent = sender if pattern.is_noted else None
+        return Sending(
+            publication, call.args, call.kwargs, NO_EMBED, address, result, parent, policy
+        )
+
+    def _composed(self, defaults: _Defaults, call: _Call) -> tuple[Sending, TaskCall]:
+        """Return a call that need not be like any other, and all that its message says."""
+        said = call.said
+        policy = how_to_send(said)
+        address = self._address(defaults, call)
+        made = self._call(defaults, call, address)
+        properties = {option: said[option] for option in said.keys() - KNOWN - made.stamps.keys()}
+        message = self._message(made, address, properties, policy)
+        publication = Publication(message, address.routing_key, address.exchange)
+        self._publisher.declare(address, policy)
+        result = self._result(call, made.task_id, is_ignored=bool(made.ignore_result))
+        parent = call.sender if said.get("add_to_parent", True) else None
+        sending = Sending(
+            publication, call.args, call.kwargs, made.embed, address, result, parent, policy
+        )
+        return sending, made
+
+    def _result(self, call: _Call, task_id: str, *, is_ignored: bool) -> AsyncResult:
+        task = call.said.get("task_type")
+        store = task.backend if task is not None and task.has_own_store else None
+        result = self._app.AsyncResult(task_id, task_name=call.name, backend=store)
+        result.ignored = is_ignored
+        return result
+
+    def _address(self, defaults: _Defaults, call: _Call) -> Address:
         """Take the address out of the options; the call's own win over the route's."""
+        said = call.said
         if defaults.router:
+            name = said.get("route_name") or call.name
             route = defaults.router.lookup(
-                said.get("route_name") or name, args, kwargs, said, said.get("task_type")
+                name, call.args, call.kwargs, said, said.get("task_type")
             )
             if "rate_limit" in route:
                 warnings.warn(
                     "task_routes: rate_limit has no effect in a route; use task_annotations",
-                    stacklevel=5,
+                    stacklevel=6,
                 )
                 route.pop("rate_limit")
             for key, value in route.items():
@@ -210,16 +262,8 @@ class Sender:
                     said[key] = value
         return defaults.queues.address(said)
 
-    def _call(
-        self,
-        defaults: _Defaults,
-        name: str,
-        args: Any,
-        kwargs: Any,
-        said: dict[str, Any],
-        sending_task: Any,
-        address: Address,
-    ) -> TaskCall:
+    def _call(self, defaults: _Defaults, call: _Call, address: Address) -> TaskCall:
+        said = call.said
         fields: dict[str, Any] = {
             FIELDS[option]: value for option, value in said.items() if option in FIELDS
         }
@@ -228,8 +272,8 @@ class Sender:
         fields.setdefault("serializer", defaults.serializer)
         if defaults.compression:
             fields.setdefault("compression", defaults.compression)
-        if sending_task is not None:
-            inherit(fields, sending_task.request, is_priority_too=defaults.is_priority_inherited)
+        if call.sender is not None:
+            inherit(fields, call.sender.request, is_priority_too=defaults.is_priority_inherited)
         fields.setdefault("root_id", task_id)
         fields.setdefault("priority", defaults.priority)
         if "reply_to" not in fields:
@@ -243,9 +287,9 @@ class Sender:
         if "stamped_headers" in fields:
             fields.update(stamps(said))
         return TaskCall(
-            task_name=name,
-            args=arguments(args),
-            kwargs=keywords(kwargs),
+            task_name=call.name,
+            args=call.args,
+            kwargs=call.kwargs,
             origin=self.origin(),
             delivery_mode=address.delivery_mode,
             repr_levels=defaults.repr_levels,
@@ -283,53 +327,14 @@ class Sender:
             message.properties,
         )
 
-    def _after(self, sending: Sending, sent_at: float) -> None:
-        call, message, address = sending.call, sending.publication.message, sending.address
-        if sending.parent is not None:
-            sending.parent.add_trail(sending.result)
-        if after_task_publish.receivers:
-            after_task_publish.send(
-                sender=call.task_name,
-                body=(call.args, call.kwargs, msgspec.structs.asdict(call.embed)),
-                headers=message.headers,
-                exchange=address.exchange,
-                routing_key=address.routing_key,
-            )
-        if task_sent.receivers:
-            task_sent.send(
-                sender=call.task_name,
-                task_id=call.task_id,
-                task=call.task_name,
-                args=call.args,
-                kwargs=call.kwargs,
-                eta=call.eta,
-                taskset=call.group_id,
-            )
-        if self._defaults().is_event_sent:
-            self._tell_sent(message, address, sent_at)
 
-    def _tell_sent(self, message: Message, address: Address, sent_at: float) -> None:
-        try:
-            fields = _sent_fields(message, address)
-            self._app.send_event("task-sent", timestamp=sent_at, **fields)
-        except OperationalError as error:
-            # The call is out: an error now would make its caller send it again.
-            logger.warning("task-sent of %s was not told: %s", message.headers["id"], error)
-
-
-def _sent_fields(message: Message, address: Address) -> dict[str, Any]:
-    headers = message.headers
-    return {
-        "uuid": headers["id"],
-        "root_id": headers["root_id"],
-        "parent_id": headers["parent_id"],
-        "name": headers["shadow"] or headers["task"],
-        "args": headers["argsrepr"],
-        "kwargs": headers["kwargsrepr"],
-        "retries": headers["retries"],
-        "eta": headers["eta"],
-        "expires": headers["expires"],
-        "queue": address.queue.name if address.queue else None,
-        "exchange": address.exchange,
-        "routing_key": address.routing_key,
-    }
+def _pattern(sending: Sending, call: TaskCall, said: dict[str, Any], version: int) -> Pattern:
+    return Pattern(
+        Stencil(call, sending.publication.message),
+        sending.address,
+        sending.policy,
+        bool(call.ignore_result),
+        bool(said.get("add_to_parent", True)),
+        has_to_be_declared(sending.address),
+        version,
+    )

@@ -16,11 +16,17 @@ from tqconsole.engine.serialization import decode_json, encode_json, is_deeper_t
 
 
 def to_envelope(
-    message: Message, exchange: str, routing_key: str, tag: str, priority: int | None = None
+    message: Message,
+    exchange: str,
+    routing_key: str,
+    tag: str,
+    priority: int | None = None,
+    *,
+    is_plain: bool = False,
 ) -> bytes:
     """Return the envelope's JSON. `priority` None is the message's own, else 0.
 
-    Raises: EncodeError if a header cannot be written.
+    `is_plain` as in `Publication`. Raises: EncodeError if a header cannot be written.
     """
     properties = message.properties
     return encode_json(
@@ -37,7 +43,8 @@ def to_envelope(
                 "body_encoding": "base64",
                 "delivery_tag": tag,
             },
-        }
+        },
+        is_known_plain=is_plain,
     )
 
 

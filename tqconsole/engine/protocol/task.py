@@ -148,13 +148,13 @@ def encode_task(call: TaskCall) -> Message:
 def _refuse_what_no_worker_takes(call: TaskCall) -> None:
     """Raise EncodeError for what `read_header` refuses: its caller would wait forever."""
     for what, name in (("name", call.task_name), ("id", call.task_id)):
-        _refuse_unfit_name(what, name)
+        refuse_unfit_name(what, name)
         if not name:
             raise EncodeError(f"a task's {what} is empty")
     for what in _OTHER_NAMES:
         name = getattr(call, what)
         if name:
-            _refuse_unfit_name(what, name)
+            refuse_unfit_name(what, name)
     if call.shadow is not None and not isinstance(call.shadow, str):
         raise EncodeError(f"a task's shadow is a text, not {call.shadow!r:.60}")
     _refuse_unfit_limit(call.hard_limit_s)
@@ -167,7 +167,8 @@ def _refuse_what_no_worker_takes(call: TaskCall) -> None:
         _refuse_unfit_signatures(call.embed)
 
 
-def _refuse_unfit_name(what: str, name: object) -> None:
+def refuse_unfit_name(what: str, name: object) -> None:
+    """Raise EncodeError for what no worker takes as a name or id."""
     if not isinstance(name, str) or len(name) > DEFAULT_LIMITS.name_bytes:
         raise EncodeError(
             f"a task's {what} is a text of at most {DEFAULT_LIMITS.name_bytes} bytes,"

@@ -38,11 +38,16 @@ class QueueSpec(msgspec.Struct, frozen=True):
 
 
 class Publication(msgspec.Struct, frozen=True):
-    """A message and where it goes. With exchange "" the routing key is the queue's name."""
+    """A message and where it goes. With exchange "" the routing key is the queue's name.
+
+    `is_plain`: who made it knows that its headers and properties are texts, integers, finite
+    floats, bools, None, lists, and dicts with text keys, none of a subclass: no adapter need look.
+    """
 
     message: Message
     routing_key: str
     exchange: str = ""
+    is_plain: bool = False
 
 
 class ResultWrite(msgspec.Struct, frozen=True):

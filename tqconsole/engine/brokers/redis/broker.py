@@ -15,7 +15,7 @@ from tqconsole.engine.brokers.redis.cycle import Server
 from tqconsole.engine.brokers.redis.hold import RedisConsumer
 from tqconsole.engine.brokers.redis.keys import Keys
 from tqconsole.engine.brokers.redis.letters import Letters
-from tqconsole.engine.brokers.redis.routing import Router, merged
+from tqconsole.engine.brokers.redis.routing import Router
 from tqconsole.engine.clock import SYSTEM_CLOCK, Clock
 from tqconsole.engine.protocol.message import Message
 from tqconsole.engine.protocol.transfer import (
@@ -86,7 +86,7 @@ class RedisBroker(Broker):
     def publish(self, publications: Sequence[Publication]) -> None:
         """See `Broker.publish`: all or nothing."""
         if publications:
-            self._link.ask(merged(self._router.writes(publications)))
+            self._link.ask(self._router.commands(publications))
 
     def consumer(self, queues: Sequence[QueueSpec], worker_name: str) -> Consumer:
         """See `Broker.consumer`."""

@@ -29,8 +29,14 @@ def written(publication: Publication, *, is_copied: bool = False) -> bytes:
 
     `is_copied`: queues of ours get it besides those who listen to its exchange.
     """
-    tag = f"{_COPIED if is_copied else ''}{new_id()}"
-    return to_envelope(publication.message, publication.exchange, publication.routing_key, tag)
+    tag = f"{_COPIED}{new_id()}" if is_copied else new_id()
+    return to_envelope(
+        publication.message,
+        publication.exchange,
+        publication.routing_key,
+        tag,
+        is_plain=publication.is_plain,
+    )
 
 
 def delivery_of(envelope: bytes, tag: str, queue: str) -> Delivery:

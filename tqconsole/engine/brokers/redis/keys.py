@@ -23,6 +23,7 @@ class Keys:
         self.prefix = str(options.get("global_keyprefix") or "")
         self.separator = str(options.get("sep") or _SEPARATOR)
         self.steps = _steps(options.get("priority_steps"))
+        self._usual_step = self.step(None)
         self.visibility_s = address.number("visibility_timeout", _VISIBILITY_S)
         self.unacked = self.prefix + str(options.get("unacked_key") or "unacked")
         self.unacked_index = self.prefix + str(options.get("unacked_index_key") or "unacked_index")
@@ -42,7 +43,8 @@ class Keys:
 
     def list_for(self, queue_name: str, priority: Any) -> str:
         """Return the list in which a message of this priority waits."""
-        return self.prefix + self._list(queue_name, self.step(priority))
+        step = self._usual_step if priority is None else self.step(priority)
+        return self.prefix + self._list(queue_name, step)
 
     def step(self, priority: Any) -> int:
         """Return the step of a priority, as kombu rounds it."""

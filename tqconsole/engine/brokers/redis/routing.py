@@ -115,6 +115,22 @@ class Router:
             return []
         return [("PEXPIRE", name, expires_ms) for name in self._keys.lists(queue_name)]
 
+    def commands(self, publications: Sequence[Publication]) -> list[Command]:
+        """Return what puts publications in place, all or nothing. Raises: EncodeError."""
+        pushes: dict[str, list[str | bytes]] = {}
+        for publication in publications:
+            name = publication.routing_key
+            if publication.exchange or name not in self._known or name in self._expires_ms:
+                # Not a queue that is bound and waits: where it goes has to be looked at.
+                return merged(self.writes(publications))
+            priority = publication.message.properties.get("priority")
+            list_name = self._keys.list_for(name, priority)
+            push = pushes.get(list_name)
+            if push is None:
+                push = pushes[list_name] = ["LPUSH", list_name]
+            push.append(written(publication))
+        return _whole([tuple(push) for push in pushes.values()])
+
     def writes(self, publications: Sequence[Publication]) -> list[Write]:
         """Return the writes that put publications in place, in order. Raises: EncodeError."""
         found: list[Write] = []
@@ -228,5 +244,9 @@ def merged(writes: Sequence[Write]) -> list[Command]:
     # Bindings first, expiries of the lists last.
     before = [it for it in others if it[0] == "SADD"]
     after = [it for it in others if it[0] != "SADD"]
-    commands = [*before, *pushes, *after]
+    return _whole([*before, *pushes, *after])
+
+
+def _whole(commands: list[Command]) -> list[Command]:
+    """Return commands so that all of them are run or none."""
     return commands if len(commands) < 2 else [("MULTI",), *commands, ("EXEC",)]

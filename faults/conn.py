@@ -32,6 +32,7 @@ def _run(case: Case) -> Report:
         through = Place(url, place.backend_url, place.redis_port)
         # The client is not cut: it is to tell when work goes on.
         with Site(case, place) as site, site.worker("-c", "2", url=url) as process:
+            site.wait_for_one()
             with site.another_client("publish", through) as client:
                 site.await_published(20, _PATIENCE_S)
                 counts = _counts(process.pid, client.pid, proxy.port)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from faults.account import Account
 from faults.figures import p95
 from faults.scenario import ENGINES, Case, Report, Scenario
-from faults.site import Site
+from faults.site import QUIET_S, Site
 from tqconsole.engine.worker.window import MAX_BATCH
 
 _CHILD_COUNT = 2
@@ -24,6 +24,7 @@ _TASK_S = 0.002
 HANDED_OVER_COUNT = MAX_BATCH * _CHILD_COUNT
 #: A worker that ends nothing for so long is killed all the same, in seconds.
 _STALLED_S = 5.0
+_LOST_QUIET_S = 5.0
 #: Goals: seconds from the start of a worker to its first task (p95), and from the last kill to the
 #: end of what it left behind.
 _FIRST_TASK_S, _DRAINED_S = 1.0, 15.0
@@ -37,7 +38,7 @@ class Volume:
     kill_count: int
 
 
-VOLUMES = {"ci": Volume(2000, 8), "night": Volume(20_000, 80), "release": Volume(100_000, 200)}
+VOLUMES = {"ci": Volume(2000, 6), "night": Volume(20_000, 80), "release": Volume(100_000, 200)}
 #: RabbitMQ takes back a killed consumer's messages in a second of its own.
 RABBITMQ_RELEASE = Volume(20_000, 80)
 
@@ -59,7 +60,8 @@ def _storm(case: Case, acks: str) -> Report:
         firsts_s = _kills(site, volume)
         killed_mono = time.monotonic()
         with site.worker("-c", str(_CHILD_COUNT)):
-            site.drain()
+            # What is lost silently never comes: there it is not waited for as long.
+            site.drain(_LOST_QUIET_S if _is_silent(case, acks) else QUIET_S)
         account = site.settle()
         drained_s = site.reading.last_end_mono - killed_mono
     figures = {
@@ -69,6 +71,10 @@ def _storm(case: Case, acks: str) -> Report:
         "drained after s": drained_s,
     }
     return Report(account, figures, _broken(case, account, acks, volume.kill_count))
+
+
+def _is_silent(case: Case, acks: str) -> bool:
+    return (case.broker, acks) == ("rabbitmq", "early")
 
 
 def _kills(site: Site, volume: Volume) -> list[float]:
@@ -96,7 +102,7 @@ def _broken(case: Case, account: Account, acks: str, kill_count: int) -> list[st
     """
     touched = ["duplicated"]
     if acks == "early":
-        touched = ["lost", "without result"] if case.broker == "rabbitmq" else ["reported"]
+        touched = ["lost", "without result"] if _is_silent(case, acks) else ["reported"]
     broken = account.not_zero(*touched)
     count = sum(account.counts()[name] for name in touched)
     bound = kill_count * HANDED_OVER_COUNT

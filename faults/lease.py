@@ -16,7 +16,7 @@ from tqconsole.engine.protocol.result import decode_record
 
 #: The lease, in seconds (design §3), and how many of it a task, a wait and a standstill take.
 _LEASE_S = 15.0
-_LEASES = {"ci": 1.4, "night": 3.0, "release": 3.0}
+_LEASES = {"ci": 1.2, "night": 3.0, "release": 3.0}
 _COUNTS = {"ci": 2, "night": 8, "release": 16}
 _PATIENCE_S = 30.0
 _STOPPED_QUEUE = "stopped"

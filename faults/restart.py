@@ -32,7 +32,10 @@ _GIVEN_UP_S = 20.0
 _UNSYNCED_S = 2.0
 #: Runs again for each restart: what a worker holds, all of which may have ended unheard.
 _HELD_COUNT = 300
-_RESTART_COUNTS = {"ci": 2, "night": 20, "release": 100}
+_RESTART_COUNTS = {
+    "redis": {"ci": 2, "night": 20, "release": 100},
+    "rabbitmq": {"ci": 1, "night": 20, "release": 100},
+}
 
 
 @dataclass(slots=True)
@@ -46,7 +49,7 @@ class Toll:
 
 
 def _run(case: Case) -> Report:
-    restart_count = case.of(_RESTART_COUNTS)
+    restart_count = case.of(_RESTART_COUNTS[case.broker])
     with _opened(case) as (daemon, place), Site(case, place) as site:
         toll = Toll([], [])
         with Stream(site, per_s=_CALLS_PER_S) as stream:

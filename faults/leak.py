@@ -13,6 +13,8 @@ _TASK_COUNTS = {"ci": 20_000, "night": 1_000_000, "release": 10_000_000}
 #: Goal, in bytes a task, for the parent and for a child; the first can only be told from noise
 #: over many tasks.
 _SLOPE_BYTES = {"ci": 60.0, "night": 5.0, "release": 5.0}
+#: SQLite fills its page cache meanwhile, 16 MB, and opens what it has not used before.
+_FILLING_BYTES, _FILLING_FDS = 300.0, 2
 #: Tasks are sent and looked at in so many rounds, the first of which only warms up.
 _ROUND_COUNT = 10
 _PATIENCE_S = 60.0
@@ -40,12 +42,14 @@ def _run(case: Case) -> Report:
         "threads grown": warm[-1][3] - warm[0][3],
     }
     broken = account.not_zero()
-    bound = case.of(_SLOPE_BYTES)
+    bound, fds = case.of(_SLOPE_BYTES), 0
+    if (case.broker, case.depth) == ("sqlite", "ci"):
+        bound, fds = _FILLING_BYTES, _FILLING_FDS
     broken += beyond(
         {
             "parent bytes a task": (parent, bound),
             "child bytes a task": (child, bound),
-            "fds grown": (warm[-1][2] - warm[0][2], 0),
+            "fds grown": (warm[-1][2] - warm[0][2], fds),
             "threads grown": (warm[-1][3] - warm[0][3], 0),
         }
     )

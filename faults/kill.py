@@ -13,9 +13,9 @@ import time
 from dataclasses import dataclass
 
 from faults.account import Account
-from faults.figures import p95
+from faults.figures import beyond, p95
 from faults.scenario import ENGINES, Case, Report, Scenario
-from faults.site import QUIET_S, Site
+from faults.site import Site
 from tqconsole.engine.worker.window import MAX_BATCH
 
 _CHILD_COUNT = 2
@@ -24,7 +24,6 @@ _TASK_S = 0.002
 HANDED_OVER_COUNT = MAX_BATCH * _CHILD_COUNT
 #: A worker that ends nothing for so long is killed all the same, in seconds.
 _STALLED_S = 5.0
-_LOST_QUIET_S = 5.0
 #: Goals: seconds from the start of a worker to its first task (p95), and from the last kill to the
 #: end of what it left behind.
 _FIRST_TASK_S, _DRAINED_S = 1.0, 15.0
@@ -60,8 +59,7 @@ def _storm(case: Case, acks: str) -> Report:
         firsts_s = _kills(site, volume)
         killed_mono = time.monotonic()
         with site.worker("-c", str(_CHILD_COUNT)):
-            # What is lost silently never comes: there it is not waited for as long.
-            site.drain(_LOST_QUIET_S if _is_silent(case, acks) else QUIET_S)
+            site.drain()
         account = site.settle()
         drained_s = site.reading.last_end_mono - killed_mono
     figures = {
@@ -70,11 +68,7 @@ def _storm(case: Case, acks: str) -> Report:
         "first task p95 s": p95(firsts_s),
         "drained after s": drained_s,
     }
-    return Report(account, figures, _broken(case, account, acks, volume.kill_count))
-
-
-def _is_silent(case: Case, acks: str) -> bool:
-    return (case.broker, acks) == ("rabbitmq", "early")
+    return Report(account, figures, _broken(account, acks, volume.kill_count))
 
 
 def _kills(site: Site, volume: Volume) -> list[float]:
@@ -93,22 +87,15 @@ def _kills(site: Site, volume: Volume) -> list[float]:
     return firsts_s
 
 
-def _broken(case: Case, account: Account, acks: str, kill_count: int) -> list[str]:
+def _broken(account: Account, acks: str, kill_count: int) -> list[str]:
     """Return what does not hold.
 
     A task that was killed may run again (late) or be reported (early): at most what was handed over
-    for each kill. RabbitMQ keeps no record of what was acknowledged, so there nobody can report it:
-    it is lost, or it ended and its result is.
+    for each kill.
     """
-    touched = ["duplicated"]
-    if acks == "early":
-        touched = ["lost", "without result"] if _is_silent(case, acks) else ["reported"]
-    broken = account.not_zero(*touched)
-    count = sum(account.counts()[name] for name in touched)
+    touched = "reported" if acks == "early" else "duplicated"
     bound = kill_count * HANDED_OVER_COUNT
-    if count > bound:
-        broken.append(f"{' + '.join(touched)}: {count}, at most {bound} were handed over")
-    return broken
+    return account.not_zero(touched) + beyond({touched: (account.counts()[touched], bound)})
 
 
 LATE = Scenario(

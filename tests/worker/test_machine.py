@@ -7,6 +7,7 @@ from worker_rig import Rig
 from tqconsole.engine.protocol.transfer import ResultWrite
 from tqconsole.engine.worker.values import (
     Exchange,
+    NoteHanded,
     Store,
     Submit,
     Tick,
@@ -250,3 +251,30 @@ def test_tick_without_work_does_nothing() -> None:
     rig.advance(1)
 
     assert rig.step(Tick()) == []
+
+
+def test_what_is_acknowledged_early_is_noted_before_where_the_broker_forgets_it() -> None:
+    rig = Rig(slots=1, store_rides=False, notes_handed=True)
+    early, late, second = rig.put("add", "late", "add")
+
+    actions = rig.advance(1)
+    kinds = [type(it) for it in actions if isinstance(it, NoteHanded | Submit)]
+    assert kinds == [NoteHanded, Submit]
+    assert _noted(rig) == [early]
+
+    rig.is_store_down = True
+    rig.end(early, results=(ResultWrite(early, "SUCCESS", b"{}"),))
+    rig.end(late, results=(ResultWrite(late, "SUCCESS", b"{}"),))
+    # Its result is not stored yet: the next note still has it.
+    assert _noted(rig) == [early, second]
+    rig.is_store_down = False
+    rig.advance(1)
+    rig.put("add")
+    rig.end(second, results=(ResultWrite(second, "SUCCESS", b"{}"),))
+    assert early not in _noted(rig)
+
+
+def _noted(rig: Rig) -> list[str]:
+    return [
+        [task_id for task_id, _ in it.handed] for it in rig.actions if isinstance(it, NoteHanded)
+    ][-1]

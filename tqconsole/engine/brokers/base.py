@@ -56,6 +56,8 @@ class Capabilities(msgspec.Struct, frozen=True):
     can_rank: bool = True
     #: What a killed worker had in hand, and had not acknowledged, comes back.
     keeps_unacked: bool = True
+    #: What it had acknowledged and begun is on record, and comes with `give_back`.
+    keeps_handed: bool = True
 
 
 class Subscription(abc.ABC):

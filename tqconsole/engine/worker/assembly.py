@@ -26,6 +26,7 @@ from tqconsole.engine.protocol.transfer import QueueSpec
 from tqconsole.engine.worker.autoscale import Autoscaler
 from tqconsole.engine.worker.carrier import Carrier, Rim
 from tqconsole.engine.worker.ending import Writing
+from tqconsole.engine.worker.handed import HandedNotes
 from tqconsole.engine.worker.heart import Heart, HeartPlan
 from tqconsole.engine.worker.loop import Loop, LoopParts
 from tqconsole.engine.worker.machine import Machine
@@ -39,7 +40,7 @@ from tqconsole.engine.worker.remote import Remote
 from tqconsole.engine.worker.revoked_records import RevokedRecords
 from tqconsole.engine.worker.run import make_failure_links
 from tqconsole.engine.worker.statedb import StateFile
-from tqconsole.engine.worker.values import Happening, MachineOptions, RevokeAsked
+from tqconsole.engine.worker.values import Happening, LossReported, MachineOptions, RevokeAsked
 from tqconsole.engine.worker.waker import SignalWatch, Waker
 from tqconsole.engine.worker.window import MAX_BATCH, MAX_INLINE_BATCH
 
@@ -79,8 +80,12 @@ class Worker:
         bounds = site.options.autoscale
         self._autoscaler = Autoscaler(*bounds) if bounds else None
         self._state = StateFile(site.statedb_path) if site.statedb_path else None
+        options = _machine_options(site, pool, broker)
+        self._handed_notes = (
+            HandedNotes(app.backend, site.hostname, app) if options.notes_handed else None
+        )
         self._machine = Machine(
-            _machine_options(site, pool, broker),
+            options,
             policies_of(app),
             Random(),  # noqa: S311 - jitter
             Writing(app.result_write, make_failure_links(app, site.hostname)),
@@ -113,6 +118,7 @@ class Worker:
                 Notices(app, site.hostname),
                 RevokedRecords(app, site.clock),
                 None if app.write_broker is app.broker else app.write_broker,
+                self._handed_notes,
             )
         )
 
@@ -176,6 +182,8 @@ class Worker:
             if revoked_ids:
                 self._tell(RevokeAsked(revoked_ids))
             self._loop.add_chore("saving the state", _SAVE_S, self._save, _SAVE_S)
+        if self._handed_notes is not None:
+            self._report_lost(self._handed_notes)
         if self._remote is not None:
             with contextlib.suppress(OperationalError):  # the loop opens it later
                 self._remote.open()
@@ -187,6 +195,19 @@ class Worker:
             )
             chore = self._loop.add_chore("mingle", _MINGLE_S, lambda: None)
             chore.work = lambda: self._mingle(mingle, chore.rest)
+
+    def _report_lost(self, notes: HandedNotes) -> None:
+        """Report what an earlier worker of this name had begun and acknowledged: before this one
+        overwrites its notes.
+        """
+        try:
+            lost = notes.lost()
+        except OperationalError as error:
+            logger.warning("What was lost is not reported, the result store is away: %s", error)
+            return
+        if lost:
+            logger.warning("An earlier %s died with %s tasks", self._site.hostname, len(lost))
+            self._tell(LossReported(self._reader.read(lost)))
 
     def _mingle(self, mingle: Mingle, rest: Callable[[], None]) -> None:
         if not mingle.has_asked:
@@ -270,6 +291,10 @@ def _machine_options(site: Site, pool: Pool, broker: Broker) -> MachineOptions:
         max_batch=MAX_INLINE_BATCH if pool.is_inline else MAX_BATCH,
         max_deaths=MAX_DEATHS,
         grace_s=site.options.grace,
+        notes_handed=not broker.capabilities.keeps_handed
+        and backend.is_enabled
+        and backend.is_readable_by_others
+        and backend.can_keep_keys,
         is_result_extended=bool(conf.result_extended),
         logs_info=logging.getLogger("tqconsole.worker").isEnabledFor(logging.INFO),
         tells_received=bool(signals.task_received.receivers),

@@ -19,6 +19,7 @@ from tqconsole.engine.exceptions import EngineError, ImproperlyConfigured, NotSu
 from tqconsole.engine.log import one_line
 from tqconsole.engine.pools.base import Job, JobEnded, JobLost, Pool
 from tqconsole.engine.protocol.transfer import Riding
+from tqconsole.engine.worker.handed import HandedNotes
 from tqconsole.engine.worker.outcome import Outcome, decode_outcome
 from tqconsole.engine.worker.payload import RunPayload, encode_payload
 from tqconsole.engine.worker.reading import Reader
@@ -36,6 +37,7 @@ from tqconsole.engine.worker.values import (
     Happening,
     KillAll,
     Log,
+    NoteHanded,
     Notify,
     Order,
     RecordRevoked,
@@ -74,6 +76,8 @@ class Rim(msgspec.Struct, frozen=True):
     revoked_records: RevokedRecords
     #: Where messages are published when that is another broker than the consumer's.
     write_broker: Broker | None = None
+    #: Where it is noted what the broker forgets when it is acknowledged.
+    handed_notes: HandedNotes | None = None
 
 
 class Carrier:
@@ -96,6 +100,7 @@ class Carrier:
         self.exit_code: int | None = None
         self._handlers: dict[type, Callable[[Any], None]] = {
             Exchange: self._exchange,
+            NoteHanded: self._note_handed,
             Store: self._store,
             RecordRevoked: self._record_revoked,
             Submit: self._submit,
@@ -203,6 +208,10 @@ class Carrier:
             self._answers.append(StoreFailed(repr(error)))
         else:
             self._answers.append(StoreDone())
+
+    def _note_handed(self, note: NoteHanded) -> None:
+        if self._rim.handed_notes is not None:
+            self._rim.handed_notes.write(note.handed)
 
     def _record_revoked(self, action: RecordRevoked) -> None:
         """Write the first of them; a store that fails costs the records, not the revoking."""

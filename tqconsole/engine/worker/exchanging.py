@@ -6,8 +6,10 @@ meanwhile, until what the store owes fills its room here. Pure: part of the stat
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from random import Random
 
+from tqconsole.engine.protocol.transfer import Delivery
 from tqconsole.engine.worker.admission import Admission
 from tqconsole.engine.worker.hand import Debt, Hand
 from tqconsole.engine.worker.handing import Handing
@@ -18,6 +20,7 @@ from tqconsole.engine.worker.values import (
     ExchangeDone,
     ExchangeFailed,
     ExchangeWritten,
+    NoteHanded,
     Rang,
     Store,
     StoreDone,
@@ -46,6 +49,8 @@ class Exchanging:
         self._broker = Retrying("The broker", hand, random)
         self._store = Retrying("The result store", hand, random)
         self._is_spool_full = False
+        #: What was acknowledged before it ran and has no end in the store: tag -> id, delivery.
+        self._noted: dict[str, tuple[str, Delivery]] = {}
 
     @property
     def is_failing(self) -> bool:
@@ -98,11 +103,27 @@ class Exchanging:
             hand.publications,
             hand.parked,
         )
+        if hand.options.notes_handed:
+            self._note(hand.batches)
         self._flight, self._has_rung = (exchange, hand.batches), False
         hand.in_flight_count = len(hand.batches)
         hand.settled, hand.batches, hand.results = [], [], []
         hand.publications, hand.parked = [], []
         hand.actions.append(exchange)
+
+    def _note(self, batches: Sequence[Sequence[Entry]]) -> None:
+        """Have written down what the next exchange acknowledges although it has not run."""
+        hand = self._hand
+        new = {
+            entry.delivery.tag: (entry.header.task_id, entry.delivery)
+            for batch in batches
+            for entry in batch
+            if not (entry.policy.acks_late or entry.is_handed)
+            and hand.stores(entry.header, entry.policy, is_error=True)
+        }
+        if new:
+            self._noted.update(new)
+            hand.actions.append(NoteHanded(list(self._noted.values())))
 
     def _room(self) -> int:
         hand = self._hand
@@ -121,6 +142,9 @@ class Exchanging:
         """The exchange took effect: submit what it handed over, let in what it brought."""
         exchange, batches = self._land()
         self._broker.succeed()
+        if self._noted:
+            for settlement in exchange.settled:
+                self._noted.pop(settlement.tag, None)
         self._handing.submit(batches)
         if exchange.wanted:
             self._may_have_more = self._has_rung or len(done.arrivals) >= exchange.wanted

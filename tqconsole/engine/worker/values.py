@@ -67,6 +67,8 @@ class MachineOptions(msgspec.Struct, frozen=True):
     #: Seconds a warm shutdown waits for running tasks; None: as long as they take.
     grace_s: float | None = None
     is_result_extended: bool = False
+    #: What is acknowledged before it runs is noted in the result store (`NoteHanded`).
+    notes_handed: bool = False
     logs_info: bool = False
     #: Somebody connected to the `task_received` signal.
     tells_received: bool = False
@@ -261,6 +263,14 @@ class Exchange(msgspec.Struct, frozen=True):
     parked: Sequence[tuple[str, float]] = ()
 
 
+class NoteHanded(msgspec.Struct, frozen=True):
+    """Note what is acknowledged and has no end yet, task id and delivery each, before the exchange
+    that acknowledges some of it.
+    """
+
+    handed: Sequence[tuple[str, Delivery]]
+
+
 class Store(msgspec.Struct, frozen=True):
     """Write these records before what they belong to is settled."""
 
@@ -336,6 +346,7 @@ class Exit(msgspec.Struct, frozen=True):
 
 Action = (
     Exchange
+    | NoteHanded
     | Store
     | RecordRevoked
     | Submit

@@ -53,6 +53,7 @@ class AmqpBroker(Broker):
         can_list_parked=False,
         # The server does it by itself.
         can_give_back=False,
+        keeps_handed=False,
         knows_listeners=False,
         knows_workers=False,
     )

@@ -63,6 +63,7 @@ class KombuBroker(Broker):
             can_peek=False,
             can_list_parked=False,
             can_give_back=False,
+            keeps_handed=False,
             knows_listeners=False,
             can_rank=self._address.facts.has_priorities,
             keeps_unacked=self._address.facts.keeps_unacked,

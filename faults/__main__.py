@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,6 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"{scenario.fault_id:10} {scenario.what} ({', '.join(scenario.brokers)})")
         return 0
     order = _order(parser, options)
+    # Told to stop it stops its workers and servers too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     outcomes: list[Outcome] = []
     for outcome in run_all(order):
         print(*outcome.lines, sep="\n", flush=True)

@@ -10,6 +10,7 @@ import abc
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from tqconsole.engine.protocol.chord import ChordPart
 from tqconsole.engine.protocol.transfer import ResultWrite
 
 
@@ -32,6 +33,42 @@ class Watch(abc.ABC):
         self.close()
 
 
+class Joiner(abc.ABC):
+    """Where the parts of chords come back (wire.md §4.3). Every method is one atomic step.
+
+    A part counts once, however often it comes. The part that completes its chord *holds* it: only
+    its task, when it comes again, completes it once more, so that somebody always does and nobody
+    does beside another. Keys are gone, or have a time to live, whatever happens. All calls raise
+    OperationalError.
+    """
+
+    @abc.abstractmethod
+    def open_chord(self, group_id: str, size: int, expires_s: float | None) -> None:
+        """Expect `size` parts. Opening it again changes nothing that came back."""
+
+    @abc.abstractmethod
+    def grow_chord(self, group_id: str, task_id: str, expires_s: float | None) -> None:
+        """Expect one part more, the one of this task; once, however often it is said."""
+
+    @abc.abstractmethod
+    def add_part(
+        self, part: ChordPart, writes: Sequence[ResultWrite], expires_s: float | None
+    ) -> bool:
+        """Write the records and add the part; True when this task holds the complete chord."""
+
+    @abc.abstractmethod
+    def parts(self, group_id: str) -> list[bytes]:
+        """Return the packed parts, in the order of their scores."""
+
+    @abc.abstractmethod
+    def close_chord(self, group_id: str) -> None:
+        """Forget the parts. What comes from now on completes nothing."""
+
+    @abc.abstractmethod
+    def may_begin(self, key: str, mark: str, expires_s: float | None) -> bool:
+        """True for the first mark that asks for a key, and for that one again."""
+
+
 class Backend(abc.ABC):
     """A store of result records."""
 
@@ -43,6 +80,8 @@ class Backend(abc.ABC):
     is_sent_to_callers: bool = False
     #: False where `put` and `get` are refused: groups and chords need a real store.
     can_keep_keys: bool = True
+    #: Where chords come together; None: not in this store.
+    joiner: Joiner | None = None
 
     @property
     @abc.abstractmethod

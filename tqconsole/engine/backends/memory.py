@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from tqconsole.engine import states
-from tqconsole.engine.backends.base import Backend, Watch
+from tqconsole.engine.backends.base import Backend, Joiner, Watch
 from tqconsole.engine.clock import SYSTEM_CLOCK, Clock
+from tqconsole.engine.protocol.chord import ChordPart
 from tqconsole.engine.protocol.transfer import ResultWrite
 
 
@@ -23,6 +24,18 @@ class _Table:
         self.version = 0
         self.records: dict[str, tuple[str, bytes, float | None]] = {}
         self.values: dict[str, tuple[bytes, float | None]] = {}
+        self.chords: dict[str, _Chord] = {}
+        self.marks: dict[str, str] = {}
+
+
+class _Chord:
+    """What came back of one chord."""
+
+    def __init__(self) -> None:
+        self.size: int | None = None
+        self.parts: dict[tuple[float, str], bytes] = {}
+        self.added: set[str] = set()
+        self.holder = ""
 
 
 _TABLES: dict[str, _Table] = {}
@@ -40,6 +53,7 @@ class MemoryBackend(Backend):
         self._options = options or {}
         self._clock = clock
         self._table = _TABLES.setdefault(url, _Table())
+        self.joiner = MemoryJoiner(self, self._table)
 
     @property
     def url(self) -> str:
@@ -129,3 +143,52 @@ class _MemoryWatch(Watch):
 
     def close(self) -> None:
         """Nothing to give up."""
+
+
+class MemoryJoiner(Joiner):
+    """Chords of this process. They live as long as it does, or until they are closed."""
+
+    def __init__(self, backend: MemoryBackend, table: _Table) -> None:
+        self._backend = backend
+        self._table = table
+
+    def open_chord(self, group_id: str, size: int, expires_s: float | None) -> None:
+        """See `Joiner.open_chord`."""
+        with self._table.changed:
+            self._table.chords.setdefault(group_id, _Chord()).size = size
+
+    def grow_chord(self, group_id: str, task_id: str, expires_s: float | None) -> None:
+        """See `Joiner.grow_chord`."""
+        with self._table.changed:
+            self._table.chords.setdefault(group_id, _Chord()).added.add(task_id)
+
+    def add_part(
+        self, part: ChordPart, writes: Sequence[ResultWrite], expires_s: float | None
+    ) -> bool:
+        """See `Joiner.add_part`."""
+        self._backend.store(writes)
+        with self._table.changed:
+            chord = self._table.chords.get(part.group_id)
+            if chord is None or chord.size is None:
+                return False
+            chord.parts.setdefault((float(part.score), part.task_id), part.packed)
+            if len(chord.parts) < chord.size + len(chord.added):
+                return False
+            chord.holder = chord.holder or part.task_id
+            return chord.holder == part.task_id
+
+    def parts(self, group_id: str) -> list[bytes]:
+        """See `Joiner.parts`."""
+        with self._table.changed:
+            chord = self._table.chords.get(group_id) or _Chord()
+            return [chord.parts[key] for key in sorted(chord.parts)]
+
+    def close_chord(self, group_id: str) -> None:
+        """See `Joiner.close_chord`."""
+        with self._table.changed:
+            self._table.chords.pop(group_id, None)
+
+    def may_begin(self, key: str, mark: str, expires_s: float | None) -> bool:
+        """See `Joiner.may_begin`."""
+        with self._table.changed:
+            return self._table.marks.setdefault(key, mark) == mark

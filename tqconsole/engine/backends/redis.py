@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tqconsole.engine.backends.base import Backend, Watch
+from tqconsole.engine.backends.redis_chords import RedisJoiner
 from tqconsole.engine.clock import SYSTEM_CLOCK, Clock
 from tqconsole.engine.exceptions import OperationalError
 from tqconsole.engine.protocol.transfer import ResultWrite
@@ -110,6 +111,8 @@ class RedisBackend(Backend):
         #: Records that were told and not asked for yet: nobody need read them again.
         self._heard: dict[str, bytes] = {}
         self._prefix = _key_prefix(self._address.options.get("global_keyprefix"))
+        is_ordered = self._address.flag("result_chord_ordered", default=True)
+        self.joiner = RedisJoiner(self._link, self._prefix, is_ordered=is_ordered)
 
     @property
     def url(self) -> str:

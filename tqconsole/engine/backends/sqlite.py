@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from tqconsole.engine.backends.base import Backend, Watch
+from tqconsole.engine.backends.base import Backend, Joiner, Watch
 from tqconsole.engine.clock import SYSTEM_CLOCK, Clock
-from tqconsole.engine.embedded import results
+from tqconsole.engine.embedded import chords, results
 from tqconsole.engine.embedded.location import locate
-from tqconsole.engine.embedded.store import open_store
+from tqconsole.engine.embedded.store import Store, open_store
 from tqconsole.engine.embedded.watch import ReplyBells, ResultWatch
+from tqconsole.engine.protocol.chord import ChordPart
 from tqconsole.engine.protocol.transfer import ResultWrite
 
 
@@ -30,6 +31,44 @@ class SqliteWatch(Watch):
         self._watch.close()
 
 
+class SqliteJoiner(Joiner):
+    """Chords of one file. Only the records of what ended must outlive a power cut at once: the rest
+    is written before them.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def open_chord(self, group_id: str, size: int, expires_s: float | None) -> None:
+        """See `Joiner.open_chord`."""
+        self._store.main.write(lambda it: chords.open_chord(it, group_id, size, expires_s))
+
+    def grow_chord(self, group_id: str, task_id: str, expires_s: float | None) -> None:
+        """See `Joiner.grow_chord`."""
+        self._store.main.write(lambda it: chords.grow_chord(it, group_id, task_id, expires_s))
+
+    def add_part(
+        self, part: ChordPart, writes: Sequence[ResultWrite], expires_s: float | None
+    ) -> bool:
+        """See `Joiner.add_part`."""
+        bells = str(self._store.bells())
+        return self._store.main.write(
+            lambda it: chords.add_part(it, part, writes, expires_s, bells), is_durable=bool(writes)
+        )
+
+    def parts(self, group_id: str) -> list[bytes]:
+        """See `Joiner.parts`."""
+        return self._store.main.write(lambda it: chords.parts(it, group_id))
+
+    def close_chord(self, group_id: str) -> None:
+        """See `Joiner.close_chord`."""
+        self._store.main.write(lambda it: chords.close_chord(it, group_id))
+
+    def may_begin(self, key: str, mark: str, expires_s: float | None) -> bool:
+        """See `Joiner.may_begin`."""
+        return self._store.main.write(lambda it: chords.may_begin(it, key, mark, expires_s))
+
+
 class SqliteBackend(Backend):
     """Results in one file of this machine. `url` as in `embedded/location.py`."""
 
@@ -39,6 +78,7 @@ class SqliteBackend(Backend):
         self._location = locate(url, options)
         self._store = open_store(self._location, clock)
         self._bells = ReplyBells(self._store)
+        self.joiner = SqliteJoiner(self._store)
 
     @property
     def url(self) -> str:

@@ -106,7 +106,7 @@ def test_the_last_retry_fails(app: App) -> None:
 
 def test_links_run_too(app: App) -> None:
     got: list[Any] = []
-    note = app.task(name="proj.note", lazy=False)(lambda *args: got.append(args))
+    note = app.task(name="proj.note", lazy=False)(lambda x, word: got.append((x, word)))
     double = app.task(name="proj.double", lazy=False)(lambda x: x * 2)
     fail = app.task(name="proj.fail", lazy=False)(lambda: 1 / 0)
 

@@ -199,7 +199,9 @@ class TestDependencies:
         members = [[["m1", None], None], [["m2", None], None]]
         finish(app, "root", 1, children=[[["g", None], members]])
 
-        assert [child.id for child in app.AsyncResult("root").children or ()] == ["m1", "m2"]
+        (group,) = app.AsyncResult("root").children or ()
+        assert group == app.GroupResult("g", [AsyncResult("m1"), AsyncResult("m2")])
+        assert [child.id for child in group.children] == ["m1", "m2"]
 
 
 class TestAsValue:

@@ -26,7 +26,7 @@ def wait_for(path: str) -> None:
         pause.wait(0.01)
 
 
-def make_app(url: str) -> App:  # noqa: C901 - one flat list of tasks
+def make_app(url: str) -> App:  # noqa: C901, PLR0915 - one flat list of tasks
     app = App("functional", broker=url)
 
     @signals.worker_before_create_process.connect(weak=False)
@@ -40,6 +40,16 @@ def make_app(url: str) -> App:  # noqa: C901 - one flat list of tasks
     @app.task(name="add")
     def add(x: int, y: int) -> int:
         return x + y
+
+    @app.task(name="xsum")
+    def xsum(numbers: list[int]) -> int:
+        return sum(numbers)
+
+    @app.task(name="hold_number")
+    def hold_number(ledger: str, gate: str, number: int) -> int:
+        note(ledger, f"hold {number}")
+        wait_for(gate)
+        return number
 
     @app.task(name="fail")
     def fail(text: str) -> None:

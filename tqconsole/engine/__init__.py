@@ -18,8 +18,17 @@ if TYPE_CHECKING:  # editors and type checkers see what `__getattr__` finds
         shared_task,
     )
     from tqconsole.engine.app.path import find_app
+    from tqconsole.engine.canvas.join import chord
+    from tqconsole.engine.canvas.parallel import chunks, group, xmap, xstarmap
+    from tqconsole.engine.canvas.sequence import chain
     from tqconsole.engine.canvas.signature import Signature, maybe_signature, signature, subtask
-    from tqconsole.engine.result import AsyncResult, EagerResult, allow_join_result
+    from tqconsole.engine.result import (
+        AsyncResult,
+        EagerResult,
+        GroupResult,
+        ResultSet,
+        allow_join_result,
+    )
     from tqconsole.engine.task import Task
 
 #: Public name -> the module that owns it.
@@ -30,15 +39,23 @@ _HOMES = {
     "EagerResult": "tqconsole.engine.result",
     "Signature": "tqconsole.engine.canvas",
     "Task": "tqconsole.engine.task",
+    "GroupResult": "tqconsole.engine.result",
+    "ResultSet": "tqconsole.engine.result",
     "allow_join_result": "tqconsole.engine.result",
     "app_or_default": "tqconsole.engine.app",
+    "chain": "tqconsole.engine.canvas",
+    "chord": "tqconsole.engine.canvas",
+    "chunks": "tqconsole.engine.canvas",
     "current_app": "tqconsole.engine.app",
     "current_task": "tqconsole.engine.app",
     "find_app": "tqconsole.engine.app.path",
+    "group": "tqconsole.engine.canvas",
     "maybe_signature": "tqconsole.engine.canvas",
     "shared_task": "tqconsole.engine.app",
     "signature": "tqconsole.engine.canvas",
     "subtask": "tqconsole.engine.canvas",
+    "xmap": "tqconsole.engine.canvas",
+    "xstarmap": "tqconsole.engine.canvas",
 }
 
 __all__ = [
@@ -46,17 +63,25 @@ __all__ = [
     "AsyncResult",
     "Celery",
     "EagerResult",
+    "GroupResult",
+    "ResultSet",
     "Signature",
     "Task",
     "allow_join_result",
     "app_or_default",
+    "chain",
+    "chord",
+    "chunks",
     "current_app",
     "current_task",
     "find_app",
+    "group",
     "maybe_signature",
     "shared_task",
     "signature",
     "subtask",
+    "xmap",
+    "xstarmap",
 ]
 
 

@@ -16,7 +16,7 @@ as `celery.exceptions`, so that a Celery client can raise them (`protocol/result
     │   ├── NotSupportedError       this broker, store or pool cannot do that
     │   ├── MaxRetriesExceededError, TaskRevokedError, TimeLimitExceeded, SoftTimeLimitExceeded,
     │   │   WorkerLostError, ChordError, InvalidTaskError, BackendError, RemoteTaskError, ...
-    └── Directive                   not errors: Ignore, Reject, Retry
+    └── Directive                   not errors: Ignore (Replaced), Reject, Retry
 """
 
 from __future__ import annotations
@@ -178,6 +178,18 @@ class Directive(Exception):
 
 class Ignore(Directive):
     """Store no state and send no success event; the message is acknowledged."""
+
+
+class Replaced(Ignore):
+    """The run's place is taken by a workflow, which goes on under its id.
+
+    `publications` are the messages that begin it: they leave in the trip that settles the run.
+    """
+
+    def __init__(self, sig: Any = None, publications: tuple[Any, ...] = ()) -> None:
+        super().__init__("Replaced by new task")
+        self.sig = sig
+        self.publications = publications
 
 
 class Reject(Directive):

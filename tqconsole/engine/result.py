@@ -9,10 +9,14 @@ from tqconsole.engine.joining import (
 )
 from tqconsole.engine.result_async import AsyncResult, result_from_tuple
 from tqconsole.engine.result_eager import EagerResult
+from tqconsole.engine.result_group import GroupResult
+from tqconsole.engine.result_set import ResultSet
 
 __all__ = [
     "AsyncResult",
     "EagerResult",
+    "GroupResult",
+    "ResultSet",
     "allow_join_result",
     "assert_will_not_block",
     "denied_join_result",

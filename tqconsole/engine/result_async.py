@@ -11,9 +11,10 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from tqconsole.engine import exceptions, states
+from tqconsole.engine import current, exceptions, states
 from tqconsole.engine.joining import assert_will_not_block
 from tqconsole.engine.protocol.result import ResultRecord
+from tqconsole.engine.result_graph import DependencyGraph, graph_of
 from tqconsole.engine.result_stored import Reading, StoredResult
 
 #: Seconds after which a waiting reader looks again without having been told.
@@ -25,13 +26,43 @@ _SHORTEST_INTERVAL_S = 0.005
 class AsyncResult(StoredResult):
     """The result of one call. Cheap to make; nothing is read before it is asked for."""
 
+    #: Who is to be told of the end: (called with this result, called with the error).
+    _waiting: tuple[tuple[Callable[[Any], Any], Callable[[Any], Any] | None], ...] = ()
+
     @property
-    def children(self) -> list[AsyncResult] | None:
-        """The results of what the task has sent; None when that is not known."""
+    def children(self) -> list[Any] | None:
+        """The results of what the task has sent (a GroupResult for a group); None when that is not
+        known.
+        """
         children = self.record().children
         if children is None:
             return None
-        return [result for entry in children for result in _results_of(entry, self._home)]
+        return [result_from_tuple(entry, self.app) for entry in children]
+
+    def then(
+        self,
+        callback: Callable[[Any], Any],
+        on_error: Callable[[Any], Any] | None = None,
+        weak: bool = False,
+    ) -> AsyncResult:
+        """Have `callback` called with this result when its end becomes known here, at once if it
+        is; with `on_error` a failure goes there, as the exception. Returns this result.
+
+        It becomes known to who asks: by `get`, `ready`, a group's `join`, and the like.
+        """
+        self._waiting = (*self._waiting, (callback, on_error))
+        if self.is_known or self.ready():
+            self.on_ready()
+        return self
+
+    def on_ready(self) -> None:
+        """Tell who waits. What a callback raises passes through."""
+        waiting, self._waiting = self._waiting, ()
+        for callback, on_error in waiting:
+            if on_error is not None and self.state in states.PROPAGATE_STATES:
+                on_error(self.result)
+            else:
+                callback(self)
 
     # -- waiting
 
@@ -98,7 +129,7 @@ class AsyncResult(StoredResult):
             while True:
                 record = reading.record(self)
                 if on_message is not None and record.state != states.PENDING and record != last:
-                    on_message(_as_meta(record))
+                    on_message(meta_of(record))
                 last = record
                 if record.state in states.READY_STATES:
                     watch.end()
@@ -132,10 +163,14 @@ class AsyncResult(StoredResult):
         raise exceptions.TaskRevokedError(record.result or record.state)
 
     def _raise_of_parents(self) -> None:
+        parents = []
         node = self.parent
         while node is not None:
-            node.maybe_throw()
+            parents.append(node)
             node = node.parent
+        # The first to fail says why.
+        for node in reversed(parents):
+            node.maybe_throw()
 
     # -- ending it
 
@@ -212,7 +247,23 @@ class AsyncResult(StoredResult):
             value = result.get()
         return value
 
+    @property
+    def graph(self) -> DependencyGraph:
+        """What it has brought about, as far as that has ended, as a graph."""
+        return self.build_graph(intermediate=True)
+
+    def build_graph(self, intermediate: bool = False, formatter: Any = None) -> DependencyGraph:
+        """Return what it has brought about as a graph of results.
+
+        Raises: IncompleteStream at one that has not ended, unless `intermediate`.
+        """
+        return graph_of(self, self.iterdeps(intermediate), formatter)
+
     # -- being a value
+
+    def as_meta(self) -> dict[str, Any]:
+        """Return the record as Celery's dict."""
+        return meta_of(self.record())
 
     def as_tuple(self) -> tuple[Any, None]:
         """Return it as Celery's result tuple (wire.md §4.1)."""
@@ -246,34 +297,27 @@ class AsyncResult(StoredResult):
         return AsyncResult, (self.id, None, self.task_name, None, self.parent)
 
 
-def result_from_tuple(value: Any, app: Any = None) -> AsyncResult:
-    """Return the result that a result tuple stands for.
+def result_from_tuple(value: Any, app: Any = None) -> Any:
+    """Return the result that a result tuple stands for: of one call, or of a group.
 
-    Raises: ValueError for what is no tuple of one call.
+    Raises: ValueError for what is no result tuple.
     """
-    if isinstance(value, AsyncResult):
+    if hasattr(value, "as_tuple"):
         return value
-    found = _results_of(value, app)
-    if len(found) != 1:
-        raise ValueError(f"{value!r} stands for {len(found)} results")
-    return found[0]
+    app = current.app_or_default(app)
+    head, members = value if isinstance(value, list | tuple) and len(value) == 2 else (value, None)
+    result_id, parent = head if isinstance(head, list | tuple) and len(head) == 2 else (head, None)
+    if not isinstance(result_id, str) or not isinstance(members, list | tuple | None):
+        raise ValueError(f"{value!r:.100} is no result tuple")  # noqa: TRY004 - what was stored
+    before = result_from_tuple(parent, app) if parent else None
+    if members is None:
+        return app.AsyncResult(result_id, parent=before)
+    results = [result_from_tuple(member, app) for member in members]
+    return app.GroupResult(result_id, results, parent=before)
 
 
-def _results_of(entry: Any, app: Any) -> list[AsyncResult]:
-    """Return the results in a result tuple: one, or those of a group's members."""
-    if isinstance(entry, AsyncResult):
-        return [entry]
-    head, members = entry if isinstance(entry, list | tuple) and len(entry) == 2 else (entry, None)
-    if members is not None:
-        return [result for member in members for result in _results_of(member, app)]
-    task_id, parent = head if isinstance(head, list | tuple) else (head, None)
-    found = AsyncResult(task_id, app=app)
-    if parent:
-        found.parent = result_from_tuple(parent, app)
-    return [found]
-
-
-def _as_meta(record: ResultRecord) -> dict[str, Any]:
+def meta_of(record: ResultRecord) -> dict[str, Any]:
+    """Return a record as Celery's dict."""
     return {
         "task_id": record.task_id,
         "status": record.state,

@@ -30,6 +30,11 @@ class EagerResult(AsyncResult):
         """Return what the run became."""
         return self._made
 
+    @property
+    def is_known(self) -> bool:
+        """True: nothing is read."""
+        return True
+
     def ready(self) -> bool:
         """Return True: the run is over."""
         return True

@@ -20,10 +20,20 @@ class ResultHome(Protocol):
 
     backend: Any
     control: Any
+    conf: Any
     oid: str
     result_accept: frozenset[str]
     result_content_type: str
     wall_clock: Clock
+
+    def AsyncResult(self, id: str, **fields: Any) -> Any:
+        """Return the result of one call."""
+        ...
+
+    @property
+    def GroupResult(self) -> Any:
+        """The class of results of groups."""
+        ...
 
 
 class Reading:
@@ -94,13 +104,19 @@ class StoredResult:
         if self._record is not None:
             return self._record
         data = self.backend.fetch([self.id]).get(self.id)
-        if data is None:
-            return ResultRecord(self.id, states.PENDING)
+        return ResultRecord(self.id, states.PENDING) if data is None else self.take(data)
+
+    def take(self, data: bytes) -> ResultRecord:
+        """Return the record in these stored bytes; an end is kept, and told to who waits for it."""
         home = self.app
         record = decode_record(data, home.result_content_type, home.result_accept)
-        if record.state in states.READY_STATES:
+        if record.state in states.READY_STATES and self._record is None:
             self._record = record
+            self.on_ready()
         return record
+
+    def on_ready(self) -> None:
+        """Called once, when the end has become known. For overriding."""
 
     @property
     def state(self) -> str:
@@ -163,6 +179,11 @@ class StoredResult:
     def exists(self) -> bool:
         """Return True when the store has a record of this id."""
         return bool(self.backend.fetch([self.id]))
+
+    @property
+    def is_known(self) -> bool:
+        """True when its end is known here: nothing need be read."""
+        return self._record is not None
 
     def ready(self) -> bool:
         """Return True when it has ended."""

@@ -7,10 +7,11 @@ hub that owns it does (`task_run.Hub`). What its run sees stands in `task_run.py
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from tqconsole.engine import current
+from tqconsole.engine.canvas.parallel import chunks, xmap, xstarmap
 from tqconsole.engine.canvas.signature import Signature
 from tqconsole.engine.context import Context
 from tqconsole.engine.exceptions import ImproperlyConfigured
@@ -301,6 +302,18 @@ class Task(RunningTask):
         return self.signature(args, kwargs, immutable=True)
 
     subtask = signature
+
+    def map(self, it: Iterable[Any]) -> Signature:
+        """Return one call that calls this task with each item, one after another."""
+        return xmap(self.s(), it, app=self.app)
+
+    def starmap(self, it: Iterable[Any]) -> Signature:
+        """Return one call that calls this task with each item's parts, one after another."""
+        return xstarmap(self.s(), it, app=self.app)
+
+    def chunks(self, it: Iterable[Any], n: int) -> chunks:
+        """Return a group of `starmap`s, of `n` items each."""
+        return chunks(self.s(), it, n, app=self.app)
 
     def AsyncResult(self, task_id: str, **fields: Any) -> Any:
         """Return the result of a call of this task by its id."""

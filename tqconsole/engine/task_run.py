@@ -11,15 +11,19 @@ import random
 import threading
 from typing import Any, NoReturn, Protocol
 
+from tqconsole.engine.canvas.join import ends_in_group, last_call
+from tqconsole.engine.canvas.plan import given
 from tqconsole.engine.canvas.signature import Signature
 from tqconsole.engine.context import Context
 from tqconsole.engine.exceptions import (
     Directive,
+    ImproperlyConfigured,
     MaxRetriesExceededError,
     OperationalError,
     Retry,
     SoftTimeLimitExceeded,
 )
+from tqconsole.engine.protocol.identity import derived_id
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +43,14 @@ class Hub(Protocol):
 
     def publish_retry(self, request: Context, retry: Retry) -> None:
         """Publish the next attempt of a run at once."""
+        ...
+
+    def replace_run(self, sig: Any, request: Context) -> BaseException:
+        """Return the directive by which a run hands its place to a workflow."""
+        ...
+
+    def grow_chord(self, group_id: str, task_id: str) -> None:
+        """Have a chord wait for one more part."""
         ...
 
     def store_state(self, task_id: str, state: str, meta: Any, request: Context) -> None:
@@ -198,6 +210,43 @@ class RunningTask:
             options=options,
         )
 
+    def replace(self, sig: Any) -> Any:
+        """Hand this run's place to a signature, which goes on under its id: in its chain, its
+        group, its chord, with its links. Write `raise self.replace(...)` or `return ...`.
+
+        Raises: Replaced (an Ignore) inside a run; ImproperlyConfigured for what cannot stand here.
+        Called as a function, it runs the signature here and returns its value.
+        """
+        request = self.request
+        if "chord" in sig.options:
+            raise ImproperlyConfigured("A signature replacing a task must not be part of a chord")
+        if sig.subtask_type == "chain" and not sig.tasks:
+            raise ImproperlyConfigured("Cannot replace with an empty chain")
+        if request.called_directly:
+            return sig.apply().get()
+        return self.on_replace(_in_place_of(request, sig, self.app))
+
+    def add_to_chord(self, sig: Any, lazy: bool = False) -> Any:
+        """Add a call to the chord that this run is part of: its value comes last. Return its
+        result, or with `lazy` the signature, which must be sent then.
+
+        Raises: ValueError outside of a chord; NotSupportedError, OperationalError.
+        """
+        request = self.request
+        if not request.chord or not request.group:
+            raise ValueError("Current task is not member of any chord")
+        # When this run comes again, it adds the same calls.
+        number = request.__dict__["added_count"] = request.__dict__.get("added_count", 0) + 1
+        sig.set(
+            task_id=derived_id(f"{request.id}:{number}"),
+            group_id=request.group,
+            group_index=None,
+            chord=request.chord,
+            root_id=request.root_id,
+        )
+        self.app.grow_chord(str(request.group), sig.options["task_id"])
+        return sig if lazy else sig.delay()
+
     def update_state(
         self,
         task_id: str | None = None,
@@ -265,6 +314,10 @@ class RunningTask:
     ) -> None:
         """Run last, whatever became of the run."""
 
+    def on_replace(self, sig: Any) -> Any:
+        """Send what replaces this run. For overriding. Raises: Replaced."""
+        raise self.app.replace_run(sig, self.request)
+
     def on_bound(self, app: Any) -> None:
         """Run once when the task has joined its app."""
 
@@ -275,6 +328,32 @@ class _Runs(threading.local):
     def __init__(self) -> None:
         self.stack: list[Context] = []
         self.outside = Context()
+
+
+def _in_place_of(request: Context, sig: Any, app: Any) -> Any:
+    """Return a signature that stands where a run stood."""
+    # What comes after this run gets one value: the list.
+    one_value = app.tasks["celery.accumulate"].s(index=0)
+    sig = sig | one_value if ends_in_group(sig) else sig.clone()
+    for callback in request.callbacks or ():
+        sig.link(sig.member(callback))
+    for errback in request.errbacks or ():
+        sig.link_error(sig.member(errback))
+    sig.freeze(request.id)
+    last_call(sig).options["reply_to"] = request.reply_to
+    place = {
+        "chain": request.chain,
+        "chord": request.chord,
+        "group_id": request.group,
+        "group_index": request.group_index,
+        "root_id": request.root_id,
+    }
+    sig.set(**given(place))
+    nesting = (request.replaced_task_nesting or 0) + 1
+    rest = [sig.member(step) for step in request.chain or ()]
+    for step in (sig, *(sig.tasks if sig.subtask_type == "chain" else ()), *rest):
+        step.set(replaced_task_nesting=nesting)
+    return sig
 
 
 def _raise_cause(error: BaseException) -> NoReturn:

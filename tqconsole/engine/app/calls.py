@@ -9,12 +9,13 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from tqconsole.engine import current
 from tqconsole.engine.app.registry import TaskRegistry, load_object
 from tqconsole.engine.canvas.signature import Signature, maybe_signature, signature
 from tqconsole.engine.clock import Clock
 from tqconsole.engine.context import Context
 from tqconsole.engine.current import unwrapped
-from tqconsole.engine.exceptions import AlwaysEagerIgnored, Retry
+from tqconsole.engine.exceptions import AlwaysEagerIgnored, Replaced, Retry
 from tqconsole.engine.protocol.identity import new_id
 from tqconsole.engine.settings import Settings
 from tqconsole.engine.task import Task
@@ -23,11 +24,12 @@ if TYPE_CHECKING:
     from tqconsole.engine.app.send import Sender
     from tqconsole.engine.app.telling import Sending
     from tqconsole.engine.backends.base import Backend
+    from tqconsole.engine.canvas.plan import Plan
     from tqconsole.engine.events.facade import Events
     from tqconsole.engine.middleware.records import Records
     from tqconsole.engine.protocol.result import ResultRecord
     from tqconsole.engine.protocol.transfer import Publication, QueueSpec, ResultWrite
-    from tqconsole.engine.result import AsyncResult, EagerResult
+    from tqconsole.engine.result import AsyncResult, EagerResult, GroupResult, ResultSet
 
 #: An app that has sent nothing yet does not need it: importing the engine stays quick.
 SENDER = "tqconsole.engine.app.send:Sender"
@@ -45,6 +47,7 @@ class Caller:
     _made_sender: Sender | None
     _made_records: Records | None = None
     _result_class: type[AsyncResult] | None = None
+    _group_result_class: type[GroupResult] | None = None
 
     @property
     @abstractmethod
@@ -118,6 +121,55 @@ class Caller:
         sending = self._built((call, args, kwargs, options))
         return sending.publication, sending.result
 
+    def send_canvas(
+        self, sig: Signature, args: Any = None, kwargs: Any = None, **options: Any
+    ) -> Any:
+        """Send a workflow, its first messages in one write, and return its result.
+
+        Raises: as `send_many`; NotSupportedError for a chord without a store that can count.
+        """
+        if self.conf.task_always_eager:
+            return self.apply_canvas(sig, args, kwargs, **options)
+        is_noted = self._workflows().take_own_options(options)
+        plan, result = self._workflows().plan_of(self, sig, args, kwargs, options)
+        sendings = self._opened(plan)
+        self._sender.send(sendings)
+        task = current.get_current_worker_task()
+        if is_noted and task is not None and result is not None:
+            task.add_trail(result)
+        return self._workflows().told_result(sig, result)
+
+    def build_canvas(
+        self, sig: Signature, args: Any = None, kwargs: Any = None, **options: Any
+    ) -> tuple[list[Publication], Any]:
+        """Return a workflow, completed by these, as the publications that begin it, which somebody
+        else sends, and its result. Raises: as `send_canvas`.
+        """
+        plan, result = self._workflows().plan_of(self, sig, args, kwargs, options)
+        return [sending.publication for sending in self._opened(plan)], result
+
+    def apply_canvas(
+        self, sig: Signature, args: Any = None, kwargs: Any = None, **options: Any
+    ) -> Any:
+        """Run a workflow here and return its result."""
+        from tqconsole.engine.app import eager as app_eager  # noqa: PLC0415 - only tests come here
+
+        return app_eager.apply_canvas(self, sig, args, kwargs, options)
+
+    def replace_run(self, sig: Signature, request: Context) -> Replaced:
+        """Return the directive by which a run hands its place to a workflow."""
+        if request.is_eager:
+            return Replaced(sig)
+        return Replaced(sig, tuple(self.build_canvas(sig)[0]))
+
+    def _opened(self, plan: Plan) -> list[Sending]:
+        """Build a plan's messages, and open its chords. Nothing is opened when one cannot be."""
+        sendings = [self._built(parts) for parts in self._workflows().call_parts(plan)]
+        for call, sending in zip(plan.calls, sendings, strict=True):
+            call.result.ignored = sending.result.ignored
+        self._workflows().open_chords(self, plan)
+        return sendings
+
     def build_retry(self, request: Context, retry: Retry) -> Publication:
         """Return the publication of the next attempt that a raised Retry asks for."""
         call = retry.sig
@@ -151,10 +203,22 @@ class Caller:
         """Return the result of a call by its id."""
         made = self._result_class
         if made is None:
-            from tqconsole.engine import result  # noqa: PLC0415 - what was never asked for costs nothing
-
-            made = self._result_class = result.AsyncResult
+            made = self._result_class = self._results().AsyncResult
         return made(id, app=self, **fields)
+
+    @property
+    def GroupResult(self) -> Any:
+        """The class of results of groups, for this app."""
+        made = self._group_result_class
+        if made is None:
+            base = self._results().GroupResult
+            made = self._group_result_class = type("GroupResult", (base,), {"home": self})
+        return made
+
+    def ResultSet(self, results: Any = None) -> ResultSet:
+        """Return results that are waited for together."""
+        made: ResultSet = self._results().ResultSet(results, app=self)
+        return made
 
     def queues(self) -> list[QueueSpec]:
         """Return the queues a worker of this app consumes. Raises: QueueNotFound."""
@@ -197,6 +261,30 @@ class Caller:
     def result_write(self, record: ResultRecord, reply_to: str | None) -> ResultWrite:
         """Return the write of a record as the settings want it. Raises: EncodeError."""
         return self._records.write(record, reply_to)
+
+    def grow_chord(self, group_id: str, task_id: str) -> None:
+        """Have a chord wait for the part of one more task. Raises: OperationalError,
+        NotSupportedError.
+        """
+        self._workflows().joiner_of(self).grow_chord(group_id, task_id, self.chord_expires_s)
+
+    @property
+    def chord_expires_s(self) -> float | None:
+        """How long what belongs to a chord is kept, None for ever."""
+        expires_s: float | None = self._workflows().chord_expires_s(self)
+        return expires_s
+
+    @staticmethod
+    def _workflows() -> Any:
+        from tqconsole.engine.app import workflows  # noqa: PLC0415 - as below
+
+        return workflows
+
+    @staticmethod
+    def _results() -> Any:
+        from tqconsole.engine import result  # noqa: PLC0415 - what was never asked for costs nothing
+
+        return result
 
     @property
     def _records(self) -> Records:

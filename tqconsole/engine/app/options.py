@@ -109,14 +109,17 @@ def stamps(said: dict[str, Any]) -> dict[str, Any]:
 
 
 def embed(said: dict[str, Any]) -> Embed:
-    """Return what is to happen after the run."""
+    """Return what is to happen after the run. Raises: EncodeError for links in a circle."""
     chord = said.get("chord")
-    return Embed(
-        _calls(said.get("link")),
-        _calls(said.get("link_error")),
-        _calls(said.get("chain")),
-        plain(chord) if chord else None,
-    )
+    try:
+        return Embed(
+            _calls(said.get("link")),
+            _calls(said.get("link_error")),
+            _calls(said.get("chain")),
+            plain(chord) if chord else None,
+        )
+    except RecursionError:
+        raise EncodeError("a call that this one links to contains itself") from None
 
 
 def instants(said: dict[str, Any], now: datetime, zone: tzinfo) -> dict[str, Any]:

@@ -11,14 +11,17 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from tqconsole.engine import current
+from tqconsole.engine.canvas import stamping
+from tqconsole.engine.canvas.plan import Plan, given, listed, result_of
 from tqconsole.engine.exceptions import NotRegistered
 from tqconsole.engine.protocol.identity import new_id
 
-#: Options that a later call may not replace once they are set: they say where the call belongs.
-_FIXED_OPTIONS = frozenset({"group_id"})
+#: Options that a later call may not replace once they are set: they say where the call belongs, and
+#: how it is stamped.
+_FIXED_OPTIONS = frozenset({"group_id", stamping.NAMES})
 
 
-class Signature(dict[str, Any]):
+class Signature(stamping.Stamped, dict[str, Any]):
     """A task's name with arguments and options of `apply_async`.
 
     Arguments given when it is called are put in front of its own, keywords and options are merged;
@@ -68,11 +71,17 @@ class Signature(dict[str, Any]):
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any], app: Any = None) -> Signature:
-        """Return the signature that a dict stands for."""
-        kind = cls.TYPES.get(fields.get("subtask_type") or "")
-        if kind is not None and kind is not cls:
-            return kind.from_dict(fields, app=app)
-        return Signature(dict(fields), app=app)
+        """Return the signature that a dict stands for. Raises: ValueError for an unknown kind."""
+        name = fields.get("subtask_type")
+        if not name:
+            return Signature(dict(fields), app=app)
+        kind = cls.TYPES.get(name)
+        if kind is None:
+            raise ValueError(
+                f"unknown subtask_type {name!r} of {fields.get('task')!r}: it is none or one of "
+                f"{', '.join(sorted(cls.TYPES))}"
+            )
+        return kind.from_dict(fields, app=app)
 
     # -- what it says
 
@@ -121,15 +130,16 @@ class Signature(dict[str, Any]):
         """The id of the first task of its workflow, once frozen."""
         return self.options.get("root_id")
 
-    @property
-    def name(self) -> str:
-        """The task's name."""
-        return self.task
+    name = task
 
     @property
     def app(self) -> Any:
         """The app that sends it."""
-        return self._app or getattr(self._type, "app", None) or current.get_current_app()
+        return self.app_or_none() or current.get_current_app()
+
+    def app_or_none(self) -> Any:
+        """Return the app that it is known to belong to."""
+        return self._app or getattr(self._type, "app", None)
 
     @property
     def type(self) -> Any:
@@ -173,6 +183,31 @@ class Signature(dict[str, Any]):
         """Send it and wait for the value."""
         return self.apply_async().get()
 
+    def unfold(self, plan: Plan, args: Any = None, kwargs: Any = None, options: Any = None) -> Any:
+        """Lay it out in `plan`, completed by these; return the result it will have. Uses it up."""
+        all_args, all_kwargs, all_options = self.merged(args, kwargs, given(options))
+        return plan.add(self._type or self.task, all_args, all_kwargs, all_options)
+
+    # -- composing
+
+    def __or__(self, other: Any) -> Any:
+        """Return both in sequence: `other` is called with the value of this one."""
+        if not isinstance(other, Signature):
+            return NotImplemented
+        return Signature.TYPES["chain"].joined(self, other)
+
+    __ior__ = __or__
+
+    @classmethod
+    def joined(cls, first: Signature, second: Signature) -> Signature:
+        """Return two signatures in sequence: chains know how."""
+        return cls.TYPES["chain"].joined(first, second)
+
+    @classmethod
+    def from_steps(cls, steps: list[Signature], app: Any) -> Signature:
+        """Return the chain of these steps, as they are."""
+        return cls.TYPES["chain"].from_steps(steps, app)
+
     # -- completing
 
     def merged(
@@ -184,10 +219,11 @@ class Signature(dict[str, Any]):
     ) -> tuple[tuple[Any, ...], dict[str, Any], dict[str, Any]]:
         """Return arguments, keywords and options with these added."""
         own = self.options
+        fixed = _FIXED_OPTIONS.union(own.get(stamping.NAMES) or ())
         added = {
             name: value
             for name, value in (options or {}).items()
-            if name not in _FIXED_OPTIONS or name not in own
+            if name not in fixed or name not in own
         }
         all_options = {**own, **added}
         if self.immutable and not force:
@@ -243,20 +279,21 @@ class Signature(dict[str, Any]):
         group_index: int | None = None,
     ) -> Any:
         """Give it its id before it is sent, and return the result it will have."""
-        options = self.options
+        app, options = self.app, self.options
         task_id = options.setdefault("task_id", _id or new_id())
-        options.setdefault("reply_to", self.app.oid)
-        given = {
-            "root_id": root_id,
-            "parent_id": parent_id,
-            "group_id": group_id,
-            "chord": chord,
-            "group_index": group_index,
-        }
-        for name, value in given.items():
-            if value is not None and not (name in ("root_id", "parent_id") and name in options):
-                options[name] = value
-        return self.app.AsyncResult(task_id)
+        options.setdefault("reply_to", app.oid)
+        kept = {"root_id": root_id, "parent_id": parent_id, "group_id": group_id}
+        for name, value in kept.items():
+            if value is not None:
+                options.setdefault(name, value)
+        if chord is not None:
+            options["chord"] = chord
+        if group_index is not None:
+            options["group_index"] = group_index
+        return result_of(app, self._type or self.task, task_id)
+
+    #: Freeze what nobody else holds: what has parts need not copy them first.
+    settle = freeze
 
     def with_type(self, task: Any) -> Signature:
         """Remember the task itself, so that it need not be looked up; returns this signature."""
@@ -280,20 +317,28 @@ class Signature(dict[str, Any]):
 
     def append_to_list_option(self, key: str, value: Any) -> Any:
         """Add to an option that is a list, once."""
-        present = self.options.get(key)
-        items = list(present) if isinstance(present, list | tuple) else [present] if present else []
+        items = listed(self.options.get(key))
         if value not in items:
             items.append(value)
         self.options[key] = items
         return value
 
+    def extend_list_option(self, key: str, values: Any) -> None:
+        """Add one or many to an option that is a list."""
+        for value in listed(values):
+            self.append_to_list_option(key, value)
+
     def flatten_links(self) -> list[Any]:
         """Return this signature and all it links to, depth first."""
-        linked = self.options.get("link") or []
         found: list[Any] = [self]
-        for entry in linked if isinstance(linked, list | tuple) else [linked]:
+        for entry in listed(self.options.get("link")):
             found.extend(signature(entry, app=self._app).flatten_links())
         return found
+
+    def member(self, value: Any) -> Signature:
+        """Return a part of this signature as a signature of its app."""
+        made: Signature = maybe_signature(value, app=self._app)
+        return made
 
     # -- being a value
 

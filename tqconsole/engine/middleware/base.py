@@ -7,17 +7,19 @@ to be written goes into the run (`results`, `publications`) and leaves with its 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
 
 from tqconsole.engine import states
 from tqconsole.engine.backends.base import Backend
+from tqconsole.engine.canvas.signature import Signature
 from tqconsole.engine.clock import Clock
 from tqconsole.engine.context import Context
 from tqconsole.engine.exceptions import Retry
 from tqconsole.engine.middleware.einfo import ExceptionInfo
+from tqconsole.engine.protocol.result import ResultRecord
 from tqconsole.engine.protocol.transfer import Publication, ResultWrite
 from tqconsole.engine.result import AsyncResult
 from tqconsole.engine.task import Task
@@ -47,6 +49,27 @@ class RunHub(Protocol):
     @property
     def result_accept(self) -> frozenset[str]:
         """Content types of the records it reads."""
+        ...
+
+    @property
+    def chord_expires_s(self) -> float | None:
+        """How long what belongs to a chord is kept, None for ever."""
+        ...
+
+    def result_write(self, record: ResultRecord, reply_to: str | None) -> ResultWrite:
+        """Return the write of a record as the settings want it."""
+        ...
+
+    def publish(self, publications: Sequence[Publication], **options: Any) -> None:
+        """Publish messages in one trip."""
+        ...
+
+    def build_canvas(
+        self, sig: Signature, args: Any = None, kwargs: Any = None, **options: Any
+    ) -> tuple[list[Publication], Any]:
+        """Return a workflow as the publications that begin it, which somebody else sends, and its
+        result.
+        """
         ...
 
     def build_signature(

@@ -16,12 +16,11 @@ from tqconsole.engine.context import Context
 from tqconsole.engine.exceptions import NotRegistered
 from tqconsole.engine.middleware.base import Middleware, Run, RunHub
 from tqconsole.engine.protocol.transfer import Publication
-from tqconsole.engine.result import AsyncResult
 
 logger = logging.getLogger(__name__)
 
-#: Kinds of signatures that are more than one message: they send themselves.
-_COMPOSED = frozenset({"chain", "group", "chord"})
+#: Kinds of signatures that are more than one message.
+_COMPOSED = frozenset({"chain", "chunks", "group", "chord"})
 
 
 class Links(Middleware):
@@ -42,9 +41,10 @@ class Links(Middleware):
     def _send_on(self, run: Run, call: Any, options: dict[str, Any]) -> None:
         sig = signature(call, app=self._hub)
         options.update(_lineage(run.request))
-        result: AsyncResult
+        result: Any
         if sig.subtask_type in _COMPOSED:
-            result = sig.apply_async((run.value,), **options)
+            publications, result = self._hub.build_canvas(sig, (run.value,), **options)
+            run.publications += publications
         else:
             publication, result = self._hub.build_signature(sig, (run.value,), **options)
             run.publications.append(publication)
@@ -64,14 +64,14 @@ def fail_links(
 
     Never raises: one that cannot be built is logged, the others go on.
     """
-    publications = []
+    publications: list[Publication] = []
     for errback in request.errbacks or ():
         sig = signature(errback, app=hub)
         try:
-            if _is_called(sig):
+            if is_called(sig):
                 sig(request, error, trace)
             elif sig.subtask_type in _COMPOSED:
-                sig.apply_async((request.id,), **_lineage(request))
+                publications += hub.build_canvas(sig, (request.id,), **_lineage(request))[0]
             else:
                 publication, _ = hub.build_signature(sig, (request.id,), **_lineage(request))
                 publications.append(publication)
@@ -85,7 +85,7 @@ def _lineage(request: Context) -> dict[str, Any]:
     return {"parent_id": request.id, "root_id": request.root_id or request.id}
 
 
-def _is_called(sig: Signature) -> bool:
+def is_called(sig: Signature) -> bool:
     """True for a registered function that takes more than one argument beyond the stored ones.
 
     Bound functions and task classes are always sent, so that they can be retried.

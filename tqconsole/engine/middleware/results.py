@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from tqconsole.engine import states
 from tqconsole.engine.exceptions import EngineError, Ignore, Reject
 from tqconsole.engine.middleware.base import Middleware, Run, RunHub
+from tqconsole.engine.middleware.chords import return_part, until_done
+from tqconsole.engine.middleware.fallout import ReturnedPart, failure_writes, fallout_of
 from tqconsole.engine.middleware.records import Records
 from tqconsole.engine.protocol.result import decode_record
 from tqconsole.engine.protocol.transfer import ResultWrite
-from tqconsole.engine.result import AsyncResult
+from tqconsole.engine.result import AsyncResult, GroupResult
 from tqconsole.engine.task import Task
 
 logger = logging.getLogger(__name__)
@@ -35,9 +39,14 @@ class Results(Middleware):
 
     def after_success(self, run: Run) -> None:
         """Record the value. Raises: EncodeError when it cannot be written."""
-        if not run.request.ignore_result:
-            value = run.value
-            self._record(run, value.as_tuple() if isinstance(value, AsyncResult) else value)
+        request, value = run.request, run.value
+        if isinstance(value, AsyncResult | GroupResult):
+            value = value.as_tuple()
+        if not request.ignore_result:
+            self._record(run, value)
+        if request.chord is not None and request.group and request.id:
+            where = (request.id, request.group, request.group_index, str(request.root_id))
+            self._return(run, [ReturnedPart(*where, request.chord, states.SUCCESS, value)])
 
     def after_retry(self, run: Run) -> None:
         """Record the cause of the retry."""
@@ -45,14 +54,27 @@ class Results(Middleware):
             self._record(run, run.value.exc)
 
     def after_failure(self, run: Run) -> None:
-        """Record the error."""
-        if not run.request.ignore_result or run.task.store_errors_even_if_ignored:
+        """Record the error; what was to come after the run fails with it."""
+        request = run.request
+        if not request.ignore_result or run.task.store_errors_even_if_ignored:
             self._record(run, run.value)
+        if request.chord is not None or request.chain:
+            trace = run.einfo.traceback if run.einfo else ""
+            fallout = fallout_of(self._hub, request, states.FAILURE, run.value)
+            run.results += failure_writes(self._hub, fallout.calls, run.value, trace)
+            self._return(run, fallout.parts)
 
     def after_run(self, run: Run) -> None:
         """Record what was rejected for good as a failure, as Celery does."""
         if isinstance(run.value, Reject) and run.state == states.REJECTED and not run.value.requeue:
             self.after_failure(run)
+
+    def _return(self, run: Run, parts: Sequence[ReturnedPart]) -> None:
+        """Let chords know of their parts, which takes the run's records along."""
+        hub = self._hub
+        for part in parts:
+            writes, run.results = run.results, []
+            until_done(hub, partial(return_part, hub, part, writes))
 
     def write_of(self, run: Run, state: str, value: Any) -> ResultWrite:
         """Return the write of a record. Raises: EncodeError."""

@@ -10,6 +10,7 @@ import contextlib
 import logging
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -21,11 +22,11 @@ from tqconsole.engine.brokers.resolution import note_worker
 from tqconsole.engine.clock import Clock
 from tqconsole.engine.events.dispatcher import Dispatcher
 from tqconsole.engine.exceptions import EngineError, OperationalError
+from tqconsole.engine.middleware.chords import return_part
 from tqconsole.engine.pools.base import Pool
 from tqconsole.engine.protocol.transfer import QueueSpec
 from tqconsole.engine.worker.autoscale import Autoscaler
 from tqconsole.engine.worker.carrier import Carrier, Rim
-from tqconsole.engine.worker.ending import Writing
 from tqconsole.engine.worker.handed import HandedNotes
 from tqconsole.engine.worker.heart import Heart, HeartPlan
 from tqconsole.engine.worker.loop import Loop, LoopParts
@@ -38,11 +39,12 @@ from tqconsole.engine.worker.policies import policies_of
 from tqconsole.engine.worker.reading import Reader
 from tqconsole.engine.worker.remote import Remote
 from tqconsole.engine.worker.revoked_records import RevokedRecords
-from tqconsole.engine.worker.run import make_failure_links
+from tqconsole.engine.worker.run import make_failure_links, make_fallout
 from tqconsole.engine.worker.statedb import StateFile
 from tqconsole.engine.worker.values import Happening, LossReported, MachineOptions, RevokeAsked
 from tqconsole.engine.worker.waker import SignalWatch, Waker
 from tqconsole.engine.worker.window import MAX_BATCH, MAX_INLINE_BATCH
+from tqconsole.engine.worker.writing import Writing
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +90,11 @@ class Worker:
             options,
             policies_of(app),
             Random(),  # noqa: S311 - jitter
-            Writing(app.result_write, make_failure_links(app, site.hostname)),
+            Writing(
+                app.result_write,
+                make_failure_links(app, site.hostname),
+                make_fallout(app, site.hostname),
+            ),
         )
         self._heart = Heart(
             broker,
@@ -119,6 +125,7 @@ class Worker:
                 RevokedRecords(app, site.clock),
                 None if app.write_broker is app.broker else app.write_broker,
                 self._handed_notes,
+                partial(return_part, app),
             )
         )
 

@@ -17,6 +17,7 @@ from tqconsole.engine.brokers.base import Broker, Consumer
 from tqconsole.engine.events.dispatcher import Dispatcher
 from tqconsole.engine.exceptions import EngineError, ImproperlyConfigured, NotSupportedError
 from tqconsole.engine.log import one_line
+from tqconsole.engine.middleware.fallout import ReturnedPart
 from tqconsole.engine.pools.base import Job, JobEnded, JobLost, Pool
 from tqconsole.engine.protocol.transfer import Riding
 from tqconsole.engine.worker.handed import HandedNotes
@@ -63,6 +64,10 @@ _EVENT_BATCH = 200
 _REVOKED_BATCH = 500
 
 
+def _keep_part(part: ReturnedPart) -> None:
+    """Do nothing: there are no chords where nobody said how they come together."""
+
+
 class Rim(msgspec.Struct, frozen=True):
     """What surrounds the machine."""
 
@@ -78,6 +83,8 @@ class Rim(msgspec.Struct, frozen=True):
     write_broker: Broker | None = None
     #: Where it is noted what the broker forgets when it is acknowledged.
     handed_notes: HandedNotes | None = None
+    #: Lets the part of a chord come back. Idempotent.
+    return_part: Callable[[ReturnedPart], None] = _keep_part
 
 
 class Carrier:
@@ -199,6 +206,8 @@ class Carrier:
     def _store(self, store: Store) -> None:
         try:
             self._rim.backend.store(store.writes)
+            for part in store.parts:
+                self._rim.return_part(part)
         except ImproperlyConfigured:
             raise
         except EngineError as error:

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import logging
 import signal
-from collections.abc import Callable, Sequence
-
-import msgspec
+from collections.abc import Sequence
 
 from tqconsole.engine import states
 from tqconsole.engine.exceptions import (
@@ -24,35 +22,12 @@ from tqconsole.engine.exceptions import (
 from tqconsole.engine.pools.base import JobLost
 from tqconsole.engine.protocol.header import TaskHeader
 from tqconsole.engine.protocol.limits import Reason
-from tqconsole.engine.protocol.result import ResultRecord, encode_record
-from tqconsole.engine.protocol.transfer import Delivery, Publication, ResultWrite, Verdict
-from tqconsole.engine.worker.hand import Hand
+from tqconsole.engine.protocol.result import ResultRecord
+from tqconsole.engine.protocol.transfer import Delivery, ResultWrite, Verdict
+from tqconsole.engine.worker.hand import Debt, Hand
 from tqconsole.engine.worker.outcome import Outcome
 from tqconsole.engine.worker.values import Arrival, Entry, Notify, TaskPolicy
-
-
-class Writing(msgspec.Struct, frozen=True):
-    """What the machine is given to write with; both are pure.
-
-    `record`: (record, reply_to) -> the store's write. `failure_links`: the errbacks of a task that
-    the worker itself has to fail, from its raw body.
-    """
-
-    record: Callable[[ResultRecord, str], ResultWrite]
-    failure_links: Callable[[Delivery, TaskHeader, BaseException], Sequence[Publication]]
-
-
-def json_write(record: ResultRecord, reply_to: str) -> ResultWrite:
-    """Return a record as JSON, kept for the default time."""
-    return ResultWrite(record.task_id, record.state, encode_record(record), reply_to=reply_to)
-
-
-def no_links(delivery: Delivery, header: TaskHeader, error: BaseException) -> Sequence[Publication]:
-    """Return no errbacks."""
-    return ()
-
-
-PLAIN_WRITING = Writing(json_write, no_links)
+from tqconsole.engine.worker.writing import Writing
 
 
 class Endings:
@@ -62,6 +37,7 @@ class Endings:
         self._hand = hand
         self._record = writing.record
         self._failure_links = writing.failure_links
+        self._fallout = writing.fallout
 
     # --- the child's word ---------------------------------------------------------------------
 
@@ -111,6 +87,7 @@ class Endings:
         """End a task whose body the child could not read: it is a dead letter, whatever its ack,
         and a failure for whoever waits.
         """
+        # Whether it is part of a chord stood in what cannot be read.
         error = InvalidTaskError(f"{outcome.note}: {outcome.text}")
         self._hand.settle(
             entry.delivery.tag,
@@ -217,13 +194,15 @@ class Endings:
         if is_dead:
             is_lost = isinstance(error, WorkerLostError)
             reason = Reason.WORKER_LOST if is_lost else Reason.REJECTED
+        owed = self._owed(entry.delivery, entry.header, entry.policy, error)
         self._hand.settle(
             entry.delivery.tag,
             verdict,
             reason,
             str(error) if is_dead else "",
-            results=self._failure_record(entry.delivery, entry.header, entry.policy, error),
-            publications=self._failure_links(entry.delivery, entry.header, error),
+            results=owed.results,
+            publications=owed.publications,
+            parts=owed.parts,
         )
         self._tell_failed(entry.header, entry.policy, error)
 
@@ -235,11 +214,13 @@ class Endings:
         """End a task as REVOKED: flagged, expired or terminated."""
         hand, header = self._hand, entry.header
         word = "expired" if is_expired else "terminated" if is_terminated else "revoked"
+        error = TaskRevokedError(word)
         results: tuple[ResultWrite, ...] = ()
         if hand.stores(header, entry.policy, is_error=False):
-            error = TaskRevokedError(word)
             results = (self._write(entry.delivery, header, states.REVOKED, error),)
-        hand.settle(entry.delivery.tag, Verdict.ACK, results=results)
+        after = self._fallout(entry.delivery, header, states.REVOKED, error)
+        results = (*results, *after.results)
+        hand.settle(entry.delivery.tag, Verdict.ACK, results=results, parts=after.parts)
         details = {"terminated": is_terminated, "signum": entry.signum, "expired": is_expired}
         self._emit(entry.policy, "task-revoked", header, **details)
         hand.actions.append(Notify("revoked", entry, entry.delivery, details))
@@ -266,13 +247,15 @@ class Endings:
         """Fail a task that nobody registered here, and keep its message as a dead letter."""
         hand = self._hand
         error = NotRegistered(header.task_name)
+        owed = self._owed(delivery, header, None, error)
         hand.settle(
             delivery.tag,
             Verdict.DEAD,
             Reason.UNKNOWN_TASK,
             header.task_name,
-            results=self._failure_record(delivery, header, None, error),
-            publications=self._failure_links(delivery, header, error),
+            results=owed.results,
+            publications=owed.publications,
+            parts=owed.parts,
         )
         if hand.has_listeners:
             fields = {"uuid": header.task_id, "exception": repr(error)}
@@ -295,10 +278,7 @@ class Endings:
                 else "Worker died while it ran this task, which was acknowledged before"
             )
             policy = self._hand.policies.get(header.task_name)
-            self._hand.record(
-                self._failure_record(delivery, header, policy, error),
-                self._failure_links(delivery, header, error),
-            )
+            self._hand.owe(self._owed(delivery, header, policy, error))
             self._tell_failed(header, policy, error)
 
     def cut_off(self, entry: Entry) -> None:
@@ -328,6 +308,18 @@ class Endings:
     ) -> None:
         if self._hand.has_listeners and (policy is None or policy.sends_events):
             self._hand.emit(kind, {"uuid": header.task_id, **fields})
+
+    def _owed(
+        self, delivery: Delivery, header: TaskHeader, policy: TaskPolicy | None, error: Exception
+    ) -> Debt:
+        """Return what a failure by the worker's own word owes, beside its settlement."""
+        after = self._fallout(delivery, header, states.FAILURE, error)
+        return Debt(
+            None,
+            (*self._failure_record(delivery, header, policy, error), *after.results),
+            self._failure_links(delivery, header, error),
+            after.parts,
+        )
 
     def _failure_record(
         self, delivery: Delivery, header: TaskHeader, policy: TaskPolicy | None, error: Exception

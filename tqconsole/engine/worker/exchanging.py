@@ -179,7 +179,8 @@ class Exchanging:
         if not hand.unsaved or self._storing or self._store.is_waiting:
             return
         self._storing, hand.unsaved = hand.unsaved, []
-        hand.actions.append(Store([write for debt in self._storing for write in debt.results]))
+        writes = [write for debt in self._storing for write in debt.results]
+        hand.actions.append(Store(writes, [part for debt in self._storing for part in debt.parts]))
 
     def stored(self, _: StoreDone) -> None:
         """The records are stored: settle what they belong to."""

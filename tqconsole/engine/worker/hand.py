@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from tqconsole.engine.middleware.fallout import ReturnedPart
 from tqconsole.engine.protocol.header import TaskHeader
 from tqconsole.engine.protocol.transfer import Publication, ResultWrite, Settlement, Verdict
 from tqconsole.engine.worker.revokes import Revokes
@@ -87,13 +88,16 @@ class Hand:
         *,
         results: Sequence[ResultWrite] = (),
         publications: Sequence[Publication] = (),
+        parts: Sequence[ReturnedPart] = (),
     ) -> None:
-        """Owe this settlement; where the store does not ride, its records are stored before."""
+        """Owe this settlement; where the store does not ride, its records are stored before, and
+        the parts of chords always come back before.
+        """
         if self.forfeited and tag in self.forfeited:
             self.forfeited[tag] = verdict
         settlement = Settlement(tag, verdict, reason, detail)
-        if results and not self.options.store_rides:
-            self.unsaved.append(Debt(settlement, results, publications))
+        if parts or (results and not self.options.store_rides):
+            self.unsaved.append(Debt(settlement, results, publications, parts))
             return
         self.settled.append(settlement)
         if results:
@@ -101,13 +105,13 @@ class Hand:
         if publications:
             self.publications.extend(publications)
 
-    def record(self, results: Sequence[ResultWrite], publications: Sequence[Publication]) -> None:
-        """Owe records of a task whose message is in nobody's hands any more."""
-        if results and not self.options.store_rides:
-            self.unsaved.append(Debt(None, results, publications))
+    def owe(self, debt: Debt) -> None:
+        """Owe what concerns a task whose message is in nobody's hands any more."""
+        if debt.parts or (debt.results and not self.options.store_rides):
+            self.unsaved.append(debt)
             return
-        self.results.extend(results)
-        self.publications.extend(publications)
+        self.results.extend(debt.results)
+        self.publications.extend(debt.publications)
 
     def in_window_count(self) -> int:
         """Return how many deliveries count against the window: what waits for a slot, and what
@@ -174,16 +178,18 @@ class Hand:
 
 
 class Debt:
-    """A settlement that waits for its records to be stored."""
+    """A settlement that waits for its records to be stored and its parts to come back."""
 
-    __slots__ = ("publications", "results", "settlement")
+    __slots__ = ("parts", "publications", "results", "settlement")
 
     def __init__(
         self,
         settlement: Settlement | None,
         results: Sequence[ResultWrite],
         publications: Sequence[Publication],
+        parts: Sequence[ReturnedPart] = (),
     ) -> None:
         self.settlement = settlement
+        self.parts = parts
         self.results = results
         self.publications = publications

@@ -20,7 +20,7 @@ import msgspec
 from tqconsole.engine.pools.base import JobLost, JobStarted
 from tqconsole.engine.protocol.transfer import Verdict
 from tqconsole.engine.worker.admission import Admission
-from tqconsole.engine.worker.ending import PLAIN_WRITING, Endings, Writing
+from tqconsole.engine.worker.ending import Endings
 from tqconsole.engine.worker.exchanging import Exchanging
 from tqconsole.engine.worker.forfeits import Forfeits
 from tqconsole.engine.worker.hand import Hand
@@ -58,6 +58,7 @@ from tqconsole.engine.worker.values import (
     TimeLimitSet,
     Withdrawn,
 )
+from tqconsole.engine.worker.writing import PLAIN_WRITING, Writing
 
 
 class Machine:

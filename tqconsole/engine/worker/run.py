@@ -15,10 +15,12 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from tqconsole.engine import current, states
+from tqconsole.engine.context import Context
 from tqconsole.engine.exceptions import (
     Ignore,
     RefusedError,
     Reject,
+    Replaced,
     Retry,
     SoftTimeLimitExceeded,
     WorkerLostError,
@@ -27,8 +29,10 @@ from tqconsole.engine.middleware import chain as chain_module
 from tqconsole.engine.middleware import handlers, limits
 from tqconsole.engine.middleware.base import Run, RunHub
 from tqconsole.engine.middleware.chain import Chain, Plan
+from tqconsole.engine.middleware.chords import refuse_twin
 from tqconsole.engine.middleware.defaults import default_chain
 from tqconsole.engine.middleware.einfo import ExceptionInfo
+from tqconsole.engine.middleware.fallout import failure_writes, fallout_of
 from tqconsole.engine.middleware.links import fail_links
 from tqconsole.engine.pools.alarm import find_alarm
 from tqconsole.engine.pools.process import set_process_title
@@ -47,6 +51,7 @@ from tqconsole.engine.signals import (
 from tqconsole.engine.worker.outcome import Outcome, encode_outcome
 from tqconsole.engine.worker.payload import RunPayload, decode_payload
 from tqconsole.engine.worker.request import request_of
+from tqconsole.engine.worker.values import NOTHING_AFTER, After
 
 logger = logging.getLogger(__name__)
 
@@ -140,6 +145,8 @@ class TaskRunner:
         began_mono = mono()
         try:
             try:
+                if request.headers:
+                    refuse_twin(self._app, request)
                 for hook in plan.before_run:
                     hook(run)
                 run.value = plan.function(*request.args, **request.kwargs)
@@ -170,6 +177,8 @@ class TaskRunner:
         """Decide what an error, or a directive, makes of the run."""
         if isinstance(error, Ignore):
             run.state, run.value = states.IGNORED, error
+            if isinstance(error, Replaced):
+                run.publications.extend(error.publications)
         elif isinstance(error, Reject):
             run.state, run.value = states.REJECTED, error
             run.einfo = ExceptionInfo(error, _OWN_FILES)
@@ -246,26 +255,56 @@ def make_failure_links(
     def links_of(
         delivery: Delivery, header: TaskHeader, error: BaseException
     ) -> Sequence[Publication]:
-        payload = RunPayload(
-            delivery.message,
-            hostname,
-            delivery.queue,
-            delivery.exchange,
-            delivery.routing_key,
-            header.priority,
-            delivery.is_redelivered,
-        )
-        try:
-            body = decode_body(delivery.message, app.accept_content)
-            request = request_of(payload, body)
-        except RefusedError:
+        request = _request_in(app, hostname, delivery, header)
+        if request is None or not request.errbacks:
             return ()
-        if not body.embed.errbacks:
-            return ()
-        request.ignore_result = bool(request.ignore_result)
         return fail_links(app, request, error, "")
 
     return links_of
+
+
+def make_fallout(
+    app: RunnerHub, hostname: str
+) -> Callable[[Delivery, TaskHeader, str, BaseException], After]:
+    """Return what tells how the end of a task that the worker itself ends strikes its chord and the
+    rest of its chain. It reads the body, which the loop has not done. Never raises.
+    """
+
+    def after(delivery: Delivery, header: TaskHeader, state: str, error: BaseException) -> After:
+        request = _request_in(app, hostname, delivery, header)
+        if request is None or not (request.chord or request.chain):
+            return NOTHING_AFTER
+        try:
+            fallout = fallout_of(app, request, state, error)
+            writes = failure_writes(app, fallout.calls, error, "")
+        except Exception:
+            # A user's signature at the edge: the task's own end is recorded all the same.
+            logger.exception("What comes after task %s cannot be told of its end", request.id)
+            return NOTHING_AFTER
+        return After(tuple(writes), tuple(fallout.parts))
+
+    return after
+
+
+def _request_in(
+    app: RunnerHub, hostname: str, delivery: Delivery, header: TaskHeader
+) -> Context | None:
+    """Return the request in a message that no child has read; None when it cannot be read."""
+    payload = RunPayload(
+        delivery.message,
+        hostname,
+        delivery.queue,
+        delivery.exchange,
+        delivery.routing_key,
+        header.priority,
+        delivery.is_redelivered,
+    )
+    try:
+        request: Context = request_of(payload, decode_body(delivery.message, app.accept_content))
+    except RefusedError:
+        return None
+    request.ignore_result = bool(request.ignore_result)
+    return request
 
 
 def _failed_machinery(error: BaseException) -> Outcome:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from tqconsole.engine.exceptions import RefusedError
+from tqconsole.engine.middleware.fallout import ReturnedPart
 from tqconsole.engine.pools.base import JobLost, JobStarted
 from tqconsole.engine.protocol.header import TaskHeader
 from tqconsole.engine.protocol.transfer import (
@@ -183,6 +184,16 @@ class StampsRevoked(msgspec.Struct, frozen=True):
     stamps: Mapping[str, Any]
 
 
+class After(msgspec.Struct, frozen=True):
+    """What the end of a task means for others: records of calls that never run, parts of chords."""
+
+    results: tuple[ResultWrite, ...] = ()
+    parts: tuple[ReturnedPart, ...] = ()
+
+
+NOTHING_AFTER = After()
+
+
 class RateSet(msgspec.Struct, frozen=True):
     """A task's rate from now on; None: no limit."""
 
@@ -272,9 +283,12 @@ class NoteHanded(msgspec.Struct, frozen=True):
 
 
 class Store(msgspec.Struct, frozen=True):
-    """Write these records before what they belong to is settled."""
+    """Write these records, and let these parts come back to their chords, before what they belong
+    to is settled.
+    """
 
     writes: Sequence[ResultWrite]
+    parts: Sequence[ReturnedPart] = ()
 
 
 class RecordRevoked(msgspec.Struct, frozen=True):

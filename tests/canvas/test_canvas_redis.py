@@ -1,0 +1,51 @@
+"""The same law on a real Redis, broker and results on one server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from canvas_builder import Builder, canvases
+from canvas_model import Oracle, agrees, told
+from canvas_rig import RedisWorker
+from hypothesis import given, note
+from test_canvas_laws import LAWS, expected_of
+
+from tests.servers.brokers_up import redis_up
+
+pytestmark = [pytest.mark.server, pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def redis_worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisWorker]:
+    with redis_up(tmp_path_factory.mktemp("redis")) as server:
+        worker = RedisWorker(server.url)
+        yield worker
+        worker.close()
+
+
+@pytest.fixture(scope="module")
+def redis_builder(redis_worker: RedisWorker) -> Builder:
+    return Builder(redis_worker.app)
+
+
+@LAWS
+@given(canvas=canvases())
+@pytest.mark.timeout(600)
+def test_redis_and_oracle_agree(
+    canvas: Any, redis_worker: RedisWorker, redis_builder: Builder
+) -> None:
+    oracle = Oracle()
+    expected = expected_of(canvas, oracle)
+    redis_builder.events.clear()
+    redis_worker.forget_all()
+
+    result = redis_builder.build(canvas).apply_async((0,))
+    redis_worker.run_all()
+
+    note(f"{told(result)} should be {expected}")
+    assert agrees(expected, result)
+    assert redis_builder.events == oracle.events
+    assert redis_worker.open_chords() == []
+    assert redis_worker.keys_for_ever() == []

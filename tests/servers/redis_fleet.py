@@ -43,6 +43,12 @@ class Place:
     def theirs(self, node: str, queue: str, *more: str) -> subprocess.Popen[bytes]:
         return self._start("celery", "theirs", node, queue, *more)
 
+    def start_of(self, project: str, program: str, app: str, node: str) -> None:
+        """Start a worker of an app of a project, two slots, the default queue."""
+        command = [program, "-A", f"{project}:{app}", "worker", "-n", node, "-c", "2"]
+        self.start(node, *command, "-l", "INFO")
+        assert eventually(lambda: f"{node} ready." in self.log(node)), self.log(node)
+
     def start(self, log_name: str, *command: str) -> subprocess.Popen[bytes]:
         """Start a module, its output in a log of that name."""
         with (self.folder / f"{log_name}.log").open("ab") as log:

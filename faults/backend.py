@@ -88,7 +88,7 @@ BACKEND = Scenario(
     "T-BACKEND",
     "the result store is killed and comes back, beside a broker that stays",
     goal="no result missing afterwards; no pause of more than 1 s between starts meanwhile",
-    fails_when="a result that could not be stored is given up",
+    fails_when="a task is acknowledged whose result could not be stored",
     run=_run,
     engines=ENGINES,
 )

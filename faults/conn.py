@@ -89,7 +89,7 @@ CONN = Scenario(
     "connections are counted by role, then cut again and again",
     goal="main process at most 4, child 2, client 2; no descriptor, thread or memory is left behind"
     " by a cut; work goes on within 2 s",
-    fails_when="a lost connection's socket is not closed",
+    fails_when="a lost connection's socket stays open (Redis)",
     run=_run,
     brokers=("redis", "rabbitmq"),
     engines=ENGINES,

@@ -77,6 +77,6 @@ ETA = Scenario(
     "calls for later wait in the broker; one of the workers is killed meanwhile",
     goal="begun at their time and at most 1 s later (p99), none before; below 50 bytes of a worker"
     " each; a stop takes 2 s; nothing lost",
-    fails_when="the worker keeps what is not due",
+    fails_when="the worker does not park what is not due",
     run=_run,
 )

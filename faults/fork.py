@@ -41,6 +41,6 @@ FORK = Scenario(
     "T-FORK",
     "children are renewed after each task; a client forks while 50 threads of it send",
     goal="no child and no client hangs (10 s), nothing lost",
-    fails_when="a fork's child inherits a lock that is held",
+    fails_when="a fork's child keeps the lock of its parent's connection (Redis)",
     run=_run,
 )

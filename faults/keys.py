@@ -135,7 +135,7 @@ KEYS = Scenario(
     "remote control is asked, by clients that are killed before the answer too",
     goal="each key, queue and binding that comes and goes has an end, five minutes at most, from"
     " its birth; then nothing is left",
-    fails_when="a reply's key is made without a time to live",
+    fails_when="replies and their bindings have no time to live (Redis)",
     run=_run,
     brokers=("redis", "rabbitmq"),
 )

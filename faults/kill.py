@@ -102,7 +102,7 @@ LATE = Scenario(
     "T-KILL",
     "the whole worker group is killed each second or two, late ack",
     goal="lost, stuck, without result, dead-lettered 0; runs again at most what was handed over",
-    fails_when="the worker acknowledges before the run",
+    fails_when="a late-ack task is handed over as an acknowledged one",
     run=_run_late,
     engines=ENGINES,
 )
@@ -110,7 +110,7 @@ EARLY = Scenario(
     "T-KILL-E",
     "the same, early ack",
     goal="nothing lost without a report; reported at most what was handed over",
-    fails_when="no record is kept of what was handed over",
+    fails_when="what `give_back` says is lost is not reported",
     run=_run_early,
     engines=ENGINES,
 )

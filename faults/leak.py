@@ -75,6 +75,6 @@ LEAK = Scenario(
     "memory, descriptors and threads of a worker over many tasks",
     goal="below 5 bytes a task in parent and child (at the volume of a commit: 60, what can be told"
     " from noise); descriptors and threads constant",
-    fails_when="anything is kept for each task that ended",
+    fails_when="the worker keeps each entry that has ended",
     run=_run,
 )

@@ -86,7 +86,7 @@ LEASE = Scenario(
     "a task and an ETA of several leases, and a worker that stands still for as long",
     goal="no run beyond the first while the worker lives; at most one after a standstill, whose"
     " late end changes no result",
-    fails_when="the lease is not renewed while a task runs",
+    fails_when="the heart does not renew the lease",
     run=_run,
     brokers=("redis", "sqlite"),
 )

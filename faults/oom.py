@@ -157,7 +157,7 @@ OOM = Scenario(
     "a child is killed in the middle of its task; a task always takes its child along",
     goal="late ack: nothing lost; early ack: reported within 1 s; the pool restored within 2 s;"
     " always dying: parked after 5 starts, the others keep 80 % of their rate; idle CPU below 1 %",
-    fails_when="a child's death is not noticed, or not counted",
+    fails_when="a late-ack task whose child died is acknowledged",
     run=_run,
     engines=ENGINES,
 )

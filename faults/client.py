@@ -18,6 +18,8 @@ from faults.ledger import WORK, Ledger
 from tqconsole.engine import App
 
 _FORK_COUNT, _THREAD_COUNT = 20, 50
+#: Between two calls of a thread, in seconds: together they leave others their share of a machine.
+_PAUSE_S = 0.5
 #: Seconds after which a child that has not ended hangs.
 _HANGS_S = 10.0
 
@@ -44,7 +46,7 @@ def _fork(app: App, ledger: Ledger) -> int:
     is_over = threading.Event()
 
     def publish_until_over() -> None:
-        while not is_over.wait(0.05):
+        while not is_over.wait(_PAUSE_S):
             _publish_one(app, ledger)
 
     threads = [threading.Thread(target=publish_until_over) for _ in range(_THREAD_COUNT)]

@@ -7,7 +7,7 @@ from __future__ import annotations
 from faults.scenario import Case, Report, Scenario
 from faults.site import Site
 
-_TASK_COUNTS = {"ci": 200, "night": 1000, "release": 50_000}
+_TASK_COUNTS = {"ci": 100, "night": 1000, "release": 50_000}
 _STORM_COUNTS = {"ci": 1, "night": 10, "release": 100}
 _PATIENCE_S = 60.0
 
@@ -43,4 +43,5 @@ FORK = Scenario(
     goal="no child and no client hangs (10 s), nothing lost",
     fails_when="a fork's child keeps the lock of its parent's connection (Redis)",
     run=_run,
+    brokers=("redis", "sqlite"),
 )

@@ -26,7 +26,7 @@ _GONE_S = {"ci": 1.0, "night": 310.0, "release": 310.0}
 _RESULTS = "celery-task-meta-"
 #: Nothing that comes and goes lives longer, in seconds (a clock may be a little off).
 _LONGEST_S = 301.0
-_PATIENCE_S = 20.0
+_PATIENCE_S, _ANSWERED_S = 20.0, 0.3
 
 
 def _run(case: Case) -> Report:
@@ -42,8 +42,11 @@ def _run(case: Case) -> Report:
                 site.client.control.ping(timeout=_PATIENCE_S, limit=1)
             for _ in range(case.of(_KILLED_COUNTS)):
                 with site.another_client("ask") as client:
-                    _await_change(site, names)
-                    time.sleep(chance.uniform(0.0, 0.1))
+                    _await_change(site, names, _PATIENCE_S)
+                    time.sleep(chance.uniform(0.0, 0.01))
+                    # It stands still first, so that the answer to it arrives and is not read.
+                    client.send_signal(signal.SIGSTOP)
+                    _await_change(site, names, _ANSWERED_S)
                     client.send_signal(signal.SIGKILL)
             site.publish(case.of(_ASKED_COUNTS))
             site.drain()
@@ -72,10 +75,10 @@ def _run(case: Case) -> Report:
     return Report(account, figures, broken)
 
 
-def _await_change(site: Site, names: Callable[[], set[str]]) -> None:
-    """Wait until a client has begun to ask: something of its own is on the server."""
+def _await_change(site: Site, names: Callable[[], set[str]], limit_s: float) -> None:
+    """Wait until something is on the server that was not: a client's queue, an answer to it."""
     known = names()
-    site.wait(lambda: names() != known, _PATIENCE_S)
+    site.wait(lambda: names() != known, limit_s)
 
 
 def _names_of(site: Site) -> Callable[[], set[str]]:

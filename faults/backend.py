@@ -16,7 +16,7 @@ from faults.stream import Stream
 from tests.servers.brokers_up import Daemon, redis_daemon
 
 _CALLS_PER_S = 100
-_AWAY_S = {"ci": 2.5, "night": 60.0, "release": 300.0}
+_AWAY_S = {"ci": 2.0, "night": 60.0, "release": 300.0}
 #: Goals, in seconds: no pause between two starts is longer, and all results are there after that.
 _PAUSE_S, _STORED_S = 1.0, 5.0
 _PATIENCE_S = 30.0

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from benchmarks import session
 from benchmarks.facts import machine_facts
+from benchmarks.fairness import FAIRNESS
 from benchmarks.listening import LISTENING
 from benchmarks.report import BROKERS, table_lines, target_lines, write_page
 from benchmarks.results import Results, load
@@ -27,7 +28,7 @@ from benchmarks.targets import judge
 from benchmarks.values import Key
 from benchmarks.workloads import CORE, PEERS, Workload
 
-WORKLOADS: tuple[Workload, ...] = (*CORE, *STANDING, *LISTENING, *SCALING)
+WORKLOADS: tuple[Workload, ...] = (*CORE, *STANDING, *FAIRNESS, *LISTENING, *SCALING)
 PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
 #: The quick run: a tenth of the work, and no run begins that would end after so many seconds.
 _QUICK_SCALE, _QUICK_BUDGET_S = 0.1, 160.0

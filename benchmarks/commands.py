@@ -32,8 +32,16 @@ class Command:
     environ: dict[str, str] = field(default_factory=dict)
 
 
+def _pool(worker: Worker) -> list[str]:
+    """Return the pool of those that have Celery's."""
+    if worker.shape == "one":
+        return ["-P", "solo"]
+    name = "threads" if worker.shape == "threads" else "prefork"
+    return ["-P", name, "-c", str(worker.slot_count)]
+
+
 def _ours(place: Place, worker: Worker) -> Command:
-    pool = ["-P", "solo"] if worker.shape == "one" else ["-P", "prefork", "-c", "2"]
+    pool = _pool(worker)
     name = ["-n", "bench@localhost"]
     words = ["-m", "tqconsole", "-q", "-A", "benchmarks.peers.ours", "worker", *pool]
     # Events are sent when somebody listens: no option for them.
@@ -41,7 +49,7 @@ def _ours(place: Place, worker: Worker) -> Command:
 
 
 def _celery(place: Place, worker: Worker) -> Command:
-    pool = ["-P", "solo"] if worker.shape == "one" else ["-P", "prefork", "-c", "2"]
+    pool = _pool(worker)
     events = ["-E"] if worker.has_events else []
     off = ["--without-gossip", "--without-mingle", "--without-heartbeat", "-l", "WARNING"]
     words = ["-m", "celery", "-A", "benchmarks.peers.celery", "worker", *pool, *off, *events]
@@ -103,8 +111,12 @@ def producer_config(peer: str, broker: str) -> str:
 
 def environ_of(place: Place, worker: Worker, inherited: Mapping[str, str]) -> dict[str, str]:
     """Return the environment in which a peer's module finds where it is to work."""
+    environ = {**inherited}
+    if environ.pop("PYTHONDONTWRITEBYTECODE", ""):
+        # An installed package has its bytecode: without it every start compiles all its modules.
+        environ["PYTHONPYCACHEPREFIX"] = str(place.folder.parent / "bytecode")
     return {
-        **inherited,
+        **environ,
         "PYTHONPATH": os.pathsep.join(filter(None, (_ROOT, inherited.get("PYTHONPATH")))),
         base.BROKER: place.url,
         base.STORE: place.store_url,

@@ -23,6 +23,9 @@ from benchmarks.values import NotOfferedError
 
 #: Trips before the first that counts: connections, caches, waiting keys.
 _WARM_UP_COUNT = 10
+#: Short tasks that are sent at once, seconds between two such bursts, and between the end of a long
+#: task and the next.
+_BURST_COUNT, _PACE_S, _PAUSE_S = 5, 0.025, 0.2
 Answer = dict[str, Any]
 
 
@@ -38,6 +41,7 @@ def answer(peer: Peer, question: dict[str, Any]) -> Answer:
         "tell": lambda: _timed(count, peer.tell),
         "listen": lambda: peer.listen(count),
         "trips": lambda: _trips(peer, count),
+        "mix": lambda: _mix(peer, count, float(question["seconds"])),
         "stored": lambda: {"count": peer.stored_count()},
         "fetch": lambda: _fetch(peer.fetch),
         "fetch_many": lambda: _fetch(peer.fetch_many),
@@ -59,6 +63,27 @@ def _kept(peer: Peer, count: int) -> Answer:
     before_mb = processes.rss_mb(os.getpid())
     timed = _timed(count, peer.keep)
     return {**timed, "grown_mb": processes.rss_mb(os.getpid()) - before_mb}
+
+
+def _mix(peer: Peer, count: int, long_s: float) -> Answer:
+    """Send short tasks in small bursts at an even pace, and amid them, unless `long_s` is 0, one
+    long task after the other: at most one runs at any time.
+    """
+    long_count, long_at_mono = 0, 0.0
+    begun_mono = time.monotonic()
+    for number in range(1, count + 1):
+        peer.send_short()
+        is_amid = number % _BURST_COUNT == _BURST_COUNT // 2
+        if long_s and is_amid and time.monotonic() >= long_at_mono:
+            peer.send_long(long_s)
+            long_count += 1
+            long_at_mono = time.monotonic() + long_s + _PAUSE_S
+        if number % _BURST_COUNT == 0:
+            next_mono = begun_mono + number // _BURST_COUNT * _PACE_S
+            time.sleep(max(0.0, next_mono - time.monotonic()))
+    # Nothing of the next mix meets the last long one of this.
+    time.sleep(max(0.0, long_at_mono - time.monotonic()))
+    return {"long_count": long_count}
 
 
 def _trips(peer: Peer, count: int) -> Answer:

@@ -21,7 +21,7 @@ from typing import Any, Self
 
 from benchmarks import processes
 from benchmarks.commands import environ_of, worker_command
-from benchmarks.counting import Counter
+from benchmarks.counting import Counter, waits_s
 from benchmarks.values import NotOfferedError, Place, RunFailedError, Worker
 
 #: Seconds for one answer, without one more task run, and for a worker to stop.
@@ -56,18 +56,18 @@ class Driver:
                 start_new_session=True,
             )
 
-    def ask(self, do: str, count: int = 0) -> dict[str, Any]:
+    def ask(self, do: str, count: int = 0, **more: float) -> dict[str, Any]:
         """Have something done. Raises: RunFailedError with the peer's own words, NotOfferedError
         where it has no such thing.
         """
-        self.tell(do, count)
+        self.tell(do, count, **more)
         return self.answer()
 
-    def tell(self, do: str, count: int = 0) -> None:
+    def tell(self, do: str, count: int = 0, **more: float) -> None:
         """Begin something; `answer` must follow."""
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):  # its last answer says why
-            self._process.stdin.write(json.dumps({"do": do, "count": count}) + "\n")
+            self._process.stdin.write(json.dumps({"do": do, "count": count, **more}) + "\n")
             self._process.stdin.flush()
 
     def answer(self) -> dict[str, Any]:
@@ -127,6 +127,10 @@ class Rig:
     def count(self) -> int:
         """Return how many tasks have run."""
         return self._counter.total()
+
+    def waits_s(self) -> list[float]:
+        """Return how long short tasks have waited since it was asked last, in seconds."""
+        return waits_s(self.place.folder / "counts")
 
     def until(self, count: int, pids: list[int]) -> Moment:
         """Return the moment at which so many have run. Raises: RunFailedError when none does."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from benchmarks import processes
 from benchmarks.commands import environ_of
 from benchmarks.rig import Rig
 from benchmarks.servers import redis_command_count
+from benchmarks.terminal import drawn_after_s
 from benchmarks.values import Reading, RunFailedError, Worker
 from benchmarks.workloads import PEERS, Workload
 
@@ -25,6 +27,8 @@ _CLI = {
     "ours": ["-m", "tqconsole", "-A", "benchmarks.peers.ours"],
     "celery": ["-m", "celery", "-A", "benchmarks.peers.celery"],
 }
+#: Where Python keeps its bytecode.
+_BYTECODE = ("PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX")
 _VERSION = {"ours": ["-m", "tqconsole", "--version"], "celery": ["-m", "celery", "--version"]}
 
 
@@ -65,8 +69,18 @@ def start(rig: Rig, scale: float) -> Reading:
         if rig.peer in _CLI:
             reading["version_s"] = _wall_s(rig, _VERSION[rig.peer], scale)
             reading["status_s"] = _wall_s(rig, [*_CLI[rig.peer], "status"], scale)
+        if rig.peer == "ours":
+            reading["dashboard_s"] = _dashboard_s(rig, scale)
     rig.check(1)
     return reading
+
+
+def _dashboard_s(rig: Rig, scale: float) -> float:
+    """Return the median time from the console's start to a dashboard that shows the worker."""
+    words = [sys.executable, "-m", "tqconsole", "-b", rig.place.url]
+    return statistics.median(
+        drawn_after_s(words, _environ(rig), "1/1") for _ in range(_repeat_count(scale))
+    )
 
 
 def _commands(rig: Rig) -> int | None:
@@ -76,15 +90,26 @@ def _commands(rig: Rig) -> int | None:
 
 def _wall_s(rig: Rig, words: list[str], scale: float) -> float:
     """Return the median wall time of whole processes, which must succeed."""
-    environ = {**environ_of(rig.place, rig.worker, {}), "PATH": "/usr/bin:/bin", "HOME": "/tmp"}
+    environ = _environ(rig)
     times_s = []
-    for _ in range(max(1, round(_CLI_COUNT * min(1.0, scale)))):
+    for _ in range(_repeat_count(scale)):
         begun = time.perf_counter()
         done = subprocess.run([sys.executable, *words], env=environ, capture_output=True, text=True)
         times_s.append(time.perf_counter() - begun)
         if done.returncode:
             raise RunFailedError(f"{' '.join(words)} ended with {done.returncode}: {done.stderr}")
     return statistics.median(times_s)
+
+
+def _environ(rig: Rig) -> dict[str, str]:
+    """Return an environment without what the user of this suite has set up."""
+    bytecode = {name: value for name, value in os.environ.items() if name in _BYTECODE}
+    inherited = {**bytecode, "PATH": "/usr/bin:/bin", "HOME": str(rig.place.folder)}
+    return environ_of(rig.place, rig.worker, inherited)
+
+
+def _repeat_count(scale: float) -> int:
+    return max(1, round(_CLI_COUNT * min(1.0, scale)))
 
 
 STANDING = (
@@ -104,7 +129,7 @@ STANDING = (
     Workload(
         "start",
         "Start: a task that waits already; command lines",
-        ("ready_s", "version_s", "status_s"),
+        ("ready_s", "version_s", "status_s", "dashboard_s"),
         start,
         # `status` asks the worker, so this one listens.
         Worker("one", is_controlled=True),

@@ -34,8 +34,11 @@ class Place:
 class Worker:
     """How a peer's worker is started for a run."""
 
-    #: `one`: its best single process. `prefork`: two children. `machine`: all it has.
+    #: `one`: its best single process. `prefork`: children. `threads`: threads. `machine`: all it
+    #: has.
     shape: str = "one"
+    #: How many children or threads, for those that have Celery's pools.
+    slot_count: int = 2
     are_results_on: bool = False
     #: Send task events, where it is not for the listener to decide.
     has_events: bool = False

@@ -18,7 +18,7 @@ from benchmarks.values import NotOfferedError
 BROKER, STORE, RESULTS = "BENCH_BROKER", "BENCH_STORE", "BENCH_RESULTS"
 #: "on" when workers are asked things, and how many tasks are registered.
 CONTROL, REGISTERED = "BENCH_CONTROL", "BENCH_TASKS"
-TASK_NAME = "bench.noop"
+TASK_NAME, SHORT_NAME, LONG_NAME = "bench.noop", "bench.short", "bench.long"
 #: Results that one fetch reads.
 FETCH_COUNT = 1000
 #: Seconds until a result must be there.
@@ -82,6 +82,14 @@ class Peer(abc.ABC):
     def keep(self, count: int) -> None:
         """Take the events of `count` tasks into its picture of a cluster, and hold on to it."""
         raise NotOfferedError("it has no events")
+
+    def send_short(self) -> None:
+        """Enqueue a task that tells how long it had to wait."""
+        raise NotOfferedError("not asked of it")
+
+    def send_long(self, seconds: float) -> None:
+        """Enqueue a task that takes so long."""
+        raise NotOfferedError("not asked of it")
 
     def park(self, count: int) -> None:
         """Enqueue `count` no-ops that are due in an hour."""

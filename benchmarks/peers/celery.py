@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from celery import Celery
 
+from benchmarks import counting
 from benchmarks.counting import noop as run_noop
 from benchmarks.peers.base import (
     FETCH_COUNT,
+    LONG_NAME,
     RESULT_S,
+    SHORT_NAME,
     TASK_NAME,
     Ear,
     Peer,
@@ -29,6 +33,8 @@ app.conf.update(
     broker_connection_retry_on_startup=True,
 )
 noop: Any = app.task(name=TASK_NAME)(run_noop)
+short: Any = app.task(name=SHORT_NAME)(counting.short)
+long: Any = app.task(name=LONG_NAME)(counting.long)
 
 
 class CeleryPeer(Peer):
@@ -43,6 +49,12 @@ class CeleryPeer(Peer):
     def send(self, count: int) -> None:
         for number in range(count):
             noop.delay(number)
+
+    def send_short(self) -> None:
+        short.delay(time.time())
+
+    def send_long(self, seconds: float) -> None:
+        long.delay(seconds)
 
     def trip(self) -> None:
         noop.delay(1).get(timeout=RESULT_S)

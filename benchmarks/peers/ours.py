@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
+from benchmarks import counting
 from benchmarks.counting import noop as run_noop
 from benchmarks.peers.base import (
     FETCH_COUNT,
+    LONG_NAME,
     RESULT_S,
+    SHORT_NAME,
     TASK_NAME,
     Ear,
     Peer,
@@ -31,6 +35,8 @@ app.conf.update(
     task_ignore_result=not setup.are_results_on,
 )
 noop = app.task(name=TASK_NAME)(run_noop)
+short = app.task(name=SHORT_NAME)(counting.short)
+long = app.task(name=LONG_NAME)(counting.long)
 for _number in range(1, setup.registered_count):
     app.task(name=f"bench.other{_number}")(run_noop)
 
@@ -52,6 +58,12 @@ class Ours(Peer):
     def send_batches(self, count: int) -> None:
         for start in range(0, count, BATCH_COUNT):
             self._send_batch(start, min(start + BATCH_COUNT, count))
+
+    def send_short(self) -> None:
+        short.delay(time.time())
+
+    def send_long(self, seconds: float) -> None:
+        long.delay(seconds)
 
     def trip(self) -> None:
         noop.delay(1).get(timeout=RESULT_S)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import pytest
+
 from benchmarks import processes
-from benchmarks.counting import VARIABLE, Counter
+from benchmarks.counting import VARIABLE, Counter, short, waits_s
 
 ROOT = Path(__file__).parent.parent.parent
 #: Runs 3 tasks here, 4 in a thread, 5 in a forked child.
@@ -47,3 +50,18 @@ def test_a_tree_holds_the_children_and_their_cpu() -> None:
     assert child.pid in pids
     assert processes.cpu_s([os.getpid()]) > 0
     assert processes.rss_mb(os.getpid()) > 1
+
+
+def test_a_short_task_tells_how_long_it_waited(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = tmp_path / "counts"
+    counts.mkdir()
+    monkeypatch.setenv(VARIABLE, str(counts))
+
+    short(time.time() - 5)
+
+    (wait_s,) = waits_s(counts)
+    assert 5 <= wait_s < 60
+    assert waits_s(counts) == []
+    assert Counter(counts).total() == 1

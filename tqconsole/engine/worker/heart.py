@@ -30,6 +30,8 @@ logger = logging.getLogger(__name__)
 
 #: As monitors know the software; Celery's is "py-celery".
 SOFTWARE = {"sw_ident": "tqconsole", "sw_ver": __version__, "sw_sys": platform.system()}
+#: What is due within so many seconds is done now: an idle worker costs what its wake-ups cost.
+_TOGETHER_S = 0.1
 #: What the `heartbeat` command's short form says of its rhythm (wire.md §5.3).
 _SHORT_FREQ = 5
 
@@ -109,8 +111,9 @@ class Heart:
             rounds.append((self._look_for_listeners, plan.listen_s))
         dues = {action: self._clock.mono() + period_s for action, period_s in rounds}
         while not self._stopped.wait(max(0.0, min(dues.values()) - self._clock.mono())):
+            until_mono = self._clock.mono() + _TOGETHER_S
             for action, period_s in rounds:
-                if dues[action] <= self._clock.mono():
+                if dues[action] <= until_mono:
                     self._try(action, is_repeated=True)
                     dues[action] = self._clock.mono() + period_s
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import json
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -217,3 +219,47 @@ def test_an_event_cannot_overwrite_what_is_computed() -> None:
     assert state.tasks["a"].ready is False
     assert state.tasks["a"].worker is state.workers["w1@lab"]
     assert isinstance(state.workers["w1@lab"].heartbeats, list)
+
+
+def test_what_is_no_number_or_too_large_ends_no_order() -> None:
+    state = State()
+
+    for clock, stamp in [("x", None), (2**70, float("inf")), (float("nan"), 1.0), (-(2**70), "y")]:
+        event = {"type": "task-received", "uuid": str(clock), "name": "x"}
+        state.event({**event, "hostname": "w1@lab", "clock": clock, "timestamp": stamp})
+
+    assert next(state.tasks_by_time())[0] == str(2**70)
+    assert len(list(state.tasks_by_time(reverse=False))) == 4
+
+
+def test_a_task_takes_whatever_field_an_event_has() -> None:
+    state = State()
+
+    state.event(_event("task-received", 1, uuid="a", colour="red", __class__="x", _children="y"))
+
+    task = state.tasks["a"]
+    assert task.colour == "red"
+    assert isinstance(task, state.Task)
+    assert (task.name, task.runtime, task.state, list(task.children)) == (
+        None,
+        None,
+        "RECEIVED",
+        [],
+    )
+    assert not hasattr(task, "size")
+
+
+def test_a_task_weighs_less_than_a_kilobyte() -> None:
+    state = State(max_tasks_in_memory=2000)
+    tracemalloc.start()
+    try:
+        for number in range(2000):
+            own = {"uuid": f"{number:036d}", "name": "x", "args": f"({number},)", "kwargs": "{}"}
+            for clock, kind in enumerate(("received", "started", "succeeded"), 3 * number):
+                # As they come from the wire: no text is the same object twice.
+                state.event(json.loads(json.dumps(_event(f"task-{kind}", clock, **own))))
+        kept_bytes = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+
+    assert kept_bytes / 2000 < 1000

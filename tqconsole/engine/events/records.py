@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import bisect
 import logging
+import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
@@ -145,40 +146,57 @@ class Task:
         "client", "root", "root_id", "parent", "parent_id", "children",
     )  # fmt: skip
 
-    name: str | None = None
-    received: float | None = None
-    sent: float | None = None
-    started: float | None = None
-    rejected: float | None = None
-    succeeded: float | None = None
-    failed: float | None = None
-    retried: float | None = None
-    revoked: float | None = None
-    args: str | None = None
-    kwargs: str | None = None
-    eta: str | None = None
-    expires: str | None = None
-    retries: int | None = None
-    worker: Worker | None = None
-    result: str | None = None
-    exception: str | None = None
-    timestamp: float | None = None
-    runtime: float | None = None
-    traceback: str | None = None
-    exchange: str | None = None
-    routing_key: str | None = None
-    queue: str | None = None
-    client: str | None = None
-    root_id: str | None = None
-    parent_id: str | None = None
-    state: str = states.PENDING
-    clock: int = 0
+    #: What events of tasks tell has a place of its own, anything else goes into a dict: one for
+    #: each task would weigh as much as all that is in it.
+    __slots__ = (
+        "__dict__", "__weakref__", "_children", "args", "client", "clock", "cluster_state", "eta",
+        "exception", "exchange", "expires", "failed", "hostname", "kwargs", "local_received",
+        "name", "parent_id", "pid", "queue", "received", "rejected", "result", "retried", "retries",
+        "revoked", "root_id", "routing_key", "runtime", "sent", "started", "state", "succeeded",
+        "timestamp", "traceback", "utcoffset", "uuid", "worker",
+    )  # fmt: skip
+
+    name: str | None
+    received: float | None
+    sent: float | None
+    started: float | None
+    rejected: float | None
+    succeeded: float | None
+    failed: float | None
+    retried: float | None
+    revoked: float | None
+    args: str | None
+    kwargs: str | None
+    eta: str | None
+    expires: str | None
+    retries: int | None
+    worker: Worker | None
+    result: str | None
+    exception: str | None
+    timestamp: float | None
+    runtime: float | None
+    traceback: str | None
+    exchange: str | None
+    routing_key: str | None
+    queue: str | None
+    client: str | None
+    root_id: str | None
+    parent_id: str | None
+    state: str
+    clock: int
 
     def __init__(self, uuid: str = "", cluster_state: State | None = None, **fields: Any) -> None:
         self.uuid = uuid
         self.cluster_state = cluster_state
-        self.children: WeakSet[Task] = WeakSet()
+        self._children: WeakSet[Task] | None = None
         self._take(fields)
+
+    def __getattr__(self, name: str) -> Any:
+        # Reached only for what was never told.
+        try:
+            return _TASK_DEFAULTS[name]
+        except KeyError:
+            raise AttributeError(f"a task has no {name!r}") from None
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Task) and self.uuid == other.uuid
@@ -198,6 +216,13 @@ class Task:
     def origin(self) -> str | None:
         """Who told: the worker's life, else the client."""
         return self.client if self.worker is None else self.worker.id
+
+    @property
+    def children(self) -> WeakSet[Task]:
+        """The tasks it sent, as far as they are known."""
+        if self._children is None:
+            self._children = WeakSet()
+        return self._children
 
     @property
     def ready(self) -> bool:
@@ -254,9 +279,11 @@ class Task:
         relatives = {
             "root": self.root_id,
             "parent": self.parent_id,
-            "children": sorted(child.uuid for child in self.children),
+            "children": sorted(child.uuid for child in self._children or ()),
         }
-        return {name: relatives.get(name, getattr(self, name)) for name in self._fields} | relatives
+        own = (name for name in self._fields if name not in relatives)
+        told = {name: getattr(self, name) for name in own} | relatives
+        return {name: told[name] for name in (*self._fields, *relatives)}
 
     def _is_late(self, state: str) -> bool:
         if states.RETRY in (state, self.state):
@@ -264,9 +291,20 @@ class Task:
         return states.precedence(state) > states.precedence(self.state)
 
     def _take(self, fields: Mapping[str, Any]) -> None:
-        self.__dict__.update(
-            (name, value) for name, value in fields.items() if name not in _TASK_COMPUTED
-        )
+        for name, value in fields.items():
+            if name in _TASK_TOLD:
+                # Few values are many tasks' own: an id that is told twice, a name, "{}".
+                setattr(self, name, self._shared(name, value))
+            elif name not in _TASK_COMPUTED:
+                self.__dict__[name] = value
+
+    def _shared(self, name: str, value: Any) -> Any:
+        """Return a text that others have too as one object, any other value as it is."""
+        if type(value) is not str:
+            return value
+        if name in _TASK_ALIKE or value == "{}":
+            return sys.intern(value)
+        return self.uuid if value == self.uuid else value
 
     def _known(self, task_id: str | None) -> Task | None:
         if not task_id or self.cluster_state is None:
@@ -279,3 +317,12 @@ _TASK_COMPUTED = frozenset(
     {"id", "origin", "ready", "parent", "root", "worker", "children", "cluster_state", "event",
      "info", "as_dict", "type"}
 )  # fmt: skip
+#: What a task's events may set; "state" and "clock" have values before any event.
+_TASK_TOLD = frozenset(Task.__slots__) - _TASK_COMPUTED - {"__dict__", "__weakref__", "_children"}
+_TASK_DEFAULTS: dict[str, Any] = {
+    **dict.fromkeys(Task.__annotations__),
+    "state": states.PENDING,
+    "clock": 0,
+}
+#: Texts that many tasks have alike.
+_TASK_ALIKE = frozenset({"name", "hostname", "state", "queue", "exchange", "routing_key", "client"})

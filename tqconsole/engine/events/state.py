@@ -6,15 +6,16 @@ Any thread may call `event`; readers who want a picture that holds still use `fr
 
 from __future__ import annotations
 
-import bisect
+import sys
 import threading
-from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Iterator
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from typing import Any, TypeVar
 from weakref import WeakSet
 
 from tqconsole.engine import states
+from tqconsole.engine.events.order import TimeOrder
 from tqconsole.engine.events.records import Task as TaskRecord
 from tqconsole.engine.events.records import Worker as WorkerRecord
 
@@ -48,12 +49,28 @@ class Recent(OrderedDict[str, ValueT]):
         return super().__getitem__(key) if key in self else None
 
 
-class TaskIndex(defaultdict[str, "WeakSet[TaskRecord]"]):
-    """Key -> tasks; called with a key it yields `(uuid, task)` in the order of time."""
+class TaskIndex(Mapping[str, "WeakSet[TaskRecord]"]):
+    """Key -> tasks; called with a key it yields `(uuid, task)` in the order of time.
 
-    def __init__(self, ordered: Callable[..., Iterator[tuple[str, TaskRecord]]]) -> None:
-        super().__init__(WeakSet)
+    Looked up when asked for: sets that are kept would cost each task more than its own fields.
+    """
+
+    def __init__(
+        self,
+        keys: Callable[[], list[str]],
+        ordered: Callable[..., Iterator[tuple[str, TaskRecord]]],
+    ) -> None:
+        self._keys = keys
         self._ordered = ordered
+
+    def __getitem__(self, key: str) -> WeakSet[TaskRecord]:
+        return WeakSet(task for _, task in self._ordered(key, None, reverse=True))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._keys())
+
+    def __len__(self) -> int:
+        return len(self._keys())
 
     def __call__(
         self,
@@ -90,10 +107,10 @@ class State:
         self.tasks: Recent[TaskRecord] = Recent(max_tasks_in_memory)
         #: Event group -> handler(subject, event) in place of ours.
         self.handlers: dict[str, Callable[[str, Event], Any]] = {}
-        self.tasks_by_type = TaskIndex(self._tasks_of_type)
-        self.tasks_by_worker = TaskIndex(self._tasks_of_worker)
+        self.tasks_by_type = TaskIndex(self.task_types, self._tasks_of_type)
+        self.tasks_by_worker = TaskIndex(lambda: list(self.workers), self._tasks_of_worker)
         self._orphans: Recent[WeakSet[TaskRecord]] = Recent(max_tasks_in_memory)
-        self._order: list[tuple[int, float, str, str]] = []
+        self._order = TimeOrder(self._origin_of)
         self._seen_types: set[str] = set()
         self._lock = threading.RLock()
 
@@ -204,7 +221,7 @@ class State:
 
     def _task_event(self, subject: str, event: Event) -> tuple[TaskRecord, bool]:
         task, is_new = self.get_or_create_task(str(event["uuid"]))
-        hostname = str(event.get("hostname", ""))
+        hostname = sys.intern(str(event.get("hostname", "")))
         timestamp, local_received = event.get("timestamp"), event.get("local_received")
         if subject == "sent":
             task.client = hostname
@@ -214,33 +231,17 @@ class State:
             worker.event(None, timestamp, local_received)
         if subject == "received":
             self.task_count += 1
-        self._note_order(task, event)
+        self._order.note(task.uuid, event.get("clock"), event.get("timestamp"))
+        self._order.limit(self.max_tasks_in_memory * EVENTS_PER_TASK)
         task.event(subject, timestamp, local_received, event)
-        self._index(task, hostname)
+        if task.name is not None:
+            self._seen_types.add(task.name)
         self._relate(task)
         return task, is_new
 
-    def _note_order(self, task: TaskRecord, event: Event) -> None:
-        entry = (
-            _number(event.get("clock"), int),
-            _number(event.get("timestamp"), float),
-            task.origin or "",
-            task.uuid,
-        )
-        if self._order and entry < self._order[-1]:
-            bisect.insort(self._order, entry)
-        else:
-            self._order.append(entry)
-        surplus = len(self._order) - self.max_tasks_in_memory * EVENTS_PER_TASK
-        if surplus > 0:
-            del self._order[:surplus]
-
-    def _index(self, task: TaskRecord, hostname: str) -> None:
-        if task.name is None:
-            return
-        self._seen_types.add(task.name)
-        self.tasks_by_type[task.name].add(task)
-        self.tasks_by_worker[hostname].add(task)
+    def _origin_of(self, uuid: str) -> str:
+        task = self.tasks.peek(uuid)
+        return "" if task is None else task.origin or ""
 
     def _relate(self, task: TaskRecord) -> None:
         """Join children to their parent, whichever of them was heard of first."""
@@ -256,12 +257,9 @@ class State:
             self._orphans.setdefault(task.parent_id, WeakSet()).add(task)
 
     def _in_order(self, *, reverse: bool) -> Iterator[tuple[str, TaskRecord]]:
-        seen: set[str] = set()
-        entries = list(self._order)
-        for _, _, _, uuid in reversed(entries) if reverse else entries:
+        for uuid in self._order.uuids(reverse=reverse):
             task = self.tasks.peek(uuid)
-            if task is not None and uuid not in seen:
-                seen.add(uuid)
+            if task is not None:
                 yield uuid, task
 
     def _tasks_of_type(
@@ -279,8 +277,3 @@ class State:
             if pair[1].worker is not None and pair[1].worker.hostname == hostname
         )
         return islice(found, limit)
-
-
-def _number(value: Any, kind: type[float]) -> Any:
-    """Return a number of an event, 0 for what is none: orderings must never fail."""
-    return kind(value) if isinstance(value, int | float) else kind(0)

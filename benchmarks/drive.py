@@ -18,7 +18,7 @@ from collections.abc import Callable
 from typing import Any
 
 from benchmarks import processes
-from benchmarks.peers.base import Peer
+from benchmarks.peers.base import Peer, event_fields
 from benchmarks.values import NotOfferedError
 
 #: Trips before the first that counts: connections, caches, waiting keys.
@@ -38,7 +38,7 @@ def answer(peer: Peer, question: dict[str, Any]) -> Answer:
         "send_batches": lambda: _timed(count, peer.send_batches),
         "park": lambda: _timed(count, peer.park),
         "keep": lambda: _kept(peer, count),
-        "tell": lambda: _timed(count, peer.tell),
+        "tell": lambda: _told(peer, count),
         "listen": lambda: peer.listen(count),
         "trips": lambda: _trips(peer, count),
         "mix": lambda: _mix(peer, count, float(question["seconds"])),
@@ -57,6 +57,11 @@ def _timed(count: int, work: Callable[[int], None]) -> Answer:
         "seconds": time.perf_counter() - begun,
         "cpu_s": time.process_time() - begun_cpu,
     }
+
+
+def _told(peer: Peer, count: int) -> Answer:
+    events = [event_fields(number) for number in range(count)]
+    return _timed(count, lambda _: peer.tell(events))
 
 
 def _kept(peer: Peer, count: int) -> Answer:

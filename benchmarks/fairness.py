@@ -13,7 +13,7 @@ from benchmarks.values import Reading, RunFailedError, Worker
 from benchmarks.workloads import WARM_UP_COUNT, Workload, scaled
 
 #: Short tasks of one turn at scale 1, turns of each kind, and seconds that a long task takes.
-_SHORT_COUNT, _TURN_COUNT, LONG_S = 600, 2, 2.5
+_SHORT_COUNT, _TURN_COUNT, LONG_S = 500, 2, 2.5
 
 
 def fairness(rig: Rig, scale: float) -> Reading:
@@ -62,6 +62,7 @@ FAIRNESS = (
         Worker("prefork", slot_count=4),
         brokers=("redis", "sqlite"),
         peers=("ours", "celery"),
+        most_rounds=2,
     ),
     Workload(
         "fair-threads",
@@ -71,5 +72,6 @@ FAIRNESS = (
         Worker("threads", slot_count=4),
         brokers=("redis", "sqlite"),
         peers=("ours", "celery"),
+        most_rounds=2,
     ),
 )

@@ -115,5 +115,6 @@ LISTENING = (
         kept,
         brokers=("redis",),
         peers=("ours", "celery"),
+        most_rounds=1,
     ),
 )

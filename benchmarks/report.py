@@ -75,7 +75,7 @@ def picture(results: Results) -> str:
             if bars:
                 groups.append((f"{shown}, {title}", bars))
     drawn: Groups = groups
-    return bar_chart("Tasks per second through one process (logarithmic)", drawn, TITLES["ours"])
+    return bar_chart("Tasks per second through one process", drawn, TITLES["ours"])
 
 
 def page_lines(results: Results, workloads: Sequence[Workload]) -> Iterator[str]:

@@ -54,6 +54,8 @@ def run(
     took_s: dict[Key, float] = {}
     for number in range(1, plan.repeat_count + 1):
         for workload, keys in plan.groups():
+            if number > workload.most_rounds:
+                continue
             # Whole groups only: one peer's run more would be a run of another minute.
             expected_s = sum(took_s.get(key, 0.0) for key in keys)
             if time.monotonic() + expected_s > end_mono:

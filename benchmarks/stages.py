@@ -2,6 +2,7 @@
 
     python -m benchmarks.stages
     python -m benchmarks.stages --brokers redis --count 2000 --results off
+    python -m benchmarks.stages --against a484033 --page docs/performance.md
 
 Each stage is a function of the engine on a message that the engine published and fetched, called
 in batches as the worker calls it; CPU time of this thread, the least of several passes, as timeit
@@ -18,13 +19,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Any
 
-from benchmarks.report import BROKERS
+from benchmarks.facts import machine_facts
 from benchmarks.servers import Servers
+from benchmarks.stage_table import Sheet, beside, sheets_of, table_lines, write_section
 from tqconsole.engine import App
 from tqconsole.engine.brokers.redis.envelope import delivery_of, written
 from tqconsole.engine.embedded.rows import encode_head, message_of
@@ -67,22 +69,7 @@ from tqconsole.engine.worker.window import MAX_BATCH, MAX_INLINE_BATCH
 #: Messages of one pass, and passes of which the quickest counts.
 _COUNT, _PASS_COUNT = 1_000, 7
 _HOST = "stages@localhost"
-_POOLS = ("solo", "prefork")
-#: How the names of stages begin that are parts of another, or another process's.
-_NOT_ADDED = ("  of it", "client")
-
-
-@dataclass(slots=True)
-class Sheet:
-    """One column: stage -> microseconds per task."""
-
-    title: str
-    stages: dict[str, float] = field(default_factory=dict)
-
-    @property
-    def total(self) -> float:
-        """The worker's sum."""
-        return sum(us for name, us in self.stages.items() if not name.startswith(_NOT_ADDED))
+_POOLS, _BROKERS = ("solo", "prefork"), ("redis", "sqlite")
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,42 +262,77 @@ def _timed(count: int, work: Callable[[], object], pass_count: int = _PASS_COUNT
     return 1e6 * min(passes_s) / count
 
 
-def table_lines(sheets: Sequence[Sheet]) -> Iterator[str]:
-    """Return the columns as one table."""
-    names = list(dict.fromkeys(name for sheet in sheets for name in sheet.stages))
-    yield "| CPU us per task | " + " | ".join(sheet.title for sheet in sheets) + " |"
-    yield "|---|" + "---:|" * len(sheets)
-    for name in names:
-        cells = [f"{it.stages[name]:.2f}" if name in it.stages else "-" for it in sheets]
-        shown = name.strip() if not name.startswith(" ") else f"- {name.strip()}"
-        yield f"| {shown} | " + " | ".join(cells) + " |"
-    yield "| **sum** | " + " | ".join(f"**{sheet.total:.2f}**" for sheet in sheets) + " |"
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the table."""
+    """Print the table, or write it into a page."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.count < 100:
+        parser.error("--count: fewer than 100 messages tell nothing")
+    before: list[Sheet] = []
+    if options.against:
+        try:
+            before = sheets_of(options.against, _words(options))
+        except ValueError as error:
+            parser.error(f"--against: {error}")
+    sheets = []
+    with tempfile.TemporaryDirectory(prefix="tq-stages-") as folder, Servers(Path(folder)) as up:
+        for broker in options.brokers:
+            for pool in options.pools:
+                url = up.place(broker).url
+                is_on = options.results == "on"
+                sheets.append(measure(url, pool, options.count, are_results_on=is_on))
+    lines = list(table_lines(beside(before, sheets) if before else sheets))
+    if options.page is None:
+        print("\n".join(lines))
+    else:
+        write_section(options.page, [*_introduction(options), "", *lines])
+        print(f"written: {options.page}")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.stages",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--brokers", nargs="+", choices=("redis", "sqlite"))
+    parser.add_argument("--brokers", nargs="+", choices=_BROKERS, default=_BROKERS)
     parser.add_argument("--pools", nargs="+", choices=_POOLS, default=_POOLS)
     parser.add_argument("--results", choices=("on", "off"), default="on")
     parser.add_argument("--count", type=int, default=_COUNT, help="messages of one pass")
-    options = parser.parse_args(arguments)
-    if options.count < 100:
-        parser.error("--count: fewer than 100 messages tell nothing")
-    sheets = []
-    with tempfile.TemporaryDirectory(prefix="tq-stages-") as folder, Servers(Path(folder)) as up:
-        for broker in options.brokers or [it for it in BROKERS if it != "rabbitmq"]:
-            for pool in options.pools:
-                url = up.place(broker).url
-                is_on = options.results == "on"
-                sheets.append(measure(url, pool, options.count, are_results_on=is_on))
-    for line in table_lines(sheets):
-        print(line)
-    return 0
+    parser.add_argument(
+        "--against", metavar="COMMIT", help="measure that commit too, now, and show both"
+    )
+    parser.add_argument(
+        "--page", type=Path, metavar="FILE", help="write into this page instead of printing"
+    )
+    return parser
+
+
+def _words(options: argparse.Namespace) -> list[str]:
+    """Return the options that an earlier commit's stages know, too."""
+    return [
+        *("--brokers", *options.brokers, "--pools", *options.pools),
+        *("--results", options.results, "--count", str(options.count)),
+    ]
+
+
+def _introduction(options: argparse.Namespace) -> list[str]:
+    facts = machine_facts()
+    command = "python -m benchmarks.stages"
+    if options.against:
+        command += f" --against {options.against}"
+    text = (
+        f"Written by `{command} --page FILE` on {facts['Date']} at commit {facts['Commit']}"
+        f" ({facts['Machine']}, {facts['Python']}): the engine's own functions, one stage at a"
+        f" time, CPU time of the quickest of several passes over {options.count:,} messages,"
+        f" results {options.results}. Parts (`of it`) and the client's stage are not in the sum,"
+        " and the sum is less than a worker's CPU per task: the loop's turns, the selector and"
+        " cold caches are not in it."
+    )
+    if options.against:
+        text += f" *Before* is commit {options.against}, measured in the same session."
+    return ["## Stages of a task", "", text]
 
 
 if __name__ == "__main__":

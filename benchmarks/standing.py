@@ -17,11 +17,11 @@ from benchmarks.values import Reading, RunFailedError, Worker
 from benchmarks.workloads import PEERS, Workload
 
 #: Seconds that an idle worker is watched at scale 1, at least, and until it has come to rest.
-_WATCH_S, _LEAST_WATCH_S, _REST_S = 20.0, 2.0, 2.0
+_WATCH_S, _LEAST_WATCH_S, _REST_S = 10.0, 2.0, 2.0
 #: Commands of one look at the server's counter.
 _OWN_COMMANDS = 2
 #: Whole processes of each command line, of which the median counts.
-_CLI_COUNT = 5
+_CLI_COUNT = 3
 #: What a user types; peers without these have no row.
 _CLI = {
     "ours": ["-m", "tqconsole", "-A", "benchmarks.peers.ours"],
@@ -130,12 +130,16 @@ STANDING = (
         ("cpu_percent", "commands_rate", "rss_mb", "pss_mb", "process_count"),
         idle,
         Worker("prefork"),
+        brokers=("redis", "sqlite"),
+        most_rounds=1,
     ),
     Workload(
         "idle-one",
         "Idle worker, one process",
         ("cpu_percent", "commands_rate", "rss_mb", "pss_mb", "process_count"),
         idle,
+        brokers=("redis",),
+        most_rounds=1,
     ),
     Workload(
         "start",

@@ -12,8 +12,10 @@ from benchmarks.peers.base import FETCH_COUNT
 from benchmarks.rig import Moment, Rig
 from benchmarks.values import NotOfferedError, Reading, RunFailedError, Worker
 
-#: Tasks of a drain at scale 1: about a second or two of each peer's work.
-DRAIN_COUNTS = {"ours": 100_000, "celery": 4_000, "dramatiq": 16_000, "huey": 10_000, "rq": 1_500}
+#: Tasks of a drain at scale 1: about a second or two of each peer's work. A slower broker gets a
+#: share of them.
+DRAIN_COUNTS = {"ours": 60_000, "celery": 4_000, "dramatiq": 16_000, "huey": 10_000, "rq": 1_000}
+_BROKER_SHARES = {"redis": 1.0, "rabbitmq": 0.4, "sqlite": 0.25}
 #: Calls at scale 1: one by one, and through the call for many.
 SINGLE_COUNT, BATCH_COUNT, TRIP_COUNT = 4_000, 40_000, 1_000
 #: Calls or events before the first that counts: imports, connections, caches.
@@ -40,8 +42,10 @@ class Workload:
     worker: Worker = field(default_factory=Worker)
     brokers: tuple[str, ...] = ("redis", "rabbitmq", "sqlite")
     peers: tuple[str, ...] = PEERS
-    #: Metrics that `--quick` prints; it leaves a workload without any out.
+    #: Where `--quick` measures it; it leaves a workload without any out.
     quick_brokers: tuple[str, ...] = ()
+    #: Rounds that it takes part in at most: memory and counts do not drift.
+    most_rounds: int = 1000
 
 
 def enqueue(rig: Rig, scale: float) -> Reading:
@@ -114,7 +118,18 @@ def between(begun: Moment, ended: Moment) -> Reading:
 
 def drain_count(rig: Rig, scale: float) -> int:
     """Return how many tasks a drain takes, which is more where more is done in the time."""
-    return scaled(DRAIN_COUNTS[rig.peer], scale / 4 if rig.place.broker == "sqlite" else scale)
+    return scaled(DRAIN_COUNTS[rig.peer], scale * _BROKER_SHARES[rig.place.broker])
+
+
+def counts_in_words(scale: float) -> str:
+    """Return how much is done, for the page."""
+    shares = ", ".join(f"{broker} {share:g}" for broker, share in _BROKER_SHARES.items())
+    drained = ", ".join(f"{peer} {round(it * scale):,}" for peer, it in DRAIN_COUNTS.items())
+    return (
+        f"tasks of a drain {drained} (of which {shares}); calls {round(SINGLE_COUNT * scale):,} one"
+        f" by one, {round(BATCH_COUNT * scale):,} in batches; round trips"
+        f" {round(TRIP_COUNT * scale):,}"
+    )
 
 
 def scaled(count: int, scale: float) -> int:
@@ -171,5 +186,6 @@ CORE = (
         drain,
         Worker("machine"),
         quick_brokers=("redis",),
+        most_rounds=2,
     ),
 )

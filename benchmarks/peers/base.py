@@ -9,7 +9,7 @@ import abc
 import os
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks.values import NotOfferedError
@@ -75,8 +75,8 @@ class Peer(abc.ABC):
         """Receive events until `count` tasks have succeeded, and return what an `Ear` tells."""
         raise NotOfferedError("it has no events")
 
-    def tell(self, count: int) -> None:
-        """Send `count` task-succeeded events."""
+    def tell(self, events: Sequence[dict[str, Any]]) -> None:
+        """Send task-succeeded events with these fields."""
         raise NotOfferedError("it has no events")
 
     def keep(self, count: int) -> None:

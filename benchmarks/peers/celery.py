@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from celery import Celery
@@ -18,7 +19,6 @@ from benchmarks.peers.base import (
     Ear,
     Peer,
     Setup,
-    event_fields,
     task_story,
 )
 
@@ -93,10 +93,10 @@ class CeleryPeer(Peer):
             for event in task_story(number):
                 self._state.event(event)
 
-    def tell(self, count: int) -> None:
+    def tell(self, events: Sequence[dict[str, Any]]) -> None:
         with app.events.default_dispatcher() as dispatcher:
-            for number in range(count):
-                dispatcher.send("task-succeeded", **event_fields(number))
+            for fields in events:
+                dispatcher.send("task-succeeded", **fields)
 
 
 def make_peer() -> Peer:

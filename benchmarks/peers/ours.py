@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from benchmarks import counting
@@ -16,7 +17,6 @@ from benchmarks.peers.base import (
     Ear,
     Peer,
     Setup,
-    event_fields,
     task_story,
 )
 from tqconsole.engine import App
@@ -104,11 +104,11 @@ class Ours(Peer):
             for event in task_story(number):
                 self._state.event(event)
 
-    def tell(self, count: int) -> None:
+    def tell(self, events: Sequence[dict[str, Any]]) -> None:
         dispatcher = app.events.Dispatcher(hostname="bench@localhost")
-        for start in range(0, count, BATCH_COUNT):
-            batch = range(start, min(start + BATCH_COUNT, count))
-            dispatcher.send_many([("task-succeeded", event_fields(number)) for number in batch])
+        for start in range(0, len(events), BATCH_COUNT):
+            batch = events[start : start + BATCH_COUNT]
+            dispatcher.send_many([("task-succeeded", fields) for fields in batch])
 
     def park(self, count: int) -> None:
         for start in range(0, count, BATCH_COUNT):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,16 @@ def test_what_the_budget_leaves_out_says_so(tmp_path: Path) -> None:
         run(plan, servers, results, lambda *_: None)
 
     assert results.series[OURS].failures == [OUT_OF_TIME]
+
+
+def test_what_does_not_drift_is_measured_in_the_first_rounds_only(tmp_path: Path) -> None:
+    plan = Plan([replace(WORKLOAD, most_rounds=2)], ["sqlite"], ["ours"], 5, 1.0)
+    results = Results()
+
+    with Servers(tmp_path) as servers:
+        run(plan, servers, results, lambda *_: None)
+
+    assert len(results.series[OURS].readings) == 2
 
 
 def test_a_round_is_of_what_was_chosen() -> None:

@@ -29,6 +29,10 @@ _USUAL_KEYS = {
         "replaced_task_nesting", "stamped_headers", "stamps",
     )
 }  # fmt: skip
+#: The same, from the bytes of a key.
+_KNOWN_KEYS = {key.encode(): key for key in _USUAL_KEYS}
+#: Texts that nearly all messages have.
+_KNOWN_TEXTS = {it.encode(): it for it in ("application/json", "utf-8")}
 #: Types of values: text, nothing, whole numbers of 4 and of 8 bytes, yes or no, table, array.
 _TEXT, _VOID, _INT32, _INT64, _INT64_TOO, _BOOL, _TABLE, _ARRAY = b"SVIlLtFA"
 #: Basic properties in their order on the wire: a short text, a byte, a number, or the headers.
@@ -52,7 +56,8 @@ def read_properties(data: bytes, at: int) -> dict[str, Any]:
             continue
         if kind == "s":
             end = at + 1 + data[at]
-            found[name] = data[at + 1 : end].decode()
+            text = data[at + 1 : end]
+            found[name] = _KNOWN_TEXTS.get(text) or text.decode()
             at = end
         elif kind == "b":
             found[name] = data[at]
@@ -152,13 +157,29 @@ def _write_rare(value: Any, parts: list[bytes]) -> None:
 
 
 def _read_table(data: bytes, at: int) -> tuple[dict[str, Any], int]:
-    end = at + 4 + _LONG.unpack_from(data, at)[0]
+    # Each step is written out: a task's message has twenty values, and a call for each would take
+    # longer than all that is done to them.
+    long_from = _LONG.unpack_from
+    end = at + 4 + long_from(data, at)[0]
     at += 4
     found: dict[str, Any] = {}
     while at < end:
         key_end = at + 1 + data[at]
-        key = data[at + 1 : key_end].decode()
-        found[key], at = _read_value(data, key_end)
+        key = data[at + 1 : key_end]
+        name = _KNOWN_KEYS.get(key) or key.decode()
+        kind = data[key_end]
+        at = key_end + 1
+        if kind == _VOID:
+            found[name] = None
+        elif kind == _TEXT:
+            text_at = at + 4
+            at = text_at + long_from(data, at)[0]
+            found[name] = _text(data[text_at:at])
+        elif kind == _BOOL:
+            found[name] = data[at] != 0
+            at += 1
+        else:
+            found[name], at = _read_value(data, key_end)
     if at != end:
         raise ValueError("a table's values are longer than itself")
     return found, at

@@ -85,6 +85,30 @@ def test_batch_survives_the_round_trip() -> None:
 
 
 @pytest.mark.parametrize(
+    "own",
+    [
+        {"uuid": "a", "result": "4"},
+        {},
+        {"uuid": "a", "hostname": "its own", "clock": 1},
+        {"uuid": "a", "type": "task-odd", "eta": datetime(2026, 1, 2, tzinfo=UTC)},
+        {"uuid": 'a"b', "result": "\ud800", "runtime": float("inf")},
+    ],
+)
+def test_a_batch_with_one_origin_is_its_events_one_by_one(own: dict[str, Any]) -> None:
+    origin = {"hostname": 'w"1@lab', "pid": 7, "timestamp": 1.5}
+    whole = [
+        {**origin, "clock": clock, "type": kind, **own}
+        for clock, kind in ((5, "task-started"), (6, 'task-"x"'))
+    ]
+
+    message = event.encode_batch(origin, [("task-started", own), ('task-"x"', own)], 5)
+
+    assert message.headers == {"hostname": origin["hostname"]}
+    assert event.decode_events(message) == event.decode_events(event.encode_events(whole))
+    assert len(event.decode_events(message)) == 2
+
+
+@pytest.mark.parametrize(
     "body", [b"", b"null", b"5", b'"x"', b"{}", b'[1, null, [], {}, {"type": 5}, {"type": ""}]']
 )
 def test_what_is_no_event_is_dropped(body: bytes) -> None:

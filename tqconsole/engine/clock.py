@@ -80,10 +80,10 @@ class LamportClock:
         """Return the present value."""
         return self._value
 
-    def forward(self) -> int:
-        """Return the next value, to be sent."""
+    def forward(self, by: int = 1) -> int:
+        """Return the next value, to be sent; with `by`, the last of so many."""
         with self._lock:
-            self._value += 1
+            self._value += by
             return self._value
 
     def adjust(self, theirs: int) -> int:

@@ -16,6 +16,7 @@ from tqconsole.engine.clock import Clock, LamportClock
 from tqconsole.engine.protocol.event import (
     BATCH_KEY,
     EVENTS,
+    encode_batch,
     encode_events,
     routing_key,
     utcoffset,
@@ -64,15 +65,17 @@ class Dispatcher:
             return None
         # One reading for all: they gathered within a turn of the loop.
         now_at = self._clock.now()
-        batch: list[dict[str, Any]] = []
+        batch: list[tuple[str, Mapping[str, Any]]] = []
         publications: list[Publication] = []
         for kind, fields in events:
             if kind.startswith("task-"):
-                batch.append(self._event(kind, fields, now_at))
+                batch.append((kind, fields))
             else:
                 publications.append(self._single(kind, fields, now_at))
         if batch:
-            publications.append(Publication(encode_events(batch), BATCH_KEY, EVENTS.name))
+            first_clock = self._lamport.forward(len(batch)) - len(batch) + 1
+            message = encode_batch({**self._common, "timestamp": now_at}, batch, first_clock)
+            publications.append(Publication(message, BATCH_KEY, EVENTS.name))
         return self._broadcast(publications)
 
     def enable(self) -> None:

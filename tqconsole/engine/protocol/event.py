@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from tqconsole.engine.clock import SYSTEM_CLOCK
@@ -17,7 +18,7 @@ from tqconsole.engine.protocol.limits import DEFAULT_LIMITS, Limits
 from tqconsole.engine.protocol.message import Message
 from tqconsole.engine.protocol.payload import JSON_ONLY, decoded_payload
 from tqconsole.engine.protocol.transfer import ExchangeSpec, QueueSpec
-from tqconsole.engine.serialization import encode
+from tqconsole.engine.serialization import JSON_TYPE, encode, encode_json
 
 EVENTS = ExchangeSpec("celeryev", "topic")
 #: The routing key of a batch of task events.
@@ -26,6 +27,8 @@ BATCH_KEY = "task.multi"
 EVENT_TTL_S, EVENT_QUEUE_EXPIRES_S = 5.0, 60.0
 
 Event = dict[str, Any]
+#: What each event of a batch has for itself, besides its own fields.
+_SHARED = frozenset({"clock", "type"})
 
 
 def routing_key(event_type: str) -> str:
@@ -78,6 +81,33 @@ def encode_events(events: Event | Sequence[Event], serializer: str = "json") -> 
     content_type, encoding, payload = encode(body, serializer)
     headers = {"hostname": first.get("hostname")}
     return Message(payload, content_type, encoding, headers, {"delivery_mode": 1})
+
+
+def encode_batch(
+    origin: Mapping[str, Any], events: Sequence[tuple[str, Mapping[str, Any]]], first_clock: int
+) -> Message:
+    """Return the message of `(type, fields)` that share `origin`, their clocks in a row.
+
+    The same as `encode_events` of the whole events, in less time: what they share is written once.
+    Raises: EncodeError.
+    """
+    start = encode_json(origin)[:-1]
+    written = []
+    for clock, (kind, fields) in enumerate(events, first_clock):
+        own = fields if type(fields) is dict else dict(fields)
+        if own and _SHARED.isdisjoint(own) and origin.keys().isdisjoint(own):
+            part = b'%b,"clock":%d,"type":%b,%b' % (start, clock, _type(kind), encode_json(own)[1:])
+        else:
+            part = encode_json({**origin, "clock": clock, "type": kind, **own})
+        written.append(part)
+    headers = {"hostname": origin.get("hostname")}
+    body = b"[%b]" % b",".join(written)
+    return Message(body, JSON_TYPE, "utf-8", headers, {"delivery_mode": 1})
+
+
+@lru_cache(maxsize=64)
+def _type(kind: str) -> bytes:
+    return encode_json(kind)
 
 
 def decode_events(

@@ -31,4 +31,5 @@ def drive(gate: Gate) -> Iterator[Callable[..., Driver]]:
     yield start
     for driver in drivers:
         gate.open(100)
-        driver.pool.stop(0 if driver.pool.can_terminate else None)
+        is_killed = driver.pool.can_terminate and not driver.pool.shares_memory
+        driver.pool.stop(0 if is_killed else None)

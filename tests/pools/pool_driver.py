@@ -22,6 +22,8 @@ class Gate:
     def pass_through(self) -> None:
         """Tell that somebody waits, and wait."""
         os.write(self._entry_writer, b"?")
+        # A greenlet that waits in `read` would hold up all others; in `select` it lets them run.
+        select.select([self._reader], [], [])
         os.read(self._reader, 1)
 
     def wait_for_visitor(self) -> None:

@@ -10,20 +10,42 @@ import os
 import threading
 import weakref
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any
 
 #: Set to "1" it makes a missing `app=` an error, to find where an app chain breaks (Celery's name).
 TRACE_VARIABLE = "CELERY_TRACE_APP"
 
 
+class _AwaitedRun:
+    """What a thread keeps for itself, kept for one of the many runs of an event loop's thread."""
+
+    __slots__ = ("stacks", "tasks")
+
+    def __init__(self) -> None:
+        self.tasks: list[Any] = []
+        self.stacks: dict[Any, list[Any]] = {}
+
+
+_awaited_run: ContextVar[_AwaitedRun | None] = ContextVar("awaited_run", default=None)
+
+
 class _Thread(threading.local):
     """What one thread has chosen."""
 
     app: Any = None
+    #: True in a thread whose event loop has many runs at once: its stacks are those of contexts.
+    is_shared: bool = False
 
     def __init__(self) -> None:
         self.tasks: list[Any] = []
         self.is_joining_allowed = False
+
+    def __getattr__(self, name: str) -> Any:
+        # Asked only where the attribute was taken away, so that other threads pay nothing.
+        if name == "tasks":
+            return _present_run().tasks
+        raise AttributeError(name)
 
 
 class _Process:
@@ -39,6 +61,53 @@ class _Process:
 
 _thread = _Thread()
 _process = _Process()
+
+
+def _present_run() -> _AwaitedRun:
+    return _awaited_run.get() or _AwaitedRun()
+
+
+def share_thread() -> None:
+    """Say that this thread's event loop has many runs at once. Before any of them begins."""
+    if not _thread.is_shared:
+        _thread.is_shared = True
+        del _thread.tasks
+
+
+def is_thread_shared() -> bool:
+    """Return True in a thread whose runs are told apart by their contexts."""
+    return _thread.is_shared
+
+
+def begin_awaited_run() -> None:
+    """Give the run in the present context stacks of its own."""
+    _awaited_run.set(_AwaitedRun())
+
+
+def stack_of(owner: Any) -> list[Any]:
+    """Return what the present run keeps for `owner` in a shared thread."""
+    return _present_run().stacks.setdefault(owner, [])
+
+
+def carried(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return `function` for another thread, where what runs here now is what runs there too."""
+    app = _thread.app
+    running = [(task, task.request) for task in _thread.tasks]
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        before, _thread.app = _thread.app, app
+        for task, request in running:
+            push_task(task)
+            task.push_request(request)
+        try:
+            return function(*args, **kwargs)
+        finally:
+            for task, _ in running:
+                task.pop_request()
+                pop_task()
+            _thread.app = before
+
+    return call
 
 
 def unwrapped(value: Any) -> Any:

@@ -8,7 +8,7 @@ every second. Every wait with a timeout ends in time, whatever the store does.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 from tqconsole.engine import current, exceptions, states
@@ -109,6 +109,37 @@ class AsyncResult(StoredResult):
         return value
 
     wait = get
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        """Return the value, as `aget()` does: `value = await result`."""
+        return self.aget().__await__()
+
+    async def aget(
+        self,
+        timeout: float | None = None,
+        propagate: bool = True,
+        follow_parents: bool = True,
+        callback: Callable[[str, Any], Any] | None = None,
+    ) -> Any:
+        """Await what `get` waits for; the arguments mean the same. Also inside of a task: a
+        coroutine that waits holds nobody up.
+
+        Raises: TimeoutError in time, what the task raised, and what the store raises.
+        """
+        if self.ignored:
+            return None
+        if propagate and follow_parents:
+            self._raise_of_parents()
+        if self._record is None:
+            from tqconsole.engine.awaiting import await_record  # noqa: PLC0415 - brings asyncio
+
+            await await_record(self, timeout)
+        value = self.result
+        if propagate:
+            self._raise_own()
+        if callback is not None:
+            callback(self.id, value)
+        return value
 
     def _wait(
         self,

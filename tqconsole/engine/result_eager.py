@@ -64,6 +64,16 @@ class EagerResult(AsyncResult):
             callback(self.id, self._made.result)
         return self._made.result
 
+    async def aget(
+        self,
+        timeout: float | None = None,
+        propagate: bool = True,
+        follow_parents: bool = True,
+        callback: Callable[[str, Any], Any] | None = None,
+    ) -> Any:
+        """Return the value or raise what the run raised."""
+        return self.get(propagate=propagate, callback=callback, disable_sync_subtasks=False)
+
     wait = get
 
     def forget(self) -> None:

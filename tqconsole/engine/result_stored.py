@@ -10,6 +10,7 @@ from tqconsole.engine.clock import Clock
 from tqconsole.engine.exceptions import OperationalError
 from tqconsole.engine.protocol.instant import iso_instant
 from tqconsole.engine.protocol.result import ResultRecord, decode_record
+from tqconsole.engine.result_waiter import ResultWaiters
 
 #: Seconds that a caller who waits already waits for a store that is away, at most.
 _AWAY_S = 30.0
@@ -24,6 +25,7 @@ class ResultHome(Protocol):
     oid: str
     result_accept: frozenset[str]
     result_content_type: str
+    result_waiters: ResultWaiters
     wall_clock: Clock
 
     def AsyncResult(self, id: str, **fields: Any) -> Any:

@@ -12,12 +12,38 @@ import importlib
 import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from tqconsole.engine.exceptions import ImproperlyConfigured
 
 #: A route: name, args, kwargs, options, task -> options, a queue's name or None.
 Route = Callable[[str, Any, Any, dict[str, Any], Any], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class DirectExchange:
+    """Where the queues of single workers are bound, in the shape of kombu's Exchange."""
+
+    name: str = "C.dq2"
+    type: str = "direct"
+    durable: bool = True
+    delivery_mode: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DirectQueue:
+    """The queue of one worker that runs with `worker_direct`, in the shape of kombu's Queue."""
+
+    name: str
+    routing_key: str
+    exchange: DirectExchange = DirectExchange()
+    auto_delete: bool = True
+
+
+def worker_direct(node_name: str) -> DirectQueue:
+    """Return the queue that leads to one worker: `apply_async(queue=worker_direct("w1@host"))`."""
+    return DirectQueue(f"{node_name}.dq2", node_name)
 
 
 class Router:

@@ -54,6 +54,8 @@ class Settings(MutableMapping[str, Any]):
     """
 
     version: int
+    #: Old names that the configuration source has, sorted.
+    old_names: tuple[str, ...]
 
     def __init__(
         self,
@@ -76,6 +78,7 @@ class Settings(MutableMapping[str, Any]):
         # What was looked up since the last change; replaced with every change, never emptied, so
         # that a late writer fills one that nobody reads any more.
         fields["_looked_up"] = {}
+        fields["old_names"] = ()
         fields["_environ"] = os.environ if environ is None else environ
         self.update(changes or {})
 
@@ -167,7 +170,8 @@ class Settings(MutableMapping[str, Any]):
                 return
             self.__dict__.update(_load=None, _is_loading=True)
             try:
-                self.__dict__["_source"] = dict(load())
+                source = load()
+                self.__dict__.update(_source=dict(source), old_names=old_names_in(source))
                 self._note_change()
                 if self._after_load is not None:
                     self._after_load()
@@ -279,7 +283,20 @@ def read_source(source: Any, namespace: str | None = None) -> dict[str, Any]:
     new = {name for name in named if name in SETTINGS}
     if old and new:
         named = _of_one_kind(named, old, new)
-    return {new_name(name): value for name, value in named.items()}
+    read = _ReadSource({new_name(name): value for name, value in named.items()})
+    read.old_names = tuple(sorted(old))
+    return read
+
+
+class _ReadSource(dict[str, Any]):
+    """Settings under their new names, and what of them was written in old ones."""
+
+    old_names: tuple[str, ...] = ()
+
+
+def old_names_in(source: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the old names that what `read_source` returned was written in."""
+    return source.old_names if isinstance(source, _ReadSource) else ()
 
 
 def censor(name: str, value: Any) -> Any:

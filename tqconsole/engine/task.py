@@ -239,6 +239,16 @@ class Task(RunningTask):
         given = {**self.sent_options(), **options, **own}
         return self.app.send_task(self.name, args, kwargs, **given)
 
+    async def adelay(self, *args: Any, **kwargs: Any) -> Any:
+        """Send a call with these arguments, as `delay`, without holding up the event loop."""
+        return await self.aapply_async(args, kwargs)
+
+    async def aapply_async(self, args: Any = None, kwargs: Any = None, **options: Any) -> Any:
+        """Send a call, as `apply_async`, without holding up the event loop: in a thread."""
+        from tqconsole.engine.awaiting import send_in_thread  # noqa: PLC0415 - brings asyncio
+
+        return await send_in_thread(self.apply_async, args, kwargs, **options)
+
     def apply(
         self,
         args: Any = None,

@@ -11,6 +11,7 @@ import random
 import threading
 from typing import Any, NoReturn, Protocol
 
+from tqconsole.engine import current
 from tqconsole.engine.canvas.join import ends_in_group, last_call
 from tqconsole.engine.canvas.plan import given
 from tqconsole.engine.canvas.signature import Signature
@@ -326,8 +327,14 @@ class _Runs(threading.local):
     """The runs a thread is in, the innermost last."""
 
     def __init__(self) -> None:
-        self.stack: list[Context] = []
+        if not current.is_thread_shared():
+            self.stack: list[Context] = []
         self.outside = Context()
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "stack":
+            return current.stack_of(self)
+        raise AttributeError(name)
 
 
 def _in_place_of(request: Context, sig: Any, app: Any) -> Any:

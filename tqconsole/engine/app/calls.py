@@ -7,6 +7,7 @@ import threading
 import warnings
 from abc import abstractmethod
 from collections.abc import Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from tqconsole.engine import current
@@ -17,6 +18,7 @@ from tqconsole.engine.context import Context
 from tqconsole.engine.current import unwrapped
 from tqconsole.engine.exceptions import AlwaysEagerIgnored, Replaced, Retry
 from tqconsole.engine.protocol.identity import new_id
+from tqconsole.engine.result_waiter import ResultWaiters
 from tqconsole.engine.settings import Settings
 from tqconsole.engine.task import Task
 
@@ -78,6 +80,11 @@ class Caller:
             # A forked child must not listen at its parent's address.
             known = self._oids.known = (pid, new_id())
         return str(known[1])
+
+    @cached_property
+    def result_waiters(self) -> ResultWaiters:
+        """Who waits for results that are awaited."""
+        return ResultWaiters(self.wall_clock)
 
     @property
     def origin(self) -> str:

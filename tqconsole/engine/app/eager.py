@@ -6,6 +6,7 @@ links, workflows and states. There is no message, no time limit and no process o
 
 from __future__ import annotations
 
+import inspect
 import logging
 import socket
 import threading
@@ -18,6 +19,7 @@ from tqconsole.engine.app import workflows
 from tqconsole.engine.canvas.plan import Call, Plan, listed
 from tqconsole.engine.canvas.signature import Signature, signature
 from tqconsole.engine.context import Context
+from tqconsole.engine.coroutine import run_to_end
 from tqconsole.engine.exceptions import ChordError, Ignore, Reject, Replaced, Retry
 from tqconsole.engine.middleware.fallout import Fallout, ReturnedPart, fail_call, fallout_of
 from tqconsole.engine.middleware.links import is_called
@@ -333,7 +335,8 @@ def _run_once(task: Task, run: Context) -> tuple[str, Any, str]:
 def _call(task: Task, run: Context) -> tuple[str, Any, str]:
     try:
         task.before_start(str(run.id), run.args, run.kwargs)
-        return states.SUCCESS, task.enter(*run.args, **run.kwargs), ""
+        value = task.enter(*run.args, **run.kwargs)
+        return states.SUCCESS, run_to_end(value) if inspect.iscoroutine(value) else value, ""
     except Ignore as ignored:
         return states.IGNORED, ignored, ""
     except Reject as rejected:

@@ -5,9 +5,11 @@ What a task's runs go through is worked out once per task and process: a plan.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from tqconsole.engine.coroutine import ending
 from tqconsole.engine.middleware.base import Middleware, Run
 from tqconsole.engine.task import Task
 
@@ -54,8 +56,10 @@ class Plan:
 class Chain:
     """The middleware of a process that runs tasks, from the outermost to the innermost."""
 
-    def __init__(self, middleware: Sequence[Middleware]) -> None:
+    def __init__(self, middleware: Sequence[Middleware], *, ends_coroutines: bool = True) -> None:
+        """`ends_coroutines`: nobody awaits what an `async def` task returns."""
         self._middleware = tuple(middleware)
+        self._ends_coroutines = ends_coroutines
         self._plans: dict[str, Plan] = {}
 
     def plan_of(self, task: Task) -> Plan:
@@ -63,6 +67,8 @@ class Chain:
         plan = self._plans.get(task.name)
         if plan is None or plan.task is not task:
             function = task.enter if task.has_own_call else task.run
+            if self._ends_coroutines and inspect.iscoroutinefunction(task.run):
+                function = ending(function)
             plan = self._plans[task.name] = Plan(task, self._middleware, function)
         return plan
 

@@ -12,6 +12,9 @@ from tqconsole.engine.pools.base import Pool
 
 #: name -> "module:Class". Celery's names; `processes` is its alias of prefork.
 POOLS: dict[str, str] = {
+    "asyncio": "tqconsole.engine.pools.coroutines:AsyncioPool",
+    "eventlet": "tqconsole.engine.pools.green:EventletPool",
+    "gevent": "tqconsole.engine.pools.green:GeventPool",
     "prefork": "tqconsole.engine.pools.prefork:PreforkPool",
     "processes": "tqconsole.engine.pools.prefork:PreforkPool",
     "threads": "tqconsole.engine.pools.threads:ThreadsPool",

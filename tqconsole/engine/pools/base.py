@@ -10,12 +10,28 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
 #: What a slot runs: payload -> outcome. It must not raise; a pool reports it as a death if it does.
 Runner = Callable[[Any], Any]
+
+
+class AwaitingRunner(Protocol):
+    """What a slot that is a coroutine runs; none of it may raise anything but cancellation."""
+
+    def __call__(self, payload: Any) -> Any:
+        """Run what does not await, in a thread of its own."""
+        ...
+
+    def awaits(self, payload: Any) -> bool:
+        """Return True for a payload that `run_awaited` is for."""
+        ...
+
+    async def run_awaited(self, payload: Any) -> Any:
+        """Run in the pool's event loop."""
+        ...
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -68,11 +84,17 @@ class Pool(abc.ABC):
     implementation: str
     can_terminate: bool = False
     can_limit_time: bool = False
+    #: Where time is limited: soft limits are in force too.
+    can_limit_softly: bool = True
     can_resize: bool = False
     #: True when `submit` itself runs the job before it returns (solo).
     is_inline: bool = False
     #: True when payloads and outcomes need not be bytes.
     shares_memory: bool = False
+    #: True when its slots are coroutines: the runner is an `AwaitingRunner` then.
+    runs_coroutines: bool = False
+    #: How many slots there are where nobody says; None: one for each CPU.
+    default_slot_count: int | None = None
 
     @abc.abstractmethod
     def start(self) -> None:

@@ -28,6 +28,7 @@ from tqconsole.engine.pools.base import (
     PoolOptions,
     Runner,
 )
+from tqconsole.engine.pools.outbox import Outbox
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +49,7 @@ class ThreadsPool(Pool):
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         """Threads are made by `start`."""
-        self._outbox = _Outbox(clock)
+        self._outbox = Outbox(clock)
         self._runner = runner
         self._size = max(1, slot_count)
         self._options = options or PoolOptions()
@@ -162,52 +163,10 @@ class ThreadsPool(Pool):
             self._options.on_child_stop()
 
 
-class _Outbox:
-    """News of all threads, and a bell that is readable while there may be some."""
-
-    def __init__(self, clock: Clock) -> None:
-        self.clock = clock
-        self._news: deque[PoolNews] = deque()
-        self._is_rung = False
-        self._reader, self._writer = os.pipe()
-        os.set_blocking(self._reader, False)
-        os.set_blocking(self._writer, False)
-
-    def __del__(self) -> None:
-        # The threads hold this object, so the pipe outlives the last of them.
-        for descriptor in (self._reader, self._writer):
-            with contextlib.suppress(OSError):
-                os.close(descriptor)
-
-    def fileno(self) -> int:
-        """Return the bell's descriptor."""
-        return self._reader
-
-    def put(self, *news: PoolNews) -> None:
-        """Add news and ring, unless it rings already: one write wakes for many."""
-        self._news.extend(news)
-        if not self._is_rung:
-            self._is_rung = True
-            os.write(self._writer, b"!")
-
-    def take(self) -> list[PoolNews]:
-        """Return all news. The bell is silenced before the news are taken, never after: what comes
-        in between rings again.
-        """
-        with contextlib.suppress(BlockingIOError):
-            os.read(self._reader, 64)
-        self._is_rung = False
-        news: list[PoolNews] = []
-        with contextlib.suppress(IndexError):
-            while True:
-                news.append(self._news.popleft())
-        return news
-
-
 class _Slot:
     """One thread. `job_ids` (in order, kept by the pool) is what was given and not yet reported."""
 
-    def __init__(self, number: int, runner: Runner, outbox: _Outbox) -> None:
+    def __init__(self, number: int, runner: Runner, outbox: Outbox) -> None:
         self.job_ids: dict[int, None] = {}
         self.thread = threading.Thread(
             target=self._run, name=f"ThreadPoolExecutor-0_{number - 1}", daemon=True

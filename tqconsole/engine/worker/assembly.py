@@ -159,6 +159,7 @@ class Worker:
             site.waker,
             site.clock,
             _on_signal,
+            float(site.app.conf.worker_soft_shutdown_timeout or 0),
         )
         return Loop(parts, self._remote, MAX_DEATHS)
 

@@ -29,6 +29,9 @@ from tqconsole.engine.worker.outcome import Outcome
 from tqconsole.engine.worker.values import Arrival, Entry, Notify, TaskPolicy
 from tqconsole.engine.worker.writing import Writing
 
+#: Around the repr of a reason that is a text; Celery shows the text itself.
+_QUOTES = "'\""
+
 
 class Endings:
     """Turns every end into settlements, records, events and lines."""
@@ -124,6 +127,11 @@ class Endings:
                 fields = {"uuid": uuid, "exception": outcome.text, "traceback": outcome.traceback}
                 emit(kind, fields, at)
             case states.REJECTED:
+                if not outcome.is_requeued:
+                    # It is recorded as a failure, and Celery tells it as one too.
+                    text = f"reject requeue=False: {outcome.text.strip(_QUOTES)}"
+                    fields = {"uuid": uuid, "exception": text, "traceback": outcome.traceback}
+                    emit("task-failed", fields, at)
                 emit("task-rejected", {"uuid": uuid, "requeue": outcome.is_requeued}, at)
             case _:
                 return

@@ -77,6 +77,8 @@ class LoopParts(msgspec.Struct, frozen=True):
     waker: Waker
     clock: Clock
     on_signal: Callable[[Any, bool], None]
+    #: Seconds that a cold shutdown waits for what runs before it ends it.
+    soft_shutdown_s: float = 0.0
 
 
 class Loop:
@@ -92,6 +94,7 @@ class Loop:
         self._waker = parts.waker
         self._clock = parts.clock
         self._on_signal = parts.on_signal
+        self._soft_shutdown_s = parts.soft_shutdown_s
         self._remote = remote
         self._max_deaths = max_deaths
         self._selector = selectors.DefaultSelector()
@@ -150,7 +153,7 @@ class Loop:
             self._looked_mono = now.mono
         for signum, is_cold in signals.take():
             self._on_signal(signum, is_cold)
-            self.tell(Stop(is_cold))
+            self.tell(self._stop(is_cold=is_cold))
         self._look_at_the_clock(now)
         happenings, self._inbox = self._inbox or [Tick()], []
         actions = self._machine.step(now, happenings)
@@ -166,6 +169,13 @@ class Loop:
             self._inbox.extend(self._carrier.finish_exchange())
         if not self._inbox and self._consumer.take_ring():
             self.tell(Rang())
+
+    def _stop(self, *, is_cold: bool) -> Stop:
+        """Return what a signal asks for: a first cold shutdown begins softly, if it is to."""
+        if is_cold and self._soft_shutdown_s > 0 and not self._machine.is_stopping:
+            logger.warning("Waiting %s seconds for what runs", self._soft_shutdown_s)
+            return Stop(grace_s=self._soft_shutdown_s)
+        return Stop(is_cold)
 
     def _look_at_the_clock(self, now: Now) -> None:
         deadline_mono = self._pool.next_deadline_mono()

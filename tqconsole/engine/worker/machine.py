@@ -261,8 +261,9 @@ class Machine:
 
     def _on_stop(self, stop: Stop) -> None:
         hand = self._hand
-        if not hand.is_stopping and not stop.is_cold and hand.options.grace_s is not None:
-            self._cold_mono = hand.now.mono + hand.options.grace_s
+        grace_s = hand.options.grace_s if stop.grace_s is None else stop.grace_s
+        if not hand.is_stopping and not stop.is_cold and grace_s is not None:
+            self._cold_mono = hand.now.mono + grace_s
         if not hand.is_stopping:
             self._stopped_mono = hand.now.mono
         hand.is_stopping = True

@@ -82,13 +82,15 @@ def overrides(options: WorkerOptions) -> dict[str, Any]:
     return {setting: value for setting, value in given.items() if value is not None}
 
 
-def concurrency_of(conf: Any) -> int:
-    """Return the number of slots: the setting, or one for each CPU ("auto": that this process may
-    use, by its affinity and its cgroup's quota). Raises: ImproperlyConfigured.
+def concurrency_of(conf: Any, default_count: int | None = None) -> int:
+    """Return the number of slots: the setting, else the pool's own, or one for each CPU ("auto":
+    that this process may use, by its affinity and its cgroup's quota).
+
+    Raises: ImproperlyConfigured.
     """
     value = conf.worker_concurrency
     if value in (None, 0, "0"):
-        return os.cpu_count() or 1
+        return default_count or os.cpu_count() or 1
     if value == "auto":
         return _usable_cpu_count()
     try:

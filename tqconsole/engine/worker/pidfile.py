@@ -32,6 +32,13 @@ def held_pidfile(path: str | os.PathLike[str] | None) -> Iterator[None]:
             file.unlink(missing_ok=True)
 
 
+def refuse_taken(path: str | os.PathLike[str]) -> None:
+    """Raise PidfileTakenError when a process that lives holds the file; changes nothing."""
+    pid = _pid_in(Path(path))
+    if pid is not None and pid != os.getpid() and _is_alive(pid):
+        raise PidfileTakenError(f"{path} is held by process {pid}, which runs")
+
+
 def _create(file: Path) -> None:
     for _ in range(2):
         try:

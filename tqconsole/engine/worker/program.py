@@ -16,7 +16,7 @@ import select
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from random import Random
 from typing import Any, TextIO
@@ -32,6 +32,8 @@ from tqconsole.engine.pools import find_pool
 from tqconsole.engine.pools.base import Pool, PoolOptions
 from tqconsole.engine.pools.process import set_process_title
 from tqconsole.engine.protocol.transfer import QueueSpec
+from tqconsole.engine.routing import worker_direct
+from tqconsole.engine.settings_told import unheeded
 from tqconsole.engine.worker.assembly import Site, Worker
 from tqconsole.engine.worker.autoscale import Autoscaler
 from tqconsole.engine.worker.banner import Identity, banner
@@ -44,13 +46,16 @@ from tqconsole.engine.worker.options import (
 )
 from tqconsole.engine.worker.pidfile import held_pidfile
 from tqconsole.engine.worker.run import TaskRunner, make_runner
+from tqconsole.engine.worker.run_awaited import AwaitingTaskRunner
 from tqconsole.engine.worker.shortfalls import shortfalls
 from tqconsole.engine.worker.waker import SignalWatch, Waker
 
-__all__ = ["WorkerOptions", "run_worker"]
+__all__ = ["RESTART", "WorkerOptions", "run_worker"]
 
 logger = logging.getLogger(__name__)
 
+#: What HUP ends with: nobody's exit code, whoever runs the worker starts it anew.
+RESTART = -1
 #: Between two attempts to connect at the start, seconds: the first, and the most.
 _CONNECT_FIRST_S, _CONNECT_MOST_S = 0.1, 2.0
 #: Seconds that the pool's first process may take, at least (a busy machine forks slowly).
@@ -65,10 +70,16 @@ class WorkerInstance(msgspec.Struct, frozen=True):
     options: WorkerOptions
 
 
-def run_worker(app: Any, options: WorkerOptions, clock: Clock = SYSTEM_CLOCK) -> int:
+def run_worker(
+    app: Any,
+    options: WorkerOptions,
+    clock: Clock = SYSTEM_CLOCK,
+    on_waker: Callable[[Waker], None] | None = None,
+) -> int:
     """Run a worker in this process until it is told to stop; return its exit code: 0 after a warm
-    shutdown, 1 after a cold one.
+    shutdown, 1 after a cold one; RESTART when another one is to take its place.
 
+    `on_waker` is given what other threads can stop it by, as soon as there is a loop to stop.
     Raises: ImproperlyConfigured, PidfileTakenError, OperationalError (no broker, and no retry).
     """
     hostname = node_name(options.hostname, socket.gethostname())
@@ -76,7 +87,7 @@ def run_worker(app: Any, options: WorkerOptions, clock: Clock = SYSTEM_CLOCK) ->
     signals.celeryd_init.send(sender=hostname, instance=instance, conf=app.conf, options=options)
     app.conf.override(overrides(options))
     signals.worker_init.send(sender=instance)
-    queues = _prepare(app, options)
+    queues = _prepare(app, options, hostname)
     signals.celeryd_after_setup.send(sender=hostname, instance=instance, conf=app.conf)
     with (
         held_pidfile(options.pidfile and expand_path(options.pidfile, hostname)),
@@ -86,12 +97,15 @@ def run_worker(app: Any, options: WorkerOptions, clock: Clock = SYSTEM_CLOCK) ->
         pool = _pool(app, options, hostname)
         pool.start()
         with contextlib.closing(Waker()) as waker, SignalWatch(waker) as signal_watch:
+            if on_waker is not None:
+                on_waker(waker)
             site = _site(instance, queues, clock, waker)
             worker = _assembled(site, pool, signal_watch, stdout)
-            return 0 if worker is None else worker.run(signal_watch)
+            code = 0 if worker is None else worker.run(signal_watch)
+            return RESTART if signal_watch.is_restart_asked and code == 0 else code
 
 
-def _prepare(app: Any, options: WorkerOptions) -> list[QueueSpec]:
+def _prepare(app: Any, options: WorkerOptions, hostname: str) -> list[QueueSpec]:
     """Import and finalise; return the queues to consume from. Raises: ImproperlyConfigured."""
     if options.include:
         app.conf.include = (*app.conf.include, *options.include)
@@ -102,6 +116,8 @@ def _prepare(app: Any, options: WorkerOptions) -> list[QueueSpec]:
     if options.exclude_queues:
         app.deselect_queues(options.exclude_queues)
     queues: list[QueueSpec] = app.queues()
+    if app.conf.worker_direct:
+        queues = [*queues, app.queue_spec(worker_direct(hostname))]
     if not queues:
         raise ImproperlyConfigured("no queue is left to consume from (-Q, -X, task_queues)")
     return queues
@@ -178,14 +194,17 @@ def _pool(app: Any, options: WorkerOptions, hostname: str) -> Pool:
     conf = app.conf
     name = str(conf.worker_pool)
     pool_class = find_pool(name)
-    slot_count = concurrency_of(conf)
+    slot_count = concurrency_of(conf, pool_class.default_slot_count)
     if options.autoscale is not None:
         if not pool_class.can_resize:
             raise ImproperlyConfigured(f"--autoscale: the pool {name} cannot be resized")
         slot_count = max(1, options.autoscale[1])
     if pool_class.can_limit_time is False and (conf.task_time_limit or conf.task_soft_time_limit):
         logger.warning("The pool %s cannot end tasks: time limits are not in force here", name)
-    runner = make_runner(app, hostname)
+    elif not pool_class.can_limit_softly and conf.task_soft_time_limit:
+        logger.warning("The pool %s knows no soft time limits: only hard ones are in force", name)
+    awaits = pool_class.runs_coroutines
+    runner = AwaitingTaskRunner(app, hostname) if awaits else make_runner(app, hostname)
     pool_options = PoolOptions(
         max_jobs_per_child=conf.worker_max_tasks_per_child,
         max_memory_per_child_kib=conf.worker_max_memory_per_child,
@@ -194,7 +213,7 @@ def _pool(app: Any, options: WorkerOptions, hostname: str) -> Pool:
         on_child_stop=runner.stop_child,
         before_fork=runner.before_fork,
     )
-    run = runner.run_here if pool_class.shares_memory else runner
+    run = runner.run_here if pool_class.shares_memory and not awaits else runner
     return pool_class(run, slot_count, pool_options)  # type: ignore[call-arg]  # Pool is the port: how adapters are made is PoolFactory
 
 
@@ -264,6 +283,13 @@ def _check(app: Any, options: WorkerOptions) -> None:
                 " anything. Use another user (or set C_FORCE_ROOT=1 if you must)."
             )
         logger.warning("This worker runs as root, and so do its tasks: another user is safer")
+    if app.conf.old_names:
+        logger.warning(
+            "The configuration has old names (%s): `tqconsole upgrade settings FILE` renames them",
+            ", ".join(app.conf.old_names),
+        )
+    for line in unheeded(app.conf):
+        logger.warning("%s", line)
     if app.conf.worker_prefetch_multiplier < 0:
         raise ImproperlyConfigured("worker_prefetch_multiplier is 0 (no limit) or more")
     if options.autoscale is not None:

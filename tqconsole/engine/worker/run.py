@@ -8,6 +8,7 @@ nothing: all that goes back in the outcome, and leaves in the trip that settles 
 
 from __future__ import annotations
 
+import inspect
 import logging
 import multiprocessing
 import os
@@ -99,14 +100,14 @@ class TaskRunner:
         try:
             return encode_outcome(self.outcome_of(decode_payload(data)))
         except BaseException as error:  # noqa: BLE001 - logged there
-            return encode_outcome(_failed_machinery(error))
+            return encode_outcome(failed_machinery(error))
 
     def run_here(self, payload: RunPayload) -> Outcome:
         """Run one task in the worker's own process. Never raises."""
         try:
             return self.outcome_of(payload)
         except BaseException as error:  # noqa: BLE001 - logged there
-            return _failed_machinery(error)
+            return failed_machinery(error)
 
     def outcome_of(self, payload: RunPayload) -> Outcome:
         """Return what became of a run."""
@@ -131,7 +132,7 @@ class TaskRunner:
         task.push_request(request)
         try:
             self._perform(run, plan)
-            return _outcome(run, is_told=payload.is_told)
+            return outcome_of_run(run, is_told=payload.is_told)
         finally:
             task.pop_request()
             current.pop_task()
@@ -156,6 +157,9 @@ class TaskRunner:
             self._end(run, plan, error)
         else:
             self._succeed(run, plan)
+        self._finish(run, plan)
+
+    def _finish(self, run: Run, plan: Plan) -> None:
         for hook in plan.after_run:
             try:
                 hook(run)
@@ -307,13 +311,13 @@ def _request_in(
     return request
 
 
-def _failed_machinery(error: BaseException) -> Outcome:
+def failed_machinery(error: BaseException) -> Outcome:
     """The edge: the machinery itself failed. The message counts as a failed run."""
     logger.error("A run failed outside of its task", exc_info=error)
     return Outcome(states.FAILURE, 0.0, saferepr(error), ExceptionInfo(error).traceback)
 
 
-def _outcome(run: Run, *, is_told: bool) -> Outcome:
+def outcome_of_run(run: Run, *, is_told: bool) -> Outcome:
     """Return the run as the loop needs it. `is_told`: somebody wants to read the value."""
     task, value, einfo = run.task, run.value, run.einfo
     if run.state == states.SUCCESS:

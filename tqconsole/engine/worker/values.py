@@ -223,9 +223,12 @@ class LossReported(msgspec.Struct, frozen=True):
 
 
 class Stop(msgspec.Struct, frozen=True):
-    """Shut down: warm lets finish what runs, cold does not."""
+    """Shut down: warm lets finish what runs, cold does not. `grace_s`: a warm one becomes cold
+    after that time; None: when the options say so.
+    """
 
     is_cold: bool = False
+    grace_s: float | None = None
 
 
 class Tick(msgspec.Struct, frozen=True):

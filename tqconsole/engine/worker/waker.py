@@ -68,17 +68,22 @@ class SignalWatch:
         self._caught: deque[tuple[signal.Signals, bool]] = deque()
         self._has_asked = False
         self._has_asked_cold = False
+        #: HUP asked for a warm shutdown, and for another worker after it.
+        self.is_restart_asked = False
         self._replaced: dict[int, Any] = {}
         self._old_fileno = -1
 
     def __enter__(self) -> SignalWatch:
-        if threading.current_thread() is not threading.main_thread():
+        if not _is_main_thread():
             return self
         self._old_fileno = signal.set_wakeup_fd(
             self._waker.signal_fileno, warn_on_full_buffer=False
         )
         for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
             self._replaced[signum] = signal.signal(signum, self._note)
+        if not _has_terminal():
+            # With one, HUP says that it is gone, and the worker with it.
+            self._replaced[signal.SIGHUP] = signal.signal(signal.SIGHUP, self._note)
         # At once, from whatever the main thread is doing: that is what it is asked for.
         with contextlib.suppress(ValueError, OSError, AttributeError):  # stderr without a file
             faulthandler.register(signal.SIGUSR1, file=sys.__stderr__ or 2, all_threads=True)
@@ -99,6 +104,7 @@ class SignalWatch:
             # Asked twice for a cold shutdown: the loop is held by a task in its own thread, or
             # worse. What this worker has comes back when its lease ends.
             os._exit(1)
+        self.is_restart_asked = signum == signal.SIGHUP
         self._has_asked = True
         self._has_asked_cold = is_cold
         self._caught.append((signal.Signals(signum), is_cold))
@@ -109,6 +115,8 @@ class SignalWatch:
                 return True
             case signal.SIGTERM:
                 return self._is_term_cold
+            case signal.SIGHUP:
+                return False
             case _:
                 return self._has_asked
 
@@ -120,3 +128,17 @@ class SignalWatch:
         while self._caught:
             caught.append(self._caught.popleft())
         return caught
+
+
+def _is_main_thread() -> bool:
+    # eventlet has an idea of its own of what the current thread is; the system's is the one that
+    # counts for signals.
+    is_first = threading.get_native_id() == os.getpid()
+    return is_first or threading.current_thread() is threading.main_thread()
+
+
+def _has_terminal() -> bool:
+    try:
+        return os.isatty(0)
+    except OSError:
+        return False

@@ -1,0 +1,105 @@
+"""Settings of Celery's that mean nothing here, and why: none is taken in silence.
+
+A worker says so once at its start, for those that somebody has set to something else than their
+default. `tests/engine/test_settings_told.py` holds that every setting either works or is in here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tqconsole.engine.settings import Settings
+from tqconsole.engine.settings_table import SETTINGS
+
+_BEAT = "there is no beat in this version"
+_SIGNING = "messages are not signed in this version: nothing is checked"
+_STORE = "it belongs to a result store that this version does not have"
+_CHANNEL_QUEUE = "commands and events travel as Celery's defaults say"
+_TRIES_ON = "a worker tries on until the store has taken the record"
+_CANVAS = "groups and chords of this version do not ask for it"
+_PART = "workers here are built of other parts"
+
+#: Setting -> why it means nothing.
+UNHEEDED: dict[str, str] = {
+    "broker_channel_error_retry": "an error of a channel never ends a worker",
+    "broker_native_delayed_delivery_queue_type": "RabbitMQ's delay queues are of our own kind",
+    "control_exchange": _CHANNEL_QUEUE,
+    "control_queue_durable": _CHANNEL_QUEUE,
+    "control_queue_exclusive": _CHANNEL_QUEUE,
+    "control_queue_expires": _CHANNEL_QUEUE,
+    "control_queue_ttl": _CHANNEL_QUEUE,
+    "event_queue_durable": _CHANNEL_QUEUE,
+    "event_queue_exclusive": _CHANNEL_QUEUE,
+    "event_queue_expires": _CHANNEL_QUEUE,
+    "event_queue_prefix": _CHANNEL_QUEUE,
+    "event_queue_ttl": _CHANNEL_QUEUE,
+    "event_serializer": "events are JSON",
+    "result_backend_always_retry": _TRIES_ON,
+    "result_backend_base_sleep_between_retries_ms": _TRIES_ON,
+    "result_backend_max_retries": _TRIES_ON,
+    "result_backend_max_sleep_between_retries_ms": _TRIES_ON,
+    "result_cache_max": "a result keeps its own record, and nobody else does",
+    "result_chord_expires": _CANVAS,
+    "result_chord_join_timeout": _CANVAS,
+    "result_chord_retry_interval": _CANVAS,
+    "result_exchange": "results that are sent go to the caller's own queue",
+    "result_exchange_type": "results that are sent go to the caller's own queue",
+    "task_allow_error_cb_on_chord_header": _CANVAS,
+    "task_protocol": "messages are written in version 2, which every Celery since 4.0 reads",
+    "task_remote_tracebacks": "the text of a traceback is in `result.traceback`",
+    "worker_agent": _PART,
+    "worker_autoscaler": "there is one autoscaler: --autoscale gives its bounds",
+    "worker_cancel_long_running_tasks_on_connection_loss": (
+        "what runs goes on: a message that comes back meanwhile is settled as its run was"
+    ),
+    "worker_consumer": _PART,
+    "worker_detect_quorum_queues": "each queue is read as what it is",
+    "worker_enable_prefetch_count_reduction": "the window follows what runs, always",
+    "worker_enable_soft_shutdown_on_idle": "calls with an ETA go back to the broker at once",
+    "worker_eta_task_limit": "calls with an ETA wait in the broker, not in the worker",
+    "worker_lost_wait": "the death of a child is known at once",
+    "worker_pool_putlocks": "a task is handed to a free child only",
+    "worker_pool_start_method": (
+        "children are forked from a process that has no threads, which is what spawn is for"
+    ),
+    "worker_timer": _PART,
+    "worker_timer_precision": "timers have no step",
+}
+#: Group of settings -> the same for all of it.
+_GROUPS = {
+    "arangodb": _STORE,
+    "azureblockblob": _STORE,
+    "beat": _BEAT,
+    "cache": "cache+memory:// needs none, and there are no other caches in this version",
+    "cassandra": _STORE,
+    "cosmosdbsql": _STORE,
+    "couchbase": _STORE,
+    "database": _STORE,
+    "elasticsearch": _STORE,
+    "gcs": _STORE,
+    "mongodb": _STORE,
+    "s3": _STORE,
+    "security": _SIGNING,
+}
+
+
+def why_unheeded(name: str) -> str:
+    """Return why a setting means nothing here, "" when it does."""
+    return UNHEEDED.get(name) or _GROUPS.get(name.partition("_")[0], "")
+
+
+def unheeded(conf: Settings) -> list[str]:
+    """Return a line for each setting that somebody has set and that means nothing here."""
+    return [
+        f"{name} = {_shown(name, conf)} means nothing here: {why}"
+        for name in sorted(SETTINGS)
+        if (why := why_unheeded(name))
+        and conf.value_set_for(name)
+        and conf[name] != SETTINGS[name].default
+    ]
+
+
+def _shown(name: str, conf: Settings) -> Any:
+    shown = conf.table(with_defaults=True)[name]
+    text = repr(shown)
+    return text if len(text) <= 60 else f"{text[:60]}..."

@@ -78,7 +78,9 @@ class Results(Middleware):
 
     def write_of(self, run: Run, state: str, value: Any) -> ResultWrite:
         """Return the write of a record. Raises: EncodeError."""
-        trace = run.einfo.traceback if run.einfo else None
+        # What a task has rejected itself is no error whose place anybody looks for.
+        has_trace = run.einfo is not None and run.state != states.REJECTED
+        trace = run.einfo.traceback if run.einfo and has_trace else None
         return self._records.write_of(run.request, state, value, trace)
 
     def _record(self, run: Run, value: Any) -> None:

@@ -5,8 +5,14 @@ Receivers' errors are logged by the signal and never reach the run.
 
 from __future__ import annotations
 
+import msgspec
+
+from tqconsole.engine import states
 from tqconsole.engine.middleware.base import Middleware, Run
+from tqconsole.engine.protocol.task import decode_body
+from tqconsole.engine.protocol.transfer import Publication
 from tqconsole.engine.signals import (
+    after_task_publish,
     task_failure,
     task_postrun,
     task_prerun,
@@ -55,7 +61,12 @@ class Signalling(Middleware):
             )
 
     def after_run(self, run: Run) -> None:
-        """Send task_postrun."""
+        """Send task_postrun, and of what the run has published after_task_publish."""
+        if run.state == states.REJECTED and not run.value.requeue:
+            self.after_failure(run)
+        if after_task_publish.receivers:
+            for publication in run.publications:
+                _tell_published(publication)
         if task_postrun.receivers:
             request = run.request
             task_postrun.send(
@@ -67,3 +78,16 @@ class Signalling(Middleware):
                 retval=run.value,
                 state=run.state,
             )
+
+
+def _tell_published(publication: Publication) -> None:
+    """Send after_task_publish of a message that leaves with the run's end (links and retries)."""
+    message = publication.message
+    body = decode_body(message, frozenset({message.content_type}))
+    after_task_publish.send(
+        sender=message.headers.get("task"),
+        body=(body.args, body.kwargs, msgspec.structs.asdict(body.embed)),
+        headers=message.headers,
+        exchange=publication.exchange,
+        routing_key=publication.routing_key,
+    )

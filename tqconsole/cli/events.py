@@ -1,13 +1,27 @@
-"""`tqconsole events`: the console's Events screen, or every event as a line of text."""
+"""`tqconsole events`: the console's Events screen, every event as a line of text, or a camera."""
 
 from __future__ import annotations
+
+import contextlib
+import signal
+from typing import Any
 
 import click
 
 from tqconsole.cli import exits
+from tqconsole.cli.daemon import (
+    daemon_options,
+    detach,
+    is_to_detach,
+    settle_privileges,
+    take_daemon_options,
+)
 from tqconsole.cli.event_dump import dump
 from tqconsole.cli.invocation import Invocation
+from tqconsole.cli.loading import importing_app
+from tqconsole.cli.values import DURATION
 from tqconsole.cli.verb import verb as make_verb
+from tqconsole.engine.log import LEVEL_NAMES
 
 
 @make_verb(
@@ -16,15 +30,36 @@ from tqconsole.cli.verb import verb as make_verb
     click.Option(
         ["--limit"], type=click.IntRange(min=1), help="With --dump: end after so many events."
     ),
+    click.Option(["-c", "--camera"], help="Take pictures with this class: module:Class."),
+    click.Option(
+        ["-F", "--freq", "--frequency", "freq"],
+        type=DURATION,
+        default=1.0,
+        show_default=True,
+        help="With --camera: seconds between two pictures.",
+    ),
+    click.Option(["-r", "--maxrate"], help="With --camera: at most so many, as 10/m."),
+    click.Option(
+        ["-l", "--loglevel"],
+        type=click.Choice(LEVEL_NAMES, case_sensitive=False),
+        default="INFO",
+        help="With --camera: least level that is logged.",
+    ),
+    click.Option(["-f", "--logfile"], help="With --camera: log there. Else stderr."),
+    click.Option(["--pidfile"], help="With --camera: hold this file while it runs."),
+    *daemon_options("--detach"),
 )
-def verb(
-    invocation: Invocation,
-    is_dump: bool,  # noqa: FBT001 - click passes options by name
-    limit: int | None,
-) -> int:
-    """Watch events: a screen, or with --dump a line for each (with --json a JSON object)."""
-    if is_dump or invocation.options.json:
-        dump(invocation.cluster().broker, invocation.output, limit)
+def verb(invocation: Invocation, **given: Any) -> int:
+    """Watch events: a screen, or with --dump a line for each (with --json a JSON object). With
+    --camera a class of yours gets pictures of the cluster's state.
+    """
+    daemon = take_daemon_options(given)
+    if given["camera"]:
+        return _photograph(invocation, daemon, given)
+    if is_to_detach(daemon):
+        raise click.UsageError("--detach goes with --camera: a screen needs its terminal")
+    if given["is_dump"] or invocation.options.json:
+        dump(invocation.cluster().broker, invocation.output, given["limit"])
         return exits.OK
     from tqconsole.cli.console import (  # noqa: PLC0415 - Textual, which a dump does not need
         ConsoleOptions,
@@ -32,3 +67,55 @@ def verb(
     )
 
     return open_console(invocation, ConsoleOptions(screen="events"))
+
+
+def _photograph(invocation: Invocation, daemon: dict[str, Any], given: dict[str, Any]) -> int:
+    from tqconsole.engine.app.registry import load_object  # noqa: PLC0415 - few need it
+    from tqconsole.engine.events.snapshot import run_camera  # noqa: PLC0415 - few need it
+    from tqconsole.engine.log import LogPlan, level_number, setup_logging  # noqa: PLC0415 - as above
+    from tqconsole.engine.worker.pidfile import PidfileTakenError, held_pidfile  # noqa: PLC0415 - as above
+
+    if is_to_detach(daemon):
+        return detach(invocation, daemon, given["logfile"])
+    settle_privileges(daemon)
+    invocation.import_modules()
+    app = invocation.cluster()
+    conf = app.conf
+    setup_logging(
+        LogPlan(
+            level_number(given["loglevel"]),
+            conf.worker_log_format,
+            conf.worker_task_log_format,
+            logfile=given["logfile"] or "",
+        )
+    )
+    with importing_app(given["camera"]):
+        kind = load_object(given["camera"])
+    camera = kind(app.events.State(), freq=given["freq"], maxrate=given["maxrate"], app=app)
+    receiver = app.events.Receiver()
+    try:
+        with held_pidfile(given["pidfile"]), _stopped_by_signals(receiver):
+            app.broker.connect()
+            invocation.output.note(f"-> evcam: Taking snapshots with {given['camera']}")
+            run_camera(camera, receiver)
+    except PidfileTakenError as error:
+        invocation.output.error(str(error))
+        return exits.CANNOT_CREATE
+    finally:
+        receiver.close()
+    return exits.OK
+
+
+@contextlib.contextmanager
+def _stopped_by_signals(receiver: Any) -> Any:
+    """Let TERM and INT end the camera between two pictures."""
+
+    def stop(*_: object) -> None:
+        receiver.should_stop = True
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from tqconsole.core.contexts import Context
     from tqconsole.engine.app import App
 
+#: Celery's own loaders, which do what is done here anyway.
+_LOADERS = ("app", "default", "celery.loaders.app:AppLoader", "celery.loaders.default:Loader")
 #: Names the context where no option does.
 CONTEXT_VARIABLE = "TQCONSOLE_CONTEXT"
 
@@ -47,6 +49,8 @@ class GlobalOptions:
     quiet: bool = False
     json: bool = False
     context: str | None = None
+    loader: str | None = None
+    skip_checks: bool = False
 
     def updated(self, given: Mapping[str, Any]) -> GlobalOptions:
         """Return these options with what was given later. Raises: UsageError for an empty one.
@@ -68,8 +72,10 @@ GLOBAL_NAMES = tuple(field.name for field in fields(GlobalOptions))
 class Invocation:
     """The state of one run. Verbs get it as their first argument."""
 
-    def __init__(self, app: App | None = None) -> None:
+    def __init__(self, app: App | None = None, words: Sequence[str] = ()) -> None:
         self.options = GlobalOptions()
+        #: The command line, as it was given.
+        self.words = tuple(words)
         self._app: App | None = app
         #: A program runs this with an app of its own: both live in one process.
         self._is_given = app is not None
@@ -94,8 +100,18 @@ class Invocation:
                 os.chdir(options.workdir)
             except OSError as error:
                 raise click.UsageError(f"--workdir {options.workdir}: {error.strerror}") from error
+        if options.loader and options.loader not in _LOADERS:
+            raise click.UsageError(
+                f"--loader {options.loader}: there are no loaders here; what one does belongs into"
+                " the app's module, where signals and config_from_object reach all of it"
+            )
         if options.config:
             os.environ["CELERY_CONFIG_MODULE"] = options.config
+
+    @property
+    def is_given(self) -> bool:
+        """True when a program runs this with an app of its own."""
+        return self._is_given
 
     @property
     def output(self) -> Output:

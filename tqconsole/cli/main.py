@@ -22,6 +22,12 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "events": ("tqconsole.cli.events", "Watch events, on a screen or as text."),
     "purge": ("tqconsole.cli.purge", "Drop all waiting messages of queues."),
     "dead": ("tqconsole.cli.dead", "List, show, replay or drop dead letters."),
+    "list": ("tqconsole.cli.list_", "List queues and what leads to them."),
+    "migrate": ("tqconsole.cli.migrate", "Move messages from one broker to another."),
+    "amqp": ("tqconsole.cli.amqp", "Exchanges, queues and messages by hand."),
+    "graph": ("tqconsole.cli.graph", "Draw the workers for graphviz."),
+    "shell": ("tqconsole.cli.shell", "Open a Python prompt with the app at hand."),
+    "upgrade": ("tqconsole.cli.upgrade", "Give old settings their new names."),
     "report": ("tqconsole.cli.report", "Print versions and settings for a bug report."),
     "demo": ("tqconsole.cli.demo", "Run a small real cluster and watch it."),
     "help": ("tqconsole.cli.manual", "Show help, also of one verb."),
@@ -39,6 +45,11 @@ def main(argv: Sequence[str] | None = None, app: object = None) -> int:
     if words[:1] == ["--version"]:
         sys.stdout.write(f"tqconsole {__version__}\n")
         return 0
+    from tqconsole.green import patch, pool_of  # noqa: PLC0415 - nor must it wait for this
+
+    pool_name = pool_of(words)
+    if pool_name:
+        patch(pool_name)
     from tqconsole.cli.program import run  # noqa: PLC0415 - `--version` must not wait for click
 
     return run(words, app)

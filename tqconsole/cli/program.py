@@ -104,7 +104,7 @@ def program() -> Program:
 
 def run(words: Sequence[str], app: Any = None) -> int:
     """Run the command line; never raises but what ends the process itself."""
-    invocation = Invocation(app)
+    invocation = Invocation(app, words)
     try:
         code = program().main(
             list(words), prog_name="tqconsole", standalone_mode=False, obj=invocation

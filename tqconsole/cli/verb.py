@@ -24,6 +24,10 @@ def global_options() -> list[click.Parameter]:
             ["--result-backend"], envvar="TQCONSOLE_RESULT_BACKEND", help="The result store's URL."
         ),
         click.Option(["--config"], help="Module with settings (CELERY_CONFIG_MODULE)."),
+        click.Option(
+            ["--loader"], help="Celery's; only its own two names are taken: app, default."
+        ),
+        click.Option(["--skip-checks"], is_flag=True, help="No effect: there are no checks."),
         click.Option(["--workdir"], type=click.Path(path_type=Path), help="Change there first."),
         click.Option(["-C", "--no-color"], is_flag=True, help="Print without colours."),
         click.Option(["-q", "--quiet"], is_flag=True, help="Say nothing beside the data."),

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import importlib
 import signal
+import socket
 from typing import Any
 
 import click
 
 from tqconsole.cli import exits
+from tqconsole.cli.daemon import (
+    daemon_options,
+    detach,
+    is_to_detach,
+    settle_privileges,
+    start_again,
+    take_daemon_options,
+)
 from tqconsole.cli.invocation import Invocation
 from tqconsole.cli.json_log import log_as_json
 from tqconsole.cli.loading import importing_app
@@ -32,9 +41,19 @@ _COUNT = click.IntRange(min=1)
     ),
     click.Option(["-f", "--logfile"], help="Log there; %i is the child's number. Else stderr."),
     click.Option(["--pidfile"], help="Hold this file with the process's id while it runs."),
+    *daemon_options("-D", "--detach"),
     click.Option(["-S", "--statedb"], help="Keep revoked ids and the clock in this file."),
     click.Option(["-c", "--concurrency"], help="How many tasks run at once: a number, or auto."),
-    click.Option(["-P", "--pool"], help="Where tasks run: prefork (default), threads, solo."),
+    click.Option(
+        ["-P", "--pool"],
+        help="Where tasks run: prefork (default), threads, solo, asyncio, gevent, eventlet.",
+    ),
+    click.Option(
+        ["--pool-start-method", "start_method"],
+        type=click.Choice(["fork", "spawn"]),
+        help="No effect: children are forked from a clean process, which is what spawn is for.",
+        expose_value=False,
+    ),
     click.Option(
         ["-O", "--optimization"],
         type=click.Choice(["default", "fair"]),
@@ -79,7 +98,8 @@ _COUNT = click.IntRange(min=1)
     ),
 )
 def verb(invocation: Invocation, **given: Any) -> int:
-    """Run a worker until it is told to stop (Ctrl-C or TERM: finish what runs; QUIT: at once).
+    """Run a worker until it is told to stop (Ctrl-C or TERM: finish what runs; QUIT: at once;
+    HUP: finish what runs and start anew).
 
     With --json its log is JSON, one object a line.
     """
@@ -87,9 +107,10 @@ def verb(invocation: Invocation, **given: Any) -> int:
     from tqconsole.engine.app.config import with_cwd_on_path  # noqa: PLC0415 - see above
     from tqconsole.engine.worker.options import WorkerOptions  # noqa: PLC0415 - see above
     from tqconsole.engine.worker.pidfile import PidfileTakenError  # noqa: PLC0415 - see above
-    from tqconsole.engine.worker.program import run_worker  # noqa: PLC0415 - see above
+    from tqconsole.engine.worker.program import RESTART, run_worker  # noqa: PLC0415 - see above
 
     global_options = invocation.options
+    daemon = take_daemon_options(given)
     for name in ("exclude_queues", "include"):
         given[name] = given[name] or ()
     options = WorkerOptions(
@@ -97,19 +118,35 @@ def verb(invocation: Invocation, **given: Any) -> int:
         color=False if global_options.no_color or global_options.json else None,
         is_quiet=global_options.quiet or global_options.json,
     )
-    app = invocation.app()
-    with_cwd_on_path()
-    for module in options.include:
-        with importing_app(module):
-            importlib.import_module(module)
-    if global_options.json:
-        log_as_json()
     try:
-        exit_code = run_worker(app, options)
+        if is_to_detach(daemon):
+            return _detached(invocation, daemon, options)
+        settle_privileges(daemon)
+        app = invocation.app()
+        with_cwd_on_path()
+        for module in options.include:
+            with importing_app(module):
+                importlib.import_module(module)
+        if global_options.json:
+            log_as_json()
+        code = run_worker(app, options)
     except PidfileTakenError as error:
         invocation.output.error(str(error))
         return exits.CANNOT_CREATE
+    if code == RESTART:
+        start_again(invocation)
     for signum in (signal.SIGTERM, signal.SIGINT):
         # It has stopped as it was told: who tells it again must not change how that ended.
         signal.signal(signum, signal.SIG_IGN)
-    return exit_code
+    return code
+
+
+def _detached(invocation: Invocation, daemon: dict[str, Any], options: Any) -> int:
+    """Start the worker in the background. Raises: PidfileTakenError."""
+    from tqconsole.engine.worker.nodename import expand_path, node_name  # noqa: PLC0415 - as above
+    from tqconsole.engine.worker.pidfile import refuse_taken  # noqa: PLC0415 - as above
+
+    hostname = node_name(options.hostname, socket.gethostname())
+    if options.pidfile:
+        refuse_taken(expand_path(options.pidfile, hostname))
+    return detach(invocation, daemon, expand_path(options.logfile or "", hostname) or None)

@@ -8,7 +8,7 @@ worker's business.
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -43,6 +43,46 @@ class LetterText(msgspec.Struct, frozen=True):
     kwargs: str = ""
     body: str = ""
     is_readable: bool = False
+
+
+class DeadLetters:
+    """An app's dead letters (`app.dead`): to list, to send again, to drop.
+
+    Letters are named by their ids, by their tasks' ids, or by how one of these begins.
+    """
+
+    def __init__(self, broker: Callable[[], Broker]) -> None:
+        self._broker = broker
+
+    def list(self, queue: str | None = None, limit: int = 1000) -> list[DeadLetter]:
+        """Return dead letters, newest first, of one queue or of all.
+
+        Raises: ValueError for a limit below 1, OperationalError.
+        """
+        if limit < 1:
+            raise ValueError(f"limit is 1 or more, not {limit}")
+        return self._broker().dead_letters(queue, limit)
+
+    def replay(self, *ids: str, args: Any = None, kwargs: Any = None) -> int:
+        """Put letters back into their queues; return how many.
+
+        `args` and `kwargs` replace a single letter's arguments.
+        Raises: UnknownLetterError, ValueError for new arguments of several; then nothing was sent.
+        """
+        broker = self._broker()
+        letters = find_letters(broker, ids)
+        if args is None and kwargs is None:
+            return broker.replay([letter.letter_id for letter in letters]) if letters else 0
+        if len(letters) != 1:
+            raise ValueError(f"args and kwargs are those of one letter, not of {len(letters)}")
+        # Sent first: a crash in between leaves a letter too many, never one too few.
+        broker.publish([edited(letters[0], args, kwargs)])
+        return broker.drop([letters[0].letter_id])
+
+    def drop(self, *ids: str) -> int:
+        """Delete letters for good; return how many. Raises: UnknownLetterError."""
+        letters = find_letters(self._broker(), ids)
+        return self._broker().drop([letter.letter_id for letter in letters]) if letters else 0
 
 
 def find_letters(broker: Broker, ids: Sequence[str]) -> list[DeadLetter]:

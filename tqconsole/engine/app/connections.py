@@ -7,8 +7,10 @@ belong to the process; adapters reconnect after a fork.
 
 from __future__ import annotations
 
+import importlib
 import os
 import threading
+from typing import Any
 
 import msgspec
 
@@ -153,6 +155,22 @@ class Connections:
             url = self.resolved.url
             return open_backend(f"rpc+{url}", rpc_options(self._conf, url))
         return self.open_store(configured)
+
+
+def kombu_connection(url: str, options: dict[str, Any]) -> Any:
+    """Return a connection of kombu's. `sqlite://` is our own transport."""
+    # Slow, and only for users who want one.
+    kombu: Any = importlib.import_module("kombu")
+    if url.startswith("sqlite:"):
+        options = {**options, "transport": "tqconsole.engine.embedded.kombu_transport:Transport"}
+    return kombu.Connection(url, **options)
+
+
+def kombu_pools(connection: Any, limit: int | None) -> dict[str, Any]:
+    """Return kombu's pools of connections and of producers, at most `limit` of each."""
+    pools: Any = importlib.import_module("kombu.pools")
+    connections = connection.Pool(limit=limit)
+    return {"connections": connections, "producers": pools.ProducerPool(connections, limit=limit)}
 
 
 def _url_of(conf: Settings, setting: str) -> str | None:

@@ -14,12 +14,14 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 from datetime import tzinfo
+from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from tqconsole.engine import current, signals
 from tqconsole.engine.app.calls import Caller
 from tqconsole.engine.app.config import Discovery, default_module
+from tqconsole.engine.app.links import Linked
 from tqconsole.engine.app.registry import TaskRegistry, load_object, shared_task
 from tqconsole.engine.app.settings import Configured
 from tqconsole.engine.app.tasks import TaskHolder
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     from tqconsole.engine.brokers.base import Broker
     from tqconsole.engine.brokers.resolution import Resolved
     from tqconsole.engine.control.client import Control
+    from tqconsole.engine.dead_letters import DeadLetters
     from tqconsole.engine.events.facade import Events
 
 #: What most processes never need is loaded when it is asked for: a client's start counts.
@@ -55,11 +58,15 @@ CONNECTIONS = "tqconsole.engine.app.connections:Connections"
 #: Celery's arguments that name parts of its inside.
 _PLUMBING = ("amqp", "fixups", "loader", "log")
 
+DEAD_LETTERS = "tqconsole.engine.dead_letters:DeadLetters"
+#: Stands on a floor above, and is reached by name only.
+WORKER = "tqconsole.engine.worker.work_controller:WorkController"
+
 #: The program behind `start` and `worker_main`. It stands floors above and is reached by name only.
 COMMAND_LINE = "tqconsole.cli.main"
 
 
-class App(Configured, TaskHolder, Caller):
+class App(Configured, TaskHolder, Caller, Linked):
     """A task queue application. `Celery` is the same class.
 
     `broker` and `backend` are URLs, or opened adapters. Further keywords are settings.
@@ -88,6 +95,7 @@ class App(Configured, TaskHolder, Caller):
         self.main = main
         self.strict_typing, self.autofinalize = strict_typing, autofinalize
         self.namespace = namespace
+        self._config_source = config_source
         self.finalized = False
         self.registry = tasks if isinstance(tasks, TaskRegistry) else TaskRegistry(tasks or {})
         self.clock = LamportClock()
@@ -118,6 +126,7 @@ class App(Configured, TaskHolder, Caller):
         self._zone: tuple[int, tzinfo] | None = None
         self._made_connections: Connections | None = None
         self._made_sender: Sender | None = None
+        self._made_pools: dict[str, Any] = {}
         current.register_app(self)
         if set_as_current:
             self.set_current()
@@ -172,6 +181,21 @@ class App(Configured, TaskHolder, Caller):
 
     # -- life
 
+    @cached_property
+    def dead(self) -> DeadLetters:
+        """Messages that could not be run: `list`, `replay`, `drop`."""
+        made: DeadLetters = load_object(DEAD_LETTERS)(lambda: self.broker)
+        return made
+
+    def Worker(self, **options: Any) -> Any:
+        """Return a worker to be run here: `app.Worker(concurrency=1).start()`.
+
+        Options are those of the command line, as keywords. Raises: TypeError for others.
+        """
+        return load_object(WORKER)(self, **options)
+
+    WorkController = Worker
+
     def set_current(self) -> None:
         """Make this the current app of this thread."""
         current.set_current_app(self)
@@ -204,6 +228,7 @@ class App(Configured, TaskHolder, Caller):
         """Give up connections and be no app that others find."""
         if self._made_connections is not None:
             self._made_connections.close()
+        self._close_pools()
         current.deregister_app(self)
 
     def _take(self, setting: str, given: Any) -> Any:
@@ -238,11 +263,27 @@ class App(Configured, TaskHolder, Caller):
     ) -> None:
         self.close()
 
+    def __reduce__(self) -> Any:
+        # Its tasks come with the modules that make them, as in Celery.
+        made_of = {
+            "main": self.main,
+            "namespace": self.namespace,
+            "strict_typing": self.strict_typing,
+            "changes": dict(self.conf.changes),
+            "config_source": self._config_source,
+            "set_as_current": False,
+        }
+        return _made_again, (type(self), made_of)
+
     def __repr__(self) -> str:
         return f"<Celery {self.main or '__main__'} at {id(self):#x}>"
 
 
 Celery = App
+
+
+def _made_again(kind: type[App], made_of: dict[str, Any]) -> App:
+    return kind(**made_of)
 
 
 def _refuse_plumbing(settings: dict[str, Any]) -> None:

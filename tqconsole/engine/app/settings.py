@@ -37,6 +37,7 @@ class Configured:
     on_after_configure: signals.Signal
     on_configure: signals.Signal
     wall_clock: Clock
+    _config_source: Any
     _discovery: Discovery
     _zone: tuple[int, tzinfo] | None
     _known_reading: _Reading | None = None
@@ -50,6 +51,7 @@ class Configured:
         Raises (then): ImproperlyConfigured when it cannot be found, unless `silent`.
         """
         self.namespace = namespace or self.namespace
+        self._config_source = obj
         self.conf.reload(self._loader(obj, is_silent=silent))
         if force:
             self.conf.finalize()

@@ -10,8 +10,9 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from tqconsole.engine.brokers.base import Broker
+from tqconsole.engine.brokers.base import Broker, Subscription
 from tqconsole.engine.clock import Clock, LamportClock
+from tqconsole.engine.exceptions import OperationalError
 from tqconsole.engine.exceptions import TimeoutError as WaitTimeoutError
 from tqconsole.engine.protocol.control import PIDBOX, Request, encode_request
 from tqconsole.engine.protocol.event import decode_events, event_mailbox, utcoffset
@@ -49,6 +50,7 @@ class Receiver:
         self.routing_key = routing_key
         self.node_id = node_id or str(uuid.uuid4())
         self.should_stop = False
+        self._subscription: Subscription | None = None
 
     def process(self, event_type: str, event: Event) -> None:
         """Hand one event to its handler, else to that of `"*"`."""
@@ -93,6 +95,30 @@ class Receiver:
                 if timeout is not None and self._clock.mono() - heard_mono >= timeout:
                     raise WaitTimeoutError(f"no event for {timeout:g} s")
         finally:
+            subscription.close()
+
+    def listen(self, until_mono: float) -> None:
+        """Handle events until that instant or `should_stop`, on a subscription that stays.
+
+        Raises: OperationalError; the next call subscribes anew.
+        """
+        if self._subscription is None:
+            self._subscription = self._broker.subscribe(
+                event_mailbox(self.node_id), [self.routing_key]
+            )
+            self.wakeup_workers()
+        try:
+            while not self.should_stop and (left_s := until_mono - self._clock.mono()) > 0:
+                for broadcasted in self._subscription.receive(min(left_s, _LOOK_S)):
+                    self._handle(broadcasted.message)
+        except OperationalError:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Leave, after `listen`."""
+        subscription, self._subscription = self._subscription, None
+        if subscription is not None:
             subscription.close()
 
     def wakeup_workers(self) -> None:

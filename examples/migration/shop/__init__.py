@@ -1,0 +1,1 @@
+"""A small shop: orders are priced, charged and shipped."""

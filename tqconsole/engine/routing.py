@@ -12,8 +12,9 @@ import importlib
 import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from tqconsole.engine.exceptions import ImproperlyConfigured
 
@@ -21,8 +22,7 @@ from tqconsole.engine.exceptions import ImproperlyConfigured
 Route = Callable[[str, Any, Any, dict[str, Any], Any], Any]
 
 
-@dataclass(frozen=True, slots=True)
-class DirectExchange:
+class DirectExchange(msgspec.Struct, frozen=True):
     """Where the queues of single workers are bound, in the shape of kombu's Exchange."""
 
     name: str = "C.dq2"
@@ -31,8 +31,7 @@ class DirectExchange:
     delivery_mode: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class DirectQueue:
+class DirectQueue(msgspec.Struct, frozen=True):
     """The queue of one worker that runs with `worker_direct`, in the shape of kombu's Queue."""
 
     name: str

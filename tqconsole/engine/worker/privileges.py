@@ -5,13 +5,13 @@ from __future__ import annotations
 import grp
 import os
 import pwd
-from dataclasses import dataclass
+
+import msgspec
 
 from tqconsole.engine.exceptions import ImproperlyConfigured
 
 
-@dataclass(frozen=True, slots=True)
-class Privileges:
+class Privileges(msgspec.Struct, frozen=True):
     """Whom a worker is to be. None leaves as it is."""
 
     user_id: int | None = None

@@ -17,11 +17,11 @@ class WorkController:
 
     def __init__(self, app: Any, **options: Any) -> None:
         """Take the command line's options as keywords. Raises: ImproperlyConfigured for others."""
-        unknown = sorted(set(options) - set(WorkerOptions.__dataclass_fields__))
+        unknown = sorted(set(options) - set(WorkerOptions.__struct_fields__))
         if unknown:
             raise ImproperlyConfigured(
                 f"a worker has no option {unknown[0]}; it has"
-                f" {', '.join(sorted(WorkerOptions.__dataclass_fields__))}"
+                f" {', '.join(sorted(WorkerOptions.__struct_fields__))}"
             )
         self.app = app
         self.options = WorkerOptions(**options)

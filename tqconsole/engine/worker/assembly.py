@@ -110,6 +110,7 @@ class Worker:
         is_controlled = app.conf.worker_enable_remote_control and broker.capabilities.can_fanout
         self._remote = Remote(broker, self._panel) if is_controlled else None
         self._loop = self._make_loop()
+        self._greeting: Mingle | None = None
 
     def _make_carrier(self) -> Carrier:
         site, app = self._site, self._site.app
@@ -198,7 +199,7 @@ class Worker:
         if self._autoscaler is not None:
             self._loop.add_chore("autoscale", _AUTOSCALE_S, self._scale)
         if not site.options.without_mingle and self._broker.capabilities.can_fanout:
-            mingle = Mingle(
+            mingle = self._greeting = Mingle(
                 self._broker, site.hostname, site.clock, site.app.clock, self._panel.merge_revoked
             )
             chore = self._loop.add_chore("mingle", _MINGLE_S, lambda: None)
@@ -268,6 +269,8 @@ class Worker:
         ]
         if self._remote is not None:
             steps.append(self._remote.lose)
+        if self._greeting is not None:
+            steps.append(self._greeting.close)  # one that stops in its first second is still at it
         for step in steps:
             try:
                 step()

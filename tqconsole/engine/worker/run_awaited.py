@@ -14,6 +14,7 @@ from tqconsole.engine import current, states
 from tqconsole.engine.exceptions import RefusedError
 from tqconsole.engine.middleware.base import Run
 from tqconsole.engine.pools.steering import find_steering
+from tqconsole.engine.protocol.header import wire_headers
 from tqconsole.engine.protocol.limits import Reason
 from tqconsole.engine.protocol.task import decode_body
 from tqconsole.engine.worker.outcome import Outcome
@@ -36,7 +37,11 @@ class AwaitingTaskRunner(TaskRunner):
 
     def awaits(self, payload: RunPayload) -> bool:
         """Return True for a task that is `async def`."""
-        task = self._app.tasks.get(str(payload.message.headers.get("task")))
+        try:
+            name = str(wire_headers(payload.message).task)
+        except RefusedError:
+            return False  # whoever runs it says so
+        task = self._app.tasks.get(name)
         return task is not None and inspect.iscoroutinefunction(task.run)
 
     async def run_awaited(self, payload: RunPayload) -> Outcome:
@@ -52,13 +57,15 @@ class AwaitingTaskRunner(TaskRunner):
         current.begin_awaited_run()
         try:
             body = decode_body(payload.message, self._app.accept_content)
+            request = request_of(payload, body)
         except RefusedError as error:
             return Outcome(states.REJECTED, 0.0, text=error.detail, note=str(error.reason))
-        name = str(payload.message.headers.get("task"))
+        name = str(request.task)
         task = self._app.tasks.get(name)
         if task is None:
             return Outcome(states.REJECTED, 0.0, text=name, note=Reason.UNKNOWN_TASK.value)
-        request = request_of(payload, body, ignore_result=bool(task.ignore_result))
+        if request.ignore_result is None:
+            request.ignore_result = bool(task.ignore_result)
         run = Run(task, request, is_redelivered=payload.redelivered)
         current.set_current_app(self._app)
         current.push_task(task)

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tqconsole.engine.backends.base import Backend, Watch
 from tqconsole.engine.clock import Clock
+
+if TYPE_CHECKING:
+    from tqconsole.engine.backends.base import Backend, Watch
 
 #: Seconds that one look at the watch may take: so long does a newcomer go unwatched. The first
 #: holds while newcomers come, the second when none has come for a while.

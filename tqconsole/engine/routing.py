@@ -14,35 +14,38 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-import msgspec
-
 from tqconsole.engine.exceptions import ImproperlyConfigured
 
 #: A route: name, args, kwargs, options, task -> options, a queue's name or None.
 Route = Callable[[str, Any, Any, dict[str, Any], Any], Any]
 
 
-class DirectExchange(msgspec.Struct, frozen=True):
+class DirectExchange:
     """Where the queues of single workers are bound, in the shape of kombu's Exchange."""
 
-    name: str = "C.dq2"
-    type: str = "direct"
-    durable: bool = True
-    delivery_mode: int | None = None
+    name = "C.dq2"
+    type = "direct"
+    durable = True
+    delivery_mode = None
 
 
-class DirectQueue(msgspec.Struct, frozen=True):
+class DirectQueue:
     """The queue of one worker that runs with `worker_direct`, in the shape of kombu's Queue."""
 
-    name: str
-    routing_key: str
-    exchange: DirectExchange = DirectExchange()
-    auto_delete: bool = True
+    exchange = DirectExchange()
+    auto_delete = True
+
+    def __init__(self, node_name: str) -> None:
+        self.name = f"{node_name}.dq2"
+        self.routing_key = node_name
+
+    def __repr__(self) -> str:
+        return f"<Queue {self.name} -> {self.exchange.name}>"
 
 
 def worker_direct(node_name: str) -> DirectQueue:
     """Return the queue that leads to one worker: `apply_async(queue=worker_direct("w1@host"))`."""
-    return DirectQueue(f"{node_name}.dq2", node_name)
+    return DirectQueue(node_name)
 
 
 class Router:

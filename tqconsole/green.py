@@ -20,7 +20,7 @@ POOL_VARIABLE = "TQCONSOLE_POOL"
 def pool_of(words: Sequence[str], environ: Mapping[str, str] = os.environ) -> str:
     """Return the pool that a command line asks for, "" for none that is green."""
     named = environ.get(POOL_VARIABLE, "")
-    for word, following in zip(words, [*words[1:], ""], strict=True):
+    for word, following in zip(words, [*words[1:], ""], strict=False):
         if word in ("-P", "--pool"):
             named = following
         elif word.startswith("--pool="):

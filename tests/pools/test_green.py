@@ -143,6 +143,7 @@ def test_hard_limit_kills_the_greenlet(start: Start, pool: str, tmp_path: Path) 
         (["worker", "-Pgevent"], "gevent"),
         (["worker", "-P", "prefork"], ""),
         (["call", "-P", "gevent"], ""),
+        ([], ""),
     ],
 )
 def test_command_line_tells_what_to_patch_for(words: list[str], pool: str) -> None:

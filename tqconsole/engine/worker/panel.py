@@ -23,6 +23,7 @@ from tqconsole.engine.clock import Clock
 from tqconsole.engine.exceptions import NotSupportedError
 from tqconsole.engine.pools.base import Pool
 from tqconsole.engine.protocol.transfer import ExchangeSpec, QueueSpec
+from tqconsole.engine.settings import censor
 from tqconsole.engine.worker.autoscale import Autoscaler
 from tqconsole.engine.worker.hand import Hand
 from tqconsole.engine.worker.heart import Heart
@@ -135,7 +136,9 @@ class WorkerPanel:
             "uptime": int(now_mono - self._started_mono),
             "pool": parts.pool.info(),
             "broker": broker_fields(
-                parts.broker, str(parts.app.conf.broker_failover_strategy or "round-robin")
+                parts.broker,
+                str(parts.app.conf.broker_failover_strategy or "round-robin"),
+                parts.app.conf.broker_transport_options,
             ),
             "prefetch_count": hand.window.size(hand.slot_count, now_mono),
             "rusage": _rusage(),
@@ -346,8 +349,10 @@ def _queue_fields(spec: QueueSpec) -> dict[str, Any]:
     }
 
 
-def broker_fields(broker: Broker, strategy: str) -> dict[str, Any]:
-    """Return the "broker" part of stats; a password never stands in it."""
+def broker_fields(
+    broker: Broker, strategy: str, options: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return the "broker" part of stats; no secret stands in it."""
     first, *others = alternates(broker.url)
     parts = urlsplit(first)
     try:
@@ -363,7 +368,7 @@ def broker_fields(broker: Broker, strategy: str) -> dict[str, Any]:
         "ssl": parts.scheme in ("rediss", "amqps"),
         "transport": broker.transport,
         "connect_timeout": 4,
-        "transport_options": {},
+        "transport_options": censor("", dict(options or {})),
         "login_method": None,
         "uri_prefix": None,
         "heartbeat": None,

@@ -198,3 +198,25 @@ def test_amqp_speaks_to_a_queue(tmp_path: Path) -> None:
     assert "hello" in told
     assert "nonsense is no command" in told
     assert "neither yes nor no" in amqp("queue.declare", "q1", "perhaps")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shells_complete_verbs_and_options(shell: str) -> None:
+    import os
+
+    def asked(**environ: str) -> str:
+        command = [sys.executable, "-c", "from tqconsole.cli.main import main; main([])"]
+        return subprocess.run(
+            command, env={**os.environ, **environ}, capture_output=True, text=True, check=False
+        ).stdout
+
+    assert "_tqconsole_completion" in asked(_TQCONSOLE_COMPLETE=f"{shell}_source")
+    # fish hands over the word itself, the others its number.
+    words = {"COMP_WORDS": "tqconsole wor", "COMP_CWORD": "wor" if shell == "fish" else "1"}
+    assert "worker" in asked(_TQCONSOLE_COMPLETE=f"{shell}_complete", **words)
+
+
+def test_loaders_are_celerys_two_or_none(run: Run) -> None:
+    assert run("report", "--loader", "app").code == 0
+    done = run("report", "--loader", "proj.loader:Mine")
+    assert (done.code, "there are no loaders here" in done.err) == (2, True)

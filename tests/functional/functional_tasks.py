@@ -86,6 +86,13 @@ def make_app(url: str) -> App:  # noqa: C901, PLR0915 - one flat list of tasks
         wait_for(gate)
         return "released"
 
+    @app.task(name="die_first", bind=True)
+    def die_first(self: Any, ledger: str) -> int:
+        note(ledger, f"die_first {self.request.retries}")
+        if self.request.retries == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return int(self.request.retries)
+
     @app.task(name="die", acks_late=True)
     def die(ledger: str) -> None:
         note(ledger, "die")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tqconsole.engine.serialization import content_types
 from tqconsole.engine.settings import Settings
 from tqconsole.engine.settings_table import SETTINGS
 
@@ -97,6 +98,28 @@ def unheeded(conf: Settings) -> list[str]:
         and conf.value_set_for(name)
         and conf[name] != SETTINGS[name].default
     ]
+
+
+def contradictions(conf: Settings) -> list[str]:
+    """Return a line for each two settings that cannot both be meant, with the way out."""
+    lines = []
+    soft_s, hard_s = conf.task_soft_time_limit, conf.task_time_limit
+    if soft_s and hard_s and soft_s >= hard_s:
+        lines.append(
+            f"task_soft_time_limit = {soft_s} never comes before task_time_limit = {hard_s}:"
+            " make it lower"
+        )
+    for written, read in (
+        ("task_serializer", "accept_content"),
+        ("result_serializer", "result_accept_content"),
+    ):
+        accepted = conf[read] or conf.accept_content
+        if content_types([conf[written]]).isdisjoint(content_types(accepted)):
+            lines.append(
+                f"{written} = {conf[written]!r} is not among {read} = {list(accepted)!r}: whoever"
+                " shares these settings refuses what is written; add it there"
+            )
+    return lines
 
 
 def _shown(name: str, conf: Settings) -> Any:

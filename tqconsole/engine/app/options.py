@@ -119,7 +119,15 @@ def embed(said: dict[str, Any]) -> Embed:
             plain(chord) if chord else None,
         )
     except RecursionError:
-        raise EncodeError("a call that this one links to contains itself") from None
+        linked = next(
+            (said[name] for name in ("link", "link_error", "chain") if said.get(name)), ""
+        )
+        first = linked[0] if isinstance(linked, list | tuple) else linked
+        name = first.get("task") if isinstance(first, dict) else first
+        raise EncodeError(
+            f"a call that this one links to contains itself: the calls linked to {name} go round in"
+            " a circle, and a message cannot; link a copy (`call.clone()`)"
+        ) from None
 
 
 def instants(said: dict[str, Any], now: datetime, zone: tzinfo) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from tqconsole.engine.protocol.limits import Reason
 from tqconsole.engine.protocol.result import ResultRecord
 from tqconsole.engine.protocol.transfer import Delivery, ResultWrite, Verdict
 from tqconsole.engine.worker.hand import Debt, Hand
+from tqconsole.engine.worker.next_attempt import next_attempt
 from tqconsole.engine.worker.outcome import Outcome
 from tqconsole.engine.worker.values import Arrival, Entry, Notify, TaskPolicy
 from tqconsole.engine.worker.writing import Writing
@@ -174,7 +175,9 @@ class Endings:
     def _lose_process(self, entry: Entry, loss: JobLost) -> None:
         hand = self._hand
         error = WorkerLostError(_death_text(loss))
-        if not entry.policy.acks_late:
+        if entry.policy.retries_lost and _may_retry(entry):
+            self._retry_lost(entry, error)
+        elif not entry.policy.acks_late:
             self._fail(entry, error, Verdict.ACK)
         elif not entry.policy.returns_lost:
             self._fail(
@@ -191,6 +194,18 @@ class Endings:
                 f"Task {_task(entry.header)} goes back to its queue: {error} (death {deaths} of"
                 f" {hand.options.max_deaths})",
             )
+
+    def _retry_lost(self, entry: Entry, error: Exception) -> None:
+        """Send the call again as its next attempt, instead of failing it."""
+        delivery, header, hand = entry.delivery, entry.header, self._hand
+        delay_s = entry.policy.retry_delay_s
+        results: tuple[ResultWrite, ...] = ()
+        if hand.stores(header, entry.policy, is_error=True):
+            results = (self._write(delivery, header, states.RETRY, error),)
+        again = next_attempt(delivery, header.retries + 1, hand.now.at + delay_s)
+        hand.settle(delivery.tag, Verdict.ACK, results=results, publications=(again,))
+        self._emit(entry.policy, "task-retried", header, exception=repr(error), traceback=None)
+        hand.log(logging.INFO, f"Task {_task(header)} retry: Retry in {delay_s:g}s: {error!r}")
 
     def _failed_verdict(self, entry: Entry, *, is_acked: bool) -> Verdict:
         return Verdict.ACK if is_acked or not entry.policy.acks_late else Verdict.DEAD
@@ -360,6 +375,11 @@ class Endings:
             extended=extended,
         )
         return self._record(record, header.reply_to)
+
+
+def _may_retry(entry: Entry) -> bool:
+    most = entry.policy.max_retries
+    return most is None or entry.header.retries < most
 
 
 def _task(header: TaskHeader) -> str:

@@ -27,6 +27,9 @@ def _policy(task: Any, conf: Any) -> TaskPolicy:
         # Celery's default is None and means "fail"; ours means "comes back, up to the limit of
         # deaths" (a declared difference). Only a task that says False is failed.
         returns_lost=task.reject_on_worker_lost is not False,
+        retries_lost=bool(task.retry_on_worker_lost),
+        max_retries=task.max_retries,
+        retry_delay_s=float(task.default_retry_delay or 0),
         rate_per_s=None if conf.worker_disable_rate_limits else _rate(task),
         hard_limit_s=_first(task.time_limit, conf.task_time_limit),
         soft_limit_s=_first(task.soft_time_limit, conf.task_soft_time_limit),

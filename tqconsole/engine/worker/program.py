@@ -33,7 +33,7 @@ from tqconsole.engine.pools.base import Pool, PoolOptions
 from tqconsole.engine.pools.process import set_process_title
 from tqconsole.engine.protocol.transfer import QueueSpec
 from tqconsole.engine.routing import worker_direct
-from tqconsole.engine.settings_told import unheeded
+from tqconsole.engine.settings_told import contradictions, unheeded
 from tqconsole.engine.worker.assembly import Site, Worker
 from tqconsole.engine.worker.autoscale import Autoscaler
 from tqconsole.engine.worker.banner import Identity, banner
@@ -288,7 +288,7 @@ def _check(app: Any, options: WorkerOptions) -> None:
             "The configuration has old names (%s): `tqconsole upgrade settings FILE` renames them",
             ", ".join(app.conf.old_names),
         )
-    for line in unheeded(app.conf):
+    for line in (*contradictions(app.conf), *unheeded(app.conf)):
         logger.warning("%s", line)
     if app.conf.worker_prefetch_multiplier < 0:
         raise ImproperlyConfigured("worker_prefetch_multiplier is 0 (no limit) or more")

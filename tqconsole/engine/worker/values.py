@@ -42,6 +42,11 @@ class TaskPolicy(msgspec.Struct, frozen=True):
     acks_on_timeout: bool = True
     #: A late-ack run whose process died comes back (False only where the task says so).
     returns_lost: bool = True
+    #: A run whose process died counts as a retry, `max_retries` times (None: without end), after
+    #: `retry_delay_s`.
+    retries_lost: bool = False
+    max_retries: int | None = 3
+    retry_delay_s: float = 180.0
     rate_per_s: float | None = None
     hard_limit_s: float | None = None
     soft_limit_s: float | None = None

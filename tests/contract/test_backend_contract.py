@@ -10,6 +10,7 @@ import pytest
 from tqconsole.engine.backends import open_backend
 from tqconsole.engine.backends.base import Backend
 from tqconsole.engine.clock import SYSTEM_CLOCK
+from tqconsole.engine.exceptions import NotSupportedError
 from tqconsole.engine.protocol.transfer import ResultWrite
 
 
@@ -172,3 +173,48 @@ def test_same_url_reads_the_same_records(backend: Backend, task_id: str) -> None
         assert other.fetch([task_id]) == {task_id: b"x"}
     finally:
         other.close()
+
+
+def is_shared(backend: Backend) -> bool:
+    return backend.can_keep_keys and backend.is_enabled
+
+
+def test_a_claimed_key_keeps_its_value(backend: Backend, task_id: str) -> None:
+    if not is_shared(backend):
+        with pytest.raises(NotSupportedError, match="shares nothing"):
+            backend.claim(task_id, b"mine", 60)
+        return
+    assert backend.claim(task_id, b"mine", 60) == b"mine"
+    assert backend.claim(task_id, b"yours", 60) == b"mine"
+    assert not backend.release(task_id, b"yours")
+    assert backend.release(task_id, b"mine")
+    assert backend.claim(task_id, b"yours", 60) == b"yours"
+
+
+def test_many_claim_and_one_has_it(backend: Backend, task_id: str) -> None:
+    if not is_shared(backend):
+        return
+    found: list[bytes] = []
+    threads = [
+        threading.Thread(
+            target=lambda number=number: found.append(backend.claim(task_id, b"%d" % number, 60))
+        )
+        for number in range(20)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(found) == 20
+    assert len(set(found)) == 1
+
+
+def test_turns_follow_each_other(backend: Backend, task_id: str) -> None:
+    if not is_shared(backend):
+        with pytest.raises(NotSupportedError, match="shares nothing"):
+            backend.take_turns(task_id, 1, 1.0)
+        return
+    assert backend.take_turns(task_id, 3, 10.0) < 5
+    assert 25 < backend.take_turns(task_id, 2, 10.0) <= 30
+    assert 45 < backend.take_turns(task_id, 1, 10.0) <= 50

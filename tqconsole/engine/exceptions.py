@@ -62,6 +62,17 @@ class EncodeError(EngineError):
     """A payload cannot be serialised; nothing was sent."""
 
 
+class DuplicateTaskError(EngineError):
+    """A call with this `unique_key` is on its way; `task_id` is its id."""
+
+    def __init__(self, text: str, task_id: str = "") -> None:
+        super().__init__(text, task_id)
+        self.task_id = task_id
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
 class OperationalError(EngineError):
     """The broker or the result store failed; the text names it without its password."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from tqconsole.engine import current
@@ -16,6 +17,7 @@ from tqconsole.engine.canvas.signature import Signature
 from tqconsole.engine.context import Context
 from tqconsole.engine.exceptions import ImproperlyConfigured
 from tqconsole.engine.task_run import Hub, RunningTask
+from tqconsole.engine.unique import check_unique, send_unique
 
 __all__ = ["Context", "Hub", "Task"]
 
@@ -87,6 +89,8 @@ class Task(RunningTask):
     priority: int | None = None
     queue: Any = None
     rate_limit: str | float | None = None
+    #: "worker": each worker keeps the rate; "cluster": all together do (Redis or SQLite results).
+    rate_limit_scope: str = "worker"
     reject_on_worker_lost: bool | None = None
     retry_on_worker_lost: bool | None = None
     routing_key: str | None = None
@@ -96,6 +100,12 @@ class Task(RunningTask):
     store_errors_even_if_ignored: bool | None = None
     time_limit: float | None = None
     track_started: bool | None = None
+    #: Of calls with one key, one is on its way at a time: True, a text as "{0}", or a function.
+    unique_key: Any = None
+    #: What becomes of a second one: "refuse" (DuplicateTaskError) or "join" (the first's result).
+    unique_policy: str = "refuse"
+    #: Seconds after which a key is free, whatever became of its call.
+    unique_for_s: float = 3600.0
 
     _backend: Any = None
     #: What knows the pydantic models of the function; None: they are not asked for.
@@ -124,6 +134,10 @@ class Task(RunningTask):
         self._parameters = _parameters_of(self.run)
         self._fitting_counts = _fitting_counts(self._parameters)
         self.annotate(app.annotations)
+        if self.unique_key is not None:
+            check_unique(self)
+            # In place of the method, so that other tasks pay nothing.
+            self.apply_async = partial(send_unique, self, self.apply_async)  # type: ignore[method-assign]  # as said
         self.on_bound(app)
         return self
 

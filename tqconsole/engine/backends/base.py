@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
+from tqconsole.engine.exceptions import NotSupportedError
 from tqconsole.engine.protocol.chord import ChordPart
 from tqconsole.engine.protocol.transfer import ResultWrite
 
@@ -126,6 +127,29 @@ class Backend(abc.ABC):
     @abc.abstractmethod
     def delete(self, keys: Sequence[str]) -> None:
         """Delete keys; unknown ones are fine."""
+
+    def claim(self, key: str, value: bytes, expires_s: float) -> bytes:
+        """Give the key this value unless it has one; return the one that it has then, in one step.
+
+        Raises: NotSupportedError where nothing is shared.
+        """
+        self._refuse_shared()
+
+    def release(self, key: str, value: bytes) -> bool:
+        """Take the key's value away if it is this one; True when it was."""
+        self._refuse_shared()
+
+    def take_turns(self, key: str, count: int, step_s: float) -> float:
+        """Take `count` turns, `step_s` apart, of those that all who know the key share; return in
+        how many seconds the first of them is, by the store's clock.
+        """
+        self._refuse_shared()
+
+    def _refuse_shared(self) -> NoReturn:
+        raise NotSupportedError(
+            f"{self.url} shares nothing between workers: unique tasks and rates of the whole"
+            " cluster need redis:// or sqlite:// as result_backend"
+        )
 
     @abc.abstractmethod
     def close(self) -> None:

@@ -110,6 +110,30 @@ class MemoryBackend(Backend):
             return None
         return held[0]
 
+    def claim(self, key: str, value: bytes, expires_s: float) -> bytes:
+        """See `Backend.claim`."""
+        with self._table.changed:
+            held = self.get(key)
+            if held is None:
+                self.put(key, value, expires_s)
+            return held or value
+
+    def release(self, key: str, value: bytes) -> bool:
+        """See `Backend.release`."""
+        with self._table.changed:
+            is_ours = self.get(key) == value
+            if is_ours:
+                self.delete([key])
+            return is_ours
+
+    def take_turns(self, key: str, count: int, step_s: float) -> float:
+        """See `Backend.take_turns`."""
+        with self._table.changed:
+            now_at = self._clock.now()
+            first_at = max(now_at, float(self.get(key) or 0))
+            self.put(key, repr(first_at + count * step_s).encode(), None)
+            return first_at - now_at
+
     def delete(self, keys: Sequence[str]) -> None:
         """Drop values."""
         with self._table.changed:

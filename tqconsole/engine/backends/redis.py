@@ -94,6 +94,29 @@ class RedisWatch(Watch):
         self._release(self._ear)
 
 
+#: Scripts: what must not be taken apart by another client. Times in milliseconds and, for turns,
+#: microseconds of the server's clock; a key of turns goes a minute after the last of them.
+_CLAIM = """
+local held = redis.call("GET", KEYS[1])
+if held then return held end
+redis.call("SET", KEYS[1], ARGV[1], "PX", ARGV[2])
+return ARGV[1]
+"""
+_RELEASE = """
+if redis.call("GET", KEYS[1]) ~= ARGV[1] then return 0 end
+return redis.call("DEL", KEYS[1])
+"""
+_TAKE_TURNS = """
+local time = redis.call("TIME")
+local now = time[1] * 1000000 + time[2]
+local first = math.max(now, tonumber(redis.call("GET", KEYS[1]) or "0"))
+local next = first + ARGV[1] * ARGV[2]
+local life = math.ceil((next - now) / 1000) + 60000
+redis.call("SET", KEYS[1], string.format("%.0f", next), "PX", life)
+return string.format("%.0f", first - now)
+"""
+
+
 class RedisBackend(Backend):
     """Results in a Redis server. `url` as in `redis_server/address.py`."""
 
@@ -174,6 +197,22 @@ class RedisBackend(Backend):
         """See `Backend.delete`."""
         if keys:
             self._link.run("DEL", *(self._prefix + key for key in keys))
+
+    def claim(self, key: str, value: bytes, expires_s: float) -> bytes:
+        """See `Backend.claim`."""
+        life_ms = max(1, round(expires_s * 1000))
+        held: bytes = self._link.run("EVAL", _CLAIM, 1, self._prefix + key, value, life_ms)
+        return held
+
+    def release(self, key: str, value: bytes) -> bool:
+        """See `Backend.release`."""
+        return bool(self._link.run("EVAL", _RELEASE, 1, self._prefix + key, value))
+
+    def take_turns(self, key: str, count: int, step_s: float) -> float:
+        """See `Backend.take_turns`."""
+        step_us = max(1, round(step_s * 1_000_000))
+        wait_us = self._link.run("EVAL", _TAKE_TURNS, 1, self._prefix + key, count, step_us)
+        return int(wait_us) / 1_000_000
 
     def close(self) -> None:
         """See `Backend.close`."""

@@ -124,6 +124,20 @@ class SqliteBackend(Backend):
         if keys:
             self._store.main.write(lambda it: results.delete(it, keys))
 
+    def claim(self, key: str, value: bytes, expires_s: float) -> bytes:
+        """See `Backend.claim`."""
+        return self._store.main.write(
+            lambda it: results.claim(it, key, value, expires_s), is_durable=True
+        )
+
+    def release(self, key: str, value: bytes) -> bool:
+        """See `Backend.release`."""
+        return self._store.main.write(lambda it: results.release(it, key, value))
+
+    def take_turns(self, key: str, count: int, step_s: float) -> float:
+        """See `Backend.take_turns`."""
+        return self._store.main.write(lambda it: results.take_turns(it, key, count, step_s))
+
     def close(self) -> None:
         """See `Backend.close`."""
         self._store.close()

@@ -15,6 +15,10 @@ from tqconsole.engine.states import SUCCESS
 _MOST_VALUES = 500
 
 
+#: Seconds that turns are remembered after the last of them.
+_TURNS_KEPT_S = 60.0
+
+
 def write(transaction: Transaction, writes: Sequence[ResultWrite], bells: str) -> None:
     """Store records in order, and note whose bell to ring. A unit of work."""
     now_at = transaction.now_at
@@ -96,6 +100,32 @@ def value_of(connection: sqlite3.Connection, key: str, now_at: float) -> bytes |
         now_at,
     )
     return None if row is None else bytes(row[0])
+
+
+def claim(transaction: Transaction, key: str, value: bytes, expires_s: float) -> bytes:
+    """Give the key this value unless it has one; return the one it has then. A unit of work."""
+    held = value_of(transaction.connection, key, transaction.now_at)
+    if held is not None:
+        return held
+    put(transaction, key, value, expires_s)
+    return value
+
+
+def release(transaction: Transaction, key: str, value: bytes) -> bool:
+    """Take the key's value away if it is this one. A unit of work."""
+    if value_of(transaction.connection, key, transaction.now_at) != value:
+        return False
+    delete(transaction, [key])
+    return True
+
+
+def take_turns(transaction: Transaction, key: str, count: int, step_s: float) -> float:
+    """Take turns, `step_s` apart; return in how many seconds the first is. A unit of work."""
+    now_at = transaction.now_at
+    first_at = max(now_at, float(value_of(transaction.connection, key, now_at) or 0))
+    next_at = first_at + count * step_s
+    put(transaction, key, repr(next_at).encode(), next_at - now_at + _TURNS_KEPT_S)
+    return first_at - now_at
 
 
 def delete(transaction: Transaction, keys: Sequence[str]) -> None:

@@ -15,13 +15,16 @@ from tqconsole.engine.middleware.links import Links
 from tqconsole.engine.middleware.results import Duplicates, Results, Starts
 from tqconsole.engine.middleware.retries import Retries
 from tqconsole.engine.middleware.signalling import Signalling
+from tqconsole.engine.middleware.unique import Unique
 
 
 def default_chain(hub: RunHub) -> Chain:
     """Return the chain of an app's runs."""
     results = Results(hub)
+    has_unique = any(task.unique_key is not None for task in hub.tasks.values())
     return Chain(
         [
+            *([Unique()] if has_unique else ()),
             Signalling(),
             Duplicates(hub),
             Starts(results),

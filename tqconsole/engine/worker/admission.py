@@ -17,7 +17,7 @@ from tqconsole.engine.protocol.transfer import Verdict
 from tqconsole.engine.worker.ending import Endings
 from tqconsole.engine.worker.forfeits import Forfeits
 from tqconsole.engine.worker.hand import Hand
-from tqconsole.engine.worker.rates import Bucket
+from tqconsole.engine.worker.rates import Bucket, SharedBucket
 from tqconsole.engine.worker.values import Arrival, Entry, Notify, TaskPolicy
 
 #: Seconds until its time below which a task is held here instead of parked: below that a trip to
@@ -35,7 +35,7 @@ class Admission:
         self._endings = endings
         self._forfeits = forfeits
         self._buckets: dict[str, Bucket] = {
-            name: Bucket(policy.rate_per_s)
+            name: _bucket(policy, policy.rate_per_s)
             for name, policy in hand.policies.items()
             if policy.rate_per_s
         }
@@ -127,6 +127,16 @@ class Admission:
         if not held:
             del self._hand.held[name]
 
+    def shared_buckets(self) -> list[tuple[str, SharedBucket]]:
+        """Return (task, bucket) of the rates that wait for turns of the whole cluster."""
+        found = []
+        for name, bucket in self._buckets.items():
+            if isinstance(bucket, SharedBucket):
+                bucket.want(len(self._hand.held.get(name, ())))
+                if bucket.wanted_count:
+                    found.append((name, bucket))
+        return found
+
     def next_mono(self) -> float | None:
         """Return when `release` will have something next."""
         hand = self._hand
@@ -138,9 +148,13 @@ class Admission:
     def set_rate(self, policy: TaskPolicy) -> None:
         """Take over a policy's new rate, also for what is held already."""
         if policy.rate_per_s:
-            self._buckets[policy.task_name] = Bucket(policy.rate_per_s)
+            self._buckets[policy.task_name] = _bucket(policy, policy.rate_per_s)
         else:
             self._buckets.pop(policy.task_name, None)
+
+
+def _bucket(policy: TaskPolicy, rate_per_s: float) -> Bucket:
+    return SharedBucket(rate_per_s) if policy.is_rate_shared else Bucket(rate_per_s)
 
 
 def display_name(entry: Entry) -> str:

@@ -41,6 +41,7 @@ from tqconsole.engine.worker.remote import Remote
 from tqconsole.engine.worker.revoked_records import RevokedRecords
 from tqconsole.engine.worker.run import make_failure_links, make_fallout
 from tqconsole.engine.worker.statedb import StateFile
+from tqconsole.engine.worker.turns import TURNS_S, Turns, check_shared
 from tqconsole.engine.worker.values import Happening, LossReported, MachineOptions, RevokeAsked
 from tqconsole.engine.worker.waker import SignalWatch, Waker
 from tqconsole.engine.worker.window import MAX_BATCH, MAX_INLINE_BATCH
@@ -86,9 +87,11 @@ class Worker:
         self._handed_notes = (
             HandedNotes(app.backend, site.hostname, app) if options.notes_handed else None
         )
+        policies = policies_of(app)
+        has_shared_rates = check_shared(list(policies.values()), app.backend)
         self._machine = Machine(
             options,
-            policies_of(app),
+            policies,
             Random(),  # noqa: S311 - jitter
             Writing(
                 app.result_write,
@@ -110,6 +113,9 @@ class Worker:
         is_controlled = app.conf.worker_enable_remote_control and broker.capabilities.can_fanout
         self._remote = Remote(broker, self._panel) if is_controlled else None
         self._loop = self._make_loop()
+        if has_shared_rates:
+            turns = Turns(self._machine, app.backend, site.clock)
+            self._loop.add_chore("turns of the cluster", TURNS_S, turns.take)
         self._greeting: Mingle | None = None
 
     def _make_carrier(self) -> Carrier:

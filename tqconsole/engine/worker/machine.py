@@ -25,6 +25,7 @@ from tqconsole.engine.worker.exchanging import Exchanging
 from tqconsole.engine.worker.forfeits import Forfeits
 from tqconsole.engine.worker.hand import Hand
 from tqconsole.engine.worker.handing import Handing
+from tqconsole.engine.worker.rates import SharedBucket
 from tqconsole.engine.worker.revokes import carries_stamp
 from tqconsole.engine.worker.values import (
     Action,
@@ -111,6 +112,10 @@ class Machine:
     def hand(self) -> Hand:
         """What is in hand, to look at (panel, heartbeat); only `step` changes it."""
         return self._hand
+
+    def shared_rates(self) -> list[tuple[str, SharedBucket]]:
+        """Return (task, bucket) of the rates that wait for turns of the whole cluster."""
+        return self._admission.shared_buckets()
 
     @property
     def is_stopping(self) -> bool:

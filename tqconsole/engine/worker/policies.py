@@ -31,12 +31,22 @@ def _policy(task: Any, conf: Any) -> TaskPolicy:
         max_retries=task.max_retries,
         retry_delay_s=float(task.default_retry_delay or 0),
         rate_per_s=None if conf.worker_disable_rate_limits else _rate(task),
+        is_rate_shared=_is_shared(task),
         hard_limit_s=_first(task.time_limit, conf.task_time_limit),
         soft_limit_s=_first(task.soft_time_limit, conf.task_soft_time_limit),
         ignores_result=bool(task.ignore_result),
         stores_errors_anyway=bool(task.store_errors_even_if_ignored),
         sends_events=bool(task.send_events),
     )
+
+
+def _is_shared(task: Any) -> bool:
+    if task.rate_limit_scope not in ("worker", "cluster"):
+        raise ImproperlyConfigured(
+            f"rate_limit_scope of task {task.name} is 'worker' or 'cluster',"
+            f" not {task.rate_limit_scope!r}"
+        )
+    return bool(task.rate_limit_scope == "cluster")
 
 
 def _rate(task: Any) -> float | None:

@@ -7,7 +7,11 @@ broker until about their turn, so that they never fill the window of other tasks
 from __future__ import annotations
 
 import math
+from collections import deque
 
+#: Seconds of a shared rate's turns that one worker takes at once: what it then has no task for is
+#: lost to the others.
+_GRANT_S = 0.2
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -73,3 +77,41 @@ class Bucket:
         first_mono = max(self._free_mono, now_mono) + held_count * self._step_s
         self._turn_mono = max(first_mono, self._turn_mono + self._step_s)
         return self._turn_mono - now_mono
+
+
+class SharedBucket(Bucket):
+    """Tokens of a rate that all workers keep together: they are granted, a few at a time, by
+    whoever asks the shared store (`wanted_count`, `grant`).
+    """
+
+    __slots__ = ("_granted", "rate_per_s", "wanted_count")
+
+    def __init__(self, rate_per_s: float) -> None:
+        super().__init__(rate_per_s)
+        self.rate_per_s = rate_per_s
+        #: Starts that were asked for and have no turn yet.
+        self.wanted_count = 0
+        self._granted: deque[float] = deque()
+
+    def next_mono(self) -> float:
+        """Return when the next turn is; "never" while none is granted: the grant wakes."""
+        return self._granted[0] if self._granted else math.inf
+
+    def take(self, now_mono: float) -> bool:
+        """Take a turn that has come; else say that one is wanted."""
+        if self._granted and self._granted[0] <= now_mono:
+            self._granted.popleft()
+            return True
+        if not self._granted:
+            self.wanted_count = max(1, self.wanted_count)
+        return False
+
+    def want(self, held_count: int) -> None:
+        """Say how many wait: so many turns are asked for, as far as they come within a moment."""
+        most = max(1, int(self.rate_per_s * _GRANT_S))
+        self.wanted_count = max(0, min(held_count, most) - len(self._granted))
+
+    def grant(self, first_mono: float, count: int) -> None:
+        """Take over turns, one step apart from the first."""
+        self.wanted_count = 0
+        self._granted.extend(first_mono + number * self.step_s for number in range(count))

@@ -48,6 +48,8 @@ class TaskPolicy(msgspec.Struct, frozen=True):
     max_retries: int | None = 3
     retry_delay_s: float = 180.0
     rate_per_s: float | None = None
+    #: The rate is that of all workers together.
+    is_rate_shared: bool = False
     hard_limit_s: float | None = None
     soft_limit_s: float | None = None
     ignores_result: bool = False

@@ -78,7 +78,7 @@ def describe_queue(queue: Any) -> dict[str, Any]:
 
     Keys as in `task_queues` given as a mapping: name, alias, exchange, exchange_type,
     exchange_durable, routing_key, durable, auto_delete, exclusive, expires, message_ttl,
-    max_priority, queue_arguments, delivery_mode. None: not said.
+    max_priority, queue_arguments, binding_arguments, bindings, delivery_mode. None: not said.
     Raises: ImproperlyConfigured for anything else.
     """
     name = getattr(queue, "name", None)
@@ -100,6 +100,8 @@ def describe_queue(queue: Any) -> dict[str, Any]:
         "message_ttl": getattr(queue, "message_ttl", None),
         "max_priority": getattr(queue, "max_priority", None),
         "queue_arguments": getattr(queue, "queue_arguments", None),
+        "binding_arguments": getattr(queue, "binding_arguments", None),
+        "bindings": getattr(queue, "bindings", None),
     }
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from tqconsole.engine.amqp_server.errors import ChannelRefusedError
 from tqconsole.engine.amqp_server.link import ADMIN, Link
-from tqconsole.engine.protocol.transfer import ExchangeSpec, QueueSpec
+from tqconsole.engine.protocol.transfer import Binding, ExchangeSpec, QueueSpec
 
 logger = logging.getLogger(__name__)
 
@@ -65,13 +65,25 @@ class Declarer:
                 raise
             self._tell(queue.name, "queue", error)
         self.bind(queue, queue.routing_key)
+        for binding in queue.bindings:
+            self.exchange(binding.exchange)
+            self._bind(queue.name, binding)
         self._queues.add(key)
 
     def bind(self, queue: QueueSpec, routing_key: str) -> None:
         """Bind a queue to its exchange by a key or pattern. Raises: OperationalError."""
         if queue.exchange.name:
-            with self._link.channel(ADMIN) as channel:
-                channel.queue_bind(queue.name, queue.exchange.name, routing_key)
+            own = Binding(queue.exchange, routing_key, queue.binding_arguments)
+            self._bind(queue.name, own)
+
+    def _bind(self, queue_name: str, binding: Binding) -> None:
+        with self._link.channel(ADMIN) as channel:
+            channel.queue_bind(
+                queue_name,
+                binding.exchange.name,
+                binding.routing_key,
+                arguments=binding.arguments or None,
+            )
 
     def _declare_exchange(self, exchange: ExchangeSpec) -> None:
         try:

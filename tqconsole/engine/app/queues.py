@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from tqconsole.engine.exceptions import ImproperlyConfigured, QueueNotFound
-from tqconsole.engine.protocol.transfer import ExchangeSpec, QueueSpec
+from tqconsole.engine.protocol.transfer import Binding, ExchangeSpec, QueueSpec
 from tqconsole.engine.routing import describe_queue, described_queues
 
 _DELIVERY_MODES = {"transient": 1, "persistent": 2}
@@ -190,7 +190,19 @@ class QueueTable:
             message_ttl_s=fields.get("message_ttl"),
             max_priority=limit,
             arguments=arguments,
+            binding_arguments=dict(fields.get("binding_arguments") or {}),
+            bindings=tuple(map(_binding, fields.get("bindings") or ())),
         )
+
+
+def _binding(binding: Any) -> Binding:
+    """Return one of a kombu Queue's further bindings (kombu.binding)."""
+    exchange = binding.exchange
+    return Binding(
+        ExchangeSpec(exchange.name, exchange.type or "direct", bool(exchange.durable)),
+        binding.routing_key or "",
+        dict(binding.arguments or {}),
+    )
 
 
 def delivery_mode(value: Any) -> int:

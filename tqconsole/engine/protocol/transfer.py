@@ -22,6 +22,14 @@ class ExchangeSpec(msgspec.Struct, frozen=True):
     is_durable: bool = True
 
 
+class Binding(msgspec.Struct, frozen=True):
+    """One way to a queue beside its own: an exchange, a key, and what a headers exchange asks."""
+
+    exchange: ExchangeSpec
+    routing_key: str = ""
+    arguments: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
 class QueueSpec(msgspec.Struct, frozen=True):
     """A queue with its binding, as Celery declares it (wire.md §2). Times in seconds."""
 
@@ -35,6 +43,9 @@ class QueueSpec(msgspec.Struct, frozen=True):
     message_ttl_s: float | None = None
     max_priority: int | None = None
     arguments: dict[str, Any] = msgspec.field(default_factory=dict)
+    #: AMQP only: what its exchange asks of a message's headers, and further ways to it.
+    binding_arguments: dict[str, Any] = msgspec.field(default_factory=dict)
+    bindings: tuple[Binding, ...] = ()
 
 
 class Publication(msgspec.Struct, frozen=True):

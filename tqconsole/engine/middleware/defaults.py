@@ -18,13 +18,12 @@ from tqconsole.engine.middleware.signalling import Signalling
 from tqconsole.engine.middleware.unique import Unique
 
 
-def default_chain(hub: RunHub) -> Chain:
+def default_chain(hub: RunHub, *, ends_coroutines: bool = True) -> Chain:
     """Return the chain of an app's runs."""
     results = Results(hub)
-    has_unique = any(task.unique_key is not None for task in hub.tasks.values())
     return Chain(
         [
-            *([Unique()] if has_unique else ()),
+            Unique(),
             Signalling(),
             Duplicates(hub),
             Starts(results),
@@ -33,5 +32,6 @@ def default_chain(hub: RunHub) -> Chain:
             Links(hub),
             Retries(hub),
             TimeLimits(),
-        ]
+        ],
+        ends_coroutines=ends_coroutines,
     )

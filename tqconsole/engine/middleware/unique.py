@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from tqconsole.engine import states
 from tqconsole.engine.middleware.base import Middleware, Run
+from tqconsole.engine.task import Task
 from tqconsole.engine.unique import let_go
 
 
 class Unique(Middleware):
-    """In the chain only where a task has a `unique_key`."""
+    """Has work where a task has a `unique_key`."""
+
+    def has_work(self, task: Task) -> bool:
+        """Return True for a unique task."""
+        return task.unique_key is not None
 
     def after_run(self, run: Run) -> None:
         """Free the key, unless the call goes on."""
-        if run.task.unique_key is None or run.state == states.RETRY:
+        if run.state == states.RETRY:
             return
         if run.state == states.REJECTED and run.value.requeue:
             return

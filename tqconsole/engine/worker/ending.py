@@ -25,7 +25,7 @@ from tqconsole.engine.protocol.limits import Reason
 from tqconsole.engine.protocol.result import ResultRecord
 from tqconsole.engine.protocol.transfer import Delivery, ResultWrite, Verdict
 from tqconsole.engine.worker.hand import Debt, Hand
-from tqconsole.engine.worker.next_attempt import next_attempt
+from tqconsole.engine.worker.next_attempt import may_retry, next_attempt
 from tqconsole.engine.worker.outcome import Outcome
 from tqconsole.engine.worker.values import Arrival, Entry, Notify, TaskPolicy
 from tqconsole.engine.worker.writing import Writing
@@ -175,7 +175,7 @@ class Endings:
     def _lose_process(self, entry: Entry, loss: JobLost) -> None:
         hand = self._hand
         error = WorkerLostError(_death_text(loss))
-        if entry.policy.retries_lost and _may_retry(entry):
+        if entry.policy.retries_lost and may_retry(entry):
             self._retry_lost(entry, error)
         elif not entry.policy.acks_late:
             self._fail(entry, error, Verdict.ACK)
@@ -375,11 +375,6 @@ class Endings:
             extended=extended,
         )
         return self._record(record, header.reply_to)
-
-
-def _may_retry(entry: Entry) -> bool:
-    most = entry.policy.max_retries
-    return most is None or entry.header.retries < most
 
 
 def _task(header: TaskHeader) -> str:

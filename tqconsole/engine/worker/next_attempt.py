@@ -5,6 +5,13 @@ from __future__ import annotations
 from tqconsole.engine.protocol.instant import iso_instant
 from tqconsole.engine.protocol.message import Message
 from tqconsole.engine.protocol.transfer import Delivery, Publication
+from tqconsole.engine.worker.values import Entry
+
+
+def may_retry(entry: Entry) -> bool:
+    """Return True when a task that retries what was lost has a retry left."""
+    most = entry.policy.max_retries
+    return most is None or entry.header.retries < most
 
 
 def next_attempt(delivery: Delivery, retries: int, due_at: float) -> Publication:

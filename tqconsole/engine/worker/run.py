@@ -8,7 +8,6 @@ nothing: all that goes back in the outcome, and leaves in the trip that settles 
 
 from __future__ import annotations
 
-import inspect
 import logging
 import multiprocessing
 import os

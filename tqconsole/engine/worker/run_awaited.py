@@ -13,6 +13,8 @@ from typing import Any
 from tqconsole.engine import current, states
 from tqconsole.engine.exceptions import RefusedError
 from tqconsole.engine.middleware.base import Run
+from tqconsole.engine.middleware.chain import Plan
+from tqconsole.engine.middleware.defaults import default_chain
 from tqconsole.engine.pools.steering import find_steering
 from tqconsole.engine.protocol.header import wire_headers
 from tqconsole.engine.protocol.limits import Reason
@@ -20,11 +22,14 @@ from tqconsole.engine.protocol.task import decode_body
 from tqconsole.engine.worker.outcome import Outcome
 from tqconsole.engine.worker.payload import RunPayload
 from tqconsole.engine.worker.request import request_of
-from tqconsole.engine.worker.run import TaskRunner, failed_machinery, outcome_of_run
+from tqconsole.engine.worker.run import RunnerHub, TaskRunner, failed_machinery, outcome_of_run
 
 
 class AwaitingTaskRunner(TaskRunner):
     """Runs `async def` tasks in the loop that calls it: an `AwaitingRunner` of the pool's."""
+
+    def __init__(self, app: RunnerHub, hostname: str) -> None:
+        super().__init__(app, hostname, default_chain(app, ends_coroutines=False))
 
     def __call__(self, payload: Any) -> Any:
         """Run what does not await."""
@@ -66,43 +71,41 @@ class AwaitingTaskRunner(TaskRunner):
             return Outcome(states.REJECTED, 0.0, text=name, note=Reason.UNKNOWN_TASK.value)
         if request.ignore_result is None:
             request.ignore_result = bool(task.ignore_result)
-        run = Run(task, request, is_redelivered=payload.redelivered)
+        run = Run(task, request, payload.redelivered)
+        plan = self._chain.plan_of(task)
         current.set_current_app(self._app)
         current.push_task(task)
         task.push_request(request)
         try:
-            await self._perform_awaited(run)
-            return outcome_of_run(run)
+            await self._perform_awaited(run, plan)
+            return outcome_of_run(run, is_told=payload.is_told)
         finally:
             task.pop_request()
             current.pop_task()
             if run.einfo is not None:
                 run.einfo.forget_frames()
 
-    async def _perform_awaited(self, run: Run) -> None:
+    async def _perform_awaited(self, run: Run, plan: Plan) -> None:
         try:
-            await self._await(run)
+            await self._await(run, plan)
         except asyncio.CancelledError as error:
             me = asyncio.current_task()
             if me is not None and me.cancelling():
                 raise
-            self._end(run, error)
+            self._end(run, plan, error)
         except BaseException as error:  # noqa: BLE001 - the run's end, whatever it is
-            self._end(run, error)
+            self._end(run, plan, error)
         else:
-            self._succeed(run)
-        self._finish(run)
+            self._succeed(run, plan)
+        self._finish(run, plan)
 
-    async def _await(self, run: Run) -> None:
+    async def _await(self, run: Run, plan: Plan) -> None:
         began_mono = self._clock.mono()
         try:
-            for hook in self._chain.before_run:
+            for hook in plan.before_run:
                 hook(run)
             request, steering = run.request, find_steering()
-            coroutine = self._function_of(run.task)(*request.args, **request.kwargs)
+            coroutine = plan.function(*request.args, **request.kwargs)
             run.value = await (coroutine if steering is None else steering.around(coroutine))
         finally:
             run.runtime_s = self._clock.mono() - began_mono
-
-    def _ends_coroutines(self) -> bool:
-        return False

@@ -93,6 +93,17 @@ def make_app(url: str) -> App:  # noqa: C901, PLR0915 - one flat list of tasks
             os.kill(os.getpid(), signal.SIGKILL)
         return int(self.request.retries)
 
+    @app.task(name="spawn")
+    def spawn() -> int:
+        import multiprocessing
+
+        context = multiprocessing.get_context("fork")
+        results = context.SimpleQueue()
+        process = context.Process(target=results.put, args=(os.getpid(),))
+        process.start()
+        process.join()
+        return int(results.get()) + int(process.exitcode or 0)
+
     @app.task(name="die", acks_late=True)
     def die(ledger: str) -> None:
         note(ledger, "die")

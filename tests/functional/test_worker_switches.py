@@ -183,3 +183,11 @@ def test_mistakes_about_cameras_are_named(tmp_path: Path, words: list[str], text
 
     assert done.returncode == 2, done.stderr
     assert text in done.stderr
+
+
+def test_a_task_may_have_processes_of_its_own(site: Site) -> None:
+    site.worker(pool="prefork")
+
+    children = set(site.ask("stats")["pool"]["processes"])
+
+    assert site.call("spawn").get(timeout=PATIENCE_S) in children

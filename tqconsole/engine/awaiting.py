@@ -8,14 +8,11 @@ from __future__ import annotations
 import asyncio
 import builtins
 import contextlib
-import logging
 from collections.abc import Callable
 from typing import Any
 
 from tqconsole.engine import current, exceptions, states
 from tqconsole.engine.result_stored import StoredResult
-
-logger = logging.getLogger(__name__)
 
 
 async def await_record(result: StoredResult, timeout_s: float | None) -> None:
@@ -28,7 +25,7 @@ async def await_record(result: StoredResult, timeout_s: float | None) -> None:
 
     def told(data: bytes | None, error: Exception | None) -> bool:
         try:
-            if data is not None and result.read(data).state not in states.READY_STATES:
+            if data is not None and result.take(data).state not in states.READY_STATES:
                 return False
         except Exception as unreadable:  # noqa: BLE001 - raised where it is awaited
             error = unreadable
@@ -48,32 +45,6 @@ async def await_record(result: StoredResult, timeout_s: float | None) -> None:
         raise exceptions.TimeoutError("The operation timed out.") from error
     finally:
         waiter.give_up(result.id, told)
-
-
-def call_when_ready(
-    result: StoredResult,
-    callback: Callable[[Any], Any],
-    on_error: Callable[[Any], Any] | None,
-) -> None:
-    """Call one of both, in the waiter's thread, when a result has its record of an end."""
-
-    def told(data: bytes | None, error: Exception | None) -> bool:
-        try:
-            if data is None:
-                logger.warning("Nobody waits for %s any more: %s", result, error)
-                return True
-            state = result.read(data).state
-            if state not in states.READY_STATES:
-                return False
-            wanted = callback if state == states.SUCCESS else on_error
-            if wanted is not None:
-                wanted(result)
-        except Exception:  # the user's code at the edge; the waiter goes on for the others
-            logger.exception("What was to be done with the result %s failed", result)
-        return True
-
-    app = result.app
-    app.result_waiters.of(result.backend, app.oid).expect(result.id, told)
 
 
 async def send_in_thread(send: Callable[..., Any], *args: Any, **options: Any) -> Any:

@@ -185,21 +185,6 @@ class AsyncResult(StoredResult):
 
     maybe_reraise = maybe_throw
 
-    def then(
-        self,
-        callback: Callable[[AsyncResult], Any],
-        on_error: Callable[[AsyncResult], Any] | None = None,
-        weak: bool = False,
-    ) -> AsyncResult:
-        """Have `callback(result)` called when it has succeeded, `on_error(result)` when it has not.
-
-        In another thread, which must not be held up; what they raise is logged. Returns itself.
-        """
-        from tqconsole.engine.awaiting import call_when_ready  # noqa: PLC0415 - brings asyncio
-
-        call_when_ready(self, callback, on_error)
-        return self
-
     def _raise_own(self) -> None:
         record = self.record()
         if record.state not in states.PROPAGATE_STATES:

@@ -325,3 +325,27 @@ def test_the_version_imports_nothing_else() -> None:
         ["__future__", "collections.abc", "tqconsole", "tqconsole.cli", "tqconsole.cli.main"],
         ["__future__", "tqconsole", "tqconsole.cli", "tqconsole.cli.main"],
     )
+
+
+def test_top_prints_the_cluster_as_json(shell: Shell) -> None:
+    done = shell("-q", "top", "-n", "1", "--json")
+
+    page = json.loads(done.stdout)
+    assert done.returncode == 0
+    assert page["totals"]["workers_online"] == 1
+    assert page["workers"][0]["name"].startswith("w1@")
+
+
+def test_watch_ends_with_3_when_it_holds_and_with_0_when_it_does_not(shell: Shell) -> None:
+    held = shell("-q", "watch", "workers < 1 or workers >= 1")
+    waited = shell("-q", "watch", "workers > 5", "--timeout", "0")
+
+    assert (held.stdout, held.returncode) == ("workers >= 1 (1)\n", 3)
+    assert (waited.stdout, waited.returncode) == ("", 0)
+
+
+def test_watch_refuses_what_it_cannot_understand(shell: Shell) -> None:
+    done = shell("-q", "watch", "mood > 3")
+
+    assert done.returncode == 2
+    assert "no figure is called 'mood'" in done.stderr

@@ -56,7 +56,7 @@ def open_console(invocation: Invocation, options: ConsoleOptions) -> int:
     theme = theme_named(options.theme)
     with ExitStack() as opened:
         opened.callback(app.close)
-        opener = _Opener(options, opened)
+        opener = Opener(options, opened)
         code = run_console(
             opener.own(invocation, app),
             screen=options.screen or ("tasks" if options.expression else None),
@@ -89,7 +89,7 @@ def theme_named(name: str | None) -> str | None:
     raise click.UsageError(f"No theme is called {name}. {hint}")
 
 
-class _Opener:
+class Opener:
     """Makes the sessions, and keeps the apps that are to be closed after them."""
 
     def __init__(self, options: ConsoleOptions, opened: ExitStack) -> None:

@@ -8,6 +8,8 @@ OK = 0
 FAILED = 1
 #: The command line, a setting or a file says something that cannot be meant.
 USAGE = 2
+#: What `watch` was to watch for is so.
+WATCHED = 3
 #: No worker answered.
 NO_REPLY = 69
 #: A file that must be ours cannot be made, or a living process holds it (Celery's).

@@ -20,6 +20,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "inspect": ("tqconsole.cli.inspect", "Ask the workers something."),
     "control": ("tqconsole.cli.control", "Have the workers do something."),
     "events": ("tqconsole.cli.events", "Watch events, on a screen or as text."),
+    "top": ("tqconsole.cli.top", "Print the cluster's figures, again and again."),
+    "watch": ("tqconsole.cli.watch", "Wait until something is wrong, and exit with 3."),
     "purge": ("tqconsole.cli.purge", "Drop all waiting messages of queues."),
     "dead": ("tqconsole.cli.dead", "List, show, replay or drop dead letters."),
     "list": ("tqconsole.cli.list_", "List queues and what leads to them."),

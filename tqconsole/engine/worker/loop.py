@@ -100,6 +100,7 @@ class Loop:
         self._selector = selectors.DefaultSelector()
         self._inbox: list[Happening] = []
         self._chores: list[Chore] = []
+        self._next_chore_mono = math.inf
         self._bell_fileno: int | None = None
         self._is_bell_watched = False
         self._is_bell_loud = False
@@ -114,6 +115,7 @@ class Loop:
         """Have `work` done in `first_s` seconds and then every `period_s` seconds."""
         chore = Chore(name, period_s, work, self._clock.mono() + first_s)
         self._chores.append(chore)
+        self._next_chore_mono = min(self._next_chore_mono, chore.due_mono)
         return chore
 
     def tell(self, happening: Happening) -> None:
@@ -183,17 +185,23 @@ class Loop:
             self.look_at_pool()
         if self._bell_fileno is None and not self._inbox:
             self.tell(Rang())
+        if self._next_chore_mono <= now.mono:
+            self._do_chores(now.mono)
+
+    def _do_chores(self, now_mono: float) -> None:
         for chore in self._chores:
-            if chore.due_mono <= now.mono:
-                chore.due_mono = now.mono + chore.period_s
+            if chore.due_mono <= now_mono:
+                chore.due_mono = now_mono + chore.period_s
                 self._do(chore)
+        self._next_chore_mono = min(chore.due_mono for chore in self._chores)
 
     def _sleep_s(self, now: Now) -> float:
-        dues_mono = [chore.due_mono for chore in self._chores]
-        own = (self._machine.next_mono(), self._pool.next_deadline_mono())
-        dues_mono.extend(due_mono for due_mono in own if due_mono is not None)
         longest_s = _LONGEST_SLEEP_S if self._bell_fileno is not None else _BLIND_SLEEP_S
-        sleep_s = min(longest_s, min(dues_mono, default=now.mono + longest_s) - now.mono)
+        next_mono = min(self._next_chore_mono, now.mono + longest_s)
+        for due_mono in (self._machine.next_mono(), self._pool.next_deadline_mono()):
+            if due_mono is not None and due_mono < next_mono:
+                next_mono = due_mono
+        sleep_s = next_mono - now.mono
         if sleep_s > 0 and not self._machine.is_stopping:
             sleep_s = min(sleep_s, self._next_parked_s(now))
         return max(0.0, sleep_s)

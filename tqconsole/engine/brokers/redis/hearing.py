@@ -30,22 +30,24 @@ class Hearing:
         self._link = link
         self._keys = keys
         self._queues: dict[str, QueueSpec] = {}
+        self._known_globs: tuple[str, ...] = ()
         self._unwritten: list[tuple[str, str, int, bytes]] = []
 
     def add(self, queue: QueueSpec) -> None:
         """Listen for this queue too, when it is a fanout exchange's."""
         if queue.exchange.kind == "fanout":
             self._queues[queue.name] = queue
+            self._note_globs()
 
     def remove(self, queue_name: str) -> None:
         """Listen for it no longer."""
         self._queues.pop(queue_name, None)
+        self._note_globs()
 
     @property
     def globs(self) -> tuple[str, ...]:
         """The channel patterns of all of them."""
-        found = (it for queue in self._queues.values() for it in self._globs(queue))
-        return tuple(dict.fromkeys(found))
+        return self._known_globs
 
     def write(self, heard: Iterable[Heard]) -> None:
         """Put what was heard into the lists. Raises: OperationalError; the next call tries again,
@@ -68,6 +70,10 @@ class Hearing:
                 life_ms = PASSING_S * 1000 if is_passing(queue) else 0
                 place = self._keys.list_for(name, priority)
                 yield self._keys.heard(name, digest), place, life_ms, envelope
+
+    def _note_globs(self) -> None:
+        found = (it for queue in self._queues.values() for it in self._globs(queue))
+        self._known_globs = tuple(dict.fromkeys(found))
 
     def _globs(self, queue: QueueSpec) -> list[str]:
         return channel_globs(self._keys, queue.exchange, ())

@@ -95,7 +95,8 @@ class RedisConsumer(Consumer):
         riding: Riding | None = None,
     ) -> None:
         """See `Consumer.begin`: the script is on its way."""
-        self._bell.look()
+        if self._is_worth_a_look(is_about_starts=bool(started) and not settled and riding is None):
+            self._bell.look()
         self._hearing.write(self._bell.take_heard())
         riding = self._cycle.clear_up(riding)
         wanted = min(max(0, wanted - self._cycle.recalled_count), MOST_WANTED)
@@ -251,6 +252,12 @@ class RedisConsumer(Consumer):
             self._bell.close()
 
     # --- inside -------------------------------------------------------------------------------
+
+    def _is_worth_a_look(self, *, is_about_starts: bool) -> bool:
+        """Return whether what the server has told may change what is asked. A bell that is not
+        armed has a fetch made anyway, and what starts waits for nothing.
+        """
+        return bool(self._hearing.globs) or (self._bell.is_armed and not is_about_starts)
 
     def _may_find(self) -> bool:
         """Return whether there is a point in looking."""

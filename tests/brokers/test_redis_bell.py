@@ -1,0 +1,175 @@
+"""A consumer asks and waits on one connection: nothing that is told between answers is missed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from tests.servers.brokers_up import Server, redis_up
+from tqconsole.engine.backends.redis import RedisBackend
+from tqconsole.engine.brokers import open_broker
+from tqconsole.engine.brokers.redis.broker import RedisBroker
+from tqconsole.engine.clock import SYSTEM_CLOCK
+from tqconsole.engine.protocol.message import Message
+from tqconsole.engine.protocol.transfer import (
+    Handover,
+    Publication,
+    QueueSpec,
+    ResultWrite,
+    Settlement,
+    Verdict,
+)
+from tqconsole.engine.redis_server.address import locate
+from tqconsole.engine.redis_server.ear import Ear
+
+pytestmark = pytest.mark.server
+
+QUEUE = QueueSpec("celery")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with redis_up(tmp_path_factory.mktemp("redis")) as running:
+        yield running
+
+
+@pytest.fixture
+def broker(server: Server) -> Iterator[RedisBroker]:
+    with open_broker(server.url) as opened:
+        assert isinstance(opened, RedisBroker)
+        opened._link.run("FLUSHALL")
+        yield opened
+
+
+def task(name: str) -> Publication:
+    return Publication(Message(b"[[], {}, {}]", headers={"id": name, "task": "t"}), "celery")
+
+
+def calls(broker: RedisBroker) -> dict[str, int]:
+    stats = broker._link.run("INFO", "commandstats").decode()
+    return {name: int(count) for name, count in re.findall(r"cmdstat_(\S+?):calls=(\d+)", stats)}
+
+
+def test_what_comes_during_an_exchange_is_told_once(broker: RedisBroker) -> None:
+    consumer = broker.consumer([QUEUE], "w1@here")
+    broker.publish([task("a")])
+    (held,) = consumer.exchange(wanted=4)
+    assert not consumer.take_ring()
+
+    broker.publish([task("b")])
+    # It settles and fetches nothing, and the word of the new one comes with its answer.
+    consumer.begin([Settlement(held.tag, Verdict.ACK)])
+    consumer.finish()
+
+    assert consumer.take_ring()
+    assert not consumer.take_ring()
+    assert [it.message.headers["id"] for it in consumer.exchange(wanted=4)] == ["b"]
+    consumer.close()
+
+
+def test_idle_trip_is_three_writes_of_the_worker(broker: RedisBroker) -> None:
+    consumer = broker.consumer([QUEUE], "w1@here")
+    assert consumer.exchange(wanted=4) == []
+    broker.publish([task("a")])
+    assert consumer.wait(5)
+    broker._link.run("CONFIG", "RESETSTAT")
+
+    (held,) = consumer.exchange(wanted=4)
+    consumer.exchange(started=[Handover(held.tag, is_acked=True)], wanted=3)
+    consumer.exchange([Settlement(held.tag, Verdict.ACK)], wanted=4)
+
+    seen = calls(broker)
+    # Fetched and armed in one write, started by a plain command, ended without another fetch.
+    assert (seen["evalsha"], seen["exists"], seen["zrem"]) == (2, 1, 2)
+    assert seen["rpop"] == 4
+    consumer.close()
+
+
+@pytest.mark.parametrize("is_acked", [True, False])
+def test_start_is_on_record_before_anything_else_is_asked(
+    broker: RedisBroker, *, is_acked: bool
+) -> None:
+    consumer = broker.consumer([QUEUE], "w1@here")
+    broker.publish([task("a")])
+    (held,) = consumer.exchange(wanted=4)
+
+    consumer.exchange(started=[Handover(held.tag, is_acked)])
+    consumer.exchange(wanted=1)
+
+    until = SYSTEM_CLOCK.mono() + 5
+    while SYSTEM_CLOCK.mono() < until:
+        score = broker._link.run("ZSCORE", "unacked_index", held.tag)
+        if (score is None) if is_acked else (score and float(score) % 1 == 0.5):
+            break
+    else:
+        raise AssertionError(f"it is not on record: {score!r}")
+    consumer.close()
+
+
+def test_refusal_of_a_start_is_raised_when_it_is_asked_next(broker: RedisBroker) -> None:
+    consumer = broker.consumer([QUEUE], "w1@here")
+    broker.publish([task("a")])
+    (held,) = consumer.exchange(wanted=4)
+    broker._link.run("SET", "unacked_index", "no set")
+    consumer.exchange(started=[Handover(held.tag, is_acked=True)])
+
+    with pytest.raises(Exception, match="WRONGTYPE"):
+        consumer.exchange([Settlement(held.tag, Verdict.ACK)])
+    broker._link.run("DEL", "unacked_index")
+    consumer.exchange([Settlement(held.tag, Verdict.ACK)])
+
+    consumer.close()
+    assert broker._link.run("HLEN", "unacked") == 0
+
+
+def test_ear_hears_only_what_it_listens_to_now(server: Server) -> None:
+    backend, ear = RedisBackend(server.url), Ear(locate(server.url), SYSTEM_CLOCK)
+    backend._link.run("SET", "here", "1")
+    ear.listen(["here"])
+    assert _told(ear) == [("here", b"1")]
+    ear.leave(is_over=True)
+
+    ear.listen(["coming"])
+    backend._link.run("PUBLISH", "here", "late")
+    backend._link.run("PUBLISH", "coming", "2")
+
+    assert _told(ear) == [("coming", b"2")]
+    assert backend._link.run("PUBSUB", "NUMSUB", "here")[1] == 0
+    ear.close()
+    backend.close()
+
+
+def test_channels_of_a_wait_that_is_not_over_are_left_at_once(server: Server) -> None:
+    backend = RedisBackend(server.url)
+    watch = backend.watch(["never"], "")
+    watch.wait(0.01)
+    watch.close()
+
+    until = SYSTEM_CLOCK.mono() + 5
+    while backend._link.run("PUBSUB", "NUMSUB", "celery-task-meta-never")[1]:
+        assert SYSTEM_CLOCK.mono() < until
+    backend.close()
+
+
+def test_one_wait_after_another_brings_each_its_own(server: Server) -> None:
+    backend = RedisBackend(server.url)
+    for number in range(3):
+        task_id = f"t{number}"
+        watch = backend.watch([task_id], "")
+        backend.store([ResultWrite(task_id, "SUCCESS", b'{"status": "SUCCESS"}')])
+        watch.wait(5)
+        assert backend.fetch([task_id]) == {task_id: b'{"status": "SUCCESS"}'}
+        watch.end()
+        watch.close()
+    assert len(backend._spare) == 1
+    backend.close()
+
+
+def _told(ear: Ear) -> list[tuple[str, bytes]]:
+    until = SYSTEM_CLOCK.mono() + 5
+    while SYSTEM_CLOCK.mono() < until:
+        if told := ear.take(0.1):
+            return told
+    raise AssertionError("nothing was told")

@@ -12,6 +12,7 @@ from tqconsole.engine.backends.redis import RedisBackend
 from tqconsole.engine.brokers import open_broker
 from tqconsole.engine.brokers.redis.broker import RedisBroker
 from tqconsole.engine.clock import SYSTEM_CLOCK
+from tqconsole.engine.exceptions import OperationalError
 from tqconsole.engine.protocol.message import Message
 from tqconsole.engine.protocol.transfer import (
     Handover,
@@ -54,6 +55,7 @@ def calls(broker: RedisBroker) -> dict[str, int]:
 
 def test_what_comes_during_an_exchange_is_told_once(broker: RedisBroker) -> None:
     consumer = broker.consumer([QUEUE], "w1@here")
+    assert consumer.exchange(wanted=4) == []
     broker.publish([task("a")])
     (held,) = consumer.exchange(wanted=4)
     assert not consumer.take_ring()
@@ -108,18 +110,21 @@ def test_start_is_on_record_before_anything_else_is_asked(
     consumer.close()
 
 
-def test_refusal_of_a_start_is_raised_when_it_is_asked_next(broker: RedisBroker) -> None:
+def test_refusal_of_a_start_is_logged(
+    broker: RedisBroker, caplog: pytest.LogCaptureFixture
+) -> None:
     consumer = broker.consumer([QUEUE], "w1@here")
     broker.publish([task("a")])
     (held,) = consumer.exchange(wanted=4)
     broker._link.run("SET", "unacked_index", "no set")
     consumer.exchange(started=[Handover(held.tag, is_acked=True)])
 
-    with pytest.raises(Exception, match="WRONGTYPE"):
+    with pytest.raises(OperationalError, match="WRONGTYPE"):
         consumer.exchange([Settlement(held.tag, Verdict.ACK)])
+
+    assert "What starts could not be written down" in caplog.text
     broker._link.run("DEL", "unacked_index")
     consumer.exchange([Settlement(held.tag, Verdict.ACK)])
-
     consumer.close()
     assert broker._link.run("HLEN", "unacked") == 0
 

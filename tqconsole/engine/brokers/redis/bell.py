@@ -12,6 +12,7 @@ and what the server tells stands in order between the answers.
 from __future__ import annotations
 
 import contextlib
+import logging
 import selectors
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -24,6 +25,8 @@ from tqconsole.engine.exceptions import EngineError, ImproperlyConfigured, Opera
 from tqconsole.engine.redis_server import errors
 from tqconsole.engine.redis_server.address import Address
 from tqconsole.engine.redis_server.link import Command, Link, Script
+
+logger = logging.getLogger(__name__)
 
 #: The word for "not answered yet"; None is an answer.
 _NOTHING = object()
@@ -73,7 +76,6 @@ class Bell:
         self._look_count = 0
         self._is_armed = False
         self._has_rung = False
-        self._refusal: Any = None
         self._globs: tuple[str, ...] = ()
         self._heard: list[tuple[bytes, bytes]] = []
 
@@ -134,7 +136,7 @@ class Bell:
         """Return what a script that was begun returns. Raises: OperationalError."""
         while pending.answer is _NOTHING and pending.error is None:
             if not self._take_in(self._link.timeout_s):
-                self._lose(TimeoutError("timed out"))
+                self._lose(self._link.broken(TimeoutError("timed out")))
         if pending.error is not None:
             raise pending.error
         answer = pending.answer
@@ -152,8 +154,9 @@ class Bell:
         return self.finish(self.begin(script, arguments))
 
     def note(self, commands: Sequence[Command]) -> None:
-        """Let commands leave whose answers nobody waits for; an error is raised when it is asked
-        next. Raises: OperationalError.
+        """Let commands leave whose answers nobody waits for: an error is logged.
+
+        Raises: OperationalError.
         """
         self._connect()
         self._send(commands)
@@ -214,11 +217,8 @@ class Bell:
 
     def _connect(self) -> None:
         """Make sure of the connection, and that the server tracks where it can. Raises what Link
-        raises, and what it last refused.
+        raises.
         """
-        if self._refusal is not None:
-            refusal, self._refusal = self._refusal, None
-            raise self._refused(refusal)
         if self._link.is_open and (self._is_tracking or not self._is_possible):
             return
         self._lose(ConnectionError("it was lost"))
@@ -285,7 +285,7 @@ class Bell:
             if answer != 0:
                 self._ring()
         elif isinstance(answer, hiredis.ReplyError):
-            self._refusal = answer
+            logger.warning("What starts could not be written down: %s", self._refused(answer))
 
     def _on_push(self, push: Sequence[Any]) -> None:
         kind = push[0]

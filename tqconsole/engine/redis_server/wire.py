@@ -12,8 +12,8 @@ import select
 import socket
 import ssl
 
-#: Bytes read at once.
-_READ_BYTES = 256 * 1024
+#: Bytes read at once: below the size from which malloc maps pages, for every read anew.
+_READ_BYTES = 64 * 1024
 #: What a socket says that has nothing, or takes nothing, now.
 _NOT_NOW = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 

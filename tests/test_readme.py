@@ -33,7 +33,8 @@ RUN_BY = {
     "tqconsole inspect active --destination w1": "test_first_minute",
     "tqconsole status": "test_first_minute",
     "tqconsole": "test_first_minute",
-    "python -m faults.kill --acks late --tasks 5000 --kills 10": "tests/functional/test_storm.py",
+    "python -m faults T-KILL --broker sqlite": "tests/faults/test_storms.py",
+    "python -m faults --list": "tests/faults/test_counting.py",
     "make test": "CI",
 }
 

@@ -7,6 +7,7 @@ import click
 from tqconsole.cli import exits
 from tqconsole.cli.invocation import Invocation
 from tqconsole.cli.outcome import print_outcome, require_readable_store
+from tqconsole.cli.result_tree import print_tree
 from tqconsole.cli.verb import verb as make_verb
 
 
@@ -15,6 +16,7 @@ from tqconsole.cli.verb import verb as make_verb
     click.Argument(["task_id"]),
     click.Option(["-t", "--task"], help="The task's name, if it has a result store of its own."),
     click.Option(["--traceback", "is_traceback"], is_flag=True, help="Print the traceback."),
+    click.Option(["--tree", "is_tree"], is_flag=True, help="Print what it has brought about."),
     click.Option(
         ["--timeout"],
         type=click.FloatRange(min=0),
@@ -26,6 +28,7 @@ def verb(
     task_id: str,
     task: str | None,
     is_traceback: bool,  # noqa: FBT001 - click passes options by name
+    is_tree: bool,  # noqa: FBT001 - as above
     timeout: float | None,
 ) -> int:
     """Wait until a task has ended and print its value; exit 1 if it failed."""
@@ -38,6 +41,9 @@ def verb(
             raise click.UsageError(f"This app has no task {task}; is -A missing?")
     result = app.tasks[task].AsyncResult(task_id) if task else app.AsyncResult(task_id)
     require_readable_store(result.backend)
+    if is_tree:
+        print_tree(invocation.output, result)
+        return exits.OK
     if is_traceback:
         return _print_traceback(invocation, result.traceback)
     return print_outcome(invocation, result, timeout)

@@ -9,6 +9,7 @@ from collections import deque
 from typing import Any
 
 from tqconsole.engine.app import App
+from tqconsole.engine.brokers.base import Consumer
 from tqconsole.engine.clock import SYSTEM_CLOCK, ManualClock
 from tqconsole.engine.protocol.message import Message
 from tqconsole.engine.protocol.transfer import Publication, Riding, Settlement, Verdict
@@ -36,6 +37,8 @@ class Worker:
         )
         self.runner = make_runner(self.app, "w1@host")
         self.pending: deque[Message] = deque()
+        self.is_busy = False
+        self._hold: Consumer | None = None
         #: Every message that was run, in order.
         self.ran: list[Message] = []
 
@@ -53,17 +56,20 @@ class Worker:
 
     def run_all(self) -> Worker:
         """Run until nothing is left, as every worker of a fleet would together."""
+        self.is_busy = True
         while self.fetch():
             self.run_one(self.pending.popleft())
+        self.is_busy = False
         return self
 
     def fetch(self) -> int:
         """Take what was sent; return how much waits now."""
-        broker = self.app.broker
-        waiting = broker.peek("celery", 1_000_000)
-        if waiting:
-            self.pending.extend(waiting)
-            broker.purge("celery")
+        if self._hold is None:
+            self._hold = self.app.broker.consumer(self.app.queues(), "w1@host")
+        taken = self._hold.exchange(wanted=1_000_000)
+        if taken:
+            self._hold.exchange([Settlement(it.tag, Verdict.ACK) for it in taken])
+        self.pending.extend(it.message for it in taken)
         return len(self.pending)
 
     def run_one(self, message: Message) -> Outcome:

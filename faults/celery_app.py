@@ -9,6 +9,7 @@ from typing import Any
 
 from celery import Celery
 
+from faults.chord_tasks import add_chord_tasks
 from faults.ledger import DIE, WORK, Ledger
 
 app = Celery("storm", broker=os.environ["STORM_BROKER"], backend=os.environ["STORM_BACKEND"])
@@ -40,3 +41,4 @@ def die(self: Any) -> None:
 
 app.task(name=WORK, bind=True)(work)
 app.task(name=DIE, bind=True, acks_late=True, reject_on_worker_lost=True)(die)
+add_chord_tasks(app)

@@ -7,6 +7,7 @@ import signal
 import time
 from typing import Any
 
+from faults.chord_tasks import add_chord_tasks
 from faults.ledger import DIE, HOLD, WORK, Ledger
 from tqconsole.engine import App
 
@@ -40,3 +41,6 @@ def die(self: Any) -> None:
     """Take the process along, each time."""
     Ledger.from_environment().started(self.request.id)
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+add_chord_tasks(app)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from faults import (
     backend,
+    canvas,
+    chords,
     conn,
     cut,
     eta,
@@ -38,5 +40,7 @@ _ALL = (
     leak.LEAK,
     eta.ETA,
     fork.FORK,
+    chords.CHORD,
+    canvas.CANVAS,
 )
 SCENARIOS: dict[str, Scenario] = {scenario.fault_id: scenario for scenario in _ALL}

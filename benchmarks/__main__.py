@@ -26,9 +26,17 @@ from benchmarks.session import Plan
 from benchmarks.standing import STANDING
 from benchmarks.targets import judge
 from benchmarks.values import Key
+from benchmarks.workflows import WORKFLOWS
 from benchmarks.workloads import CORE, PEERS, Workload, counts_in_words
 
-WORKLOADS: tuple[Workload, ...] = (*CORE, *STANDING, *FAIRNESS, *LISTENING, *SCALING)
+WORKLOADS: tuple[Workload, ...] = (
+    *CORE,
+    *STANDING,
+    *FAIRNESS,
+    *LISTENING,
+    *SCALING,
+    *WORKFLOWS,
+)
 PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
 #: The quick run: a tenth of the work, and no run begins that would end after so many seconds.
 _QUICK_SCALE, _QUICK_BUDGET_S = 0.1, 150.0

@@ -36,6 +36,7 @@ def answer(peer: Peer, question: dict[str, Any]) -> Answer:
         "fill": lambda: _timed(count, peer.fill),
         "send": lambda: _timed(count, peer.send),
         "send_batches": lambda: _timed(count, peer.send_batches),
+        "chord": lambda: _timed(count, peer.chord),
         "park": lambda: _timed(count, peer.park),
         "keep": lambda: _kept(peer, count),
         "tell": lambda: _told(peer, count),

@@ -49,6 +49,7 @@ LABELS = {
     "heard_count": "events heard per task",
     "cost_ratio": "cost at the most by that at the least",
     "grown_mb": "RSS grown, MB",
+    "us_a_part": "us a part, from the call to the result",
 }
 BROKERS = {"redis": "Redis", "rabbitmq": "RabbitMQ", "sqlite": "SQLite (embedded)"}
 #: What stands below this line of the page is written by hand and stays.

@@ -21,8 +21,8 @@ CONTROL, REGISTERED = "BENCH_CONTROL", "BENCH_TASKS"
 TASK_NAME, SHORT_NAME, LONG_NAME = "bench.noop", "bench.short", "bench.long"
 #: Results that one fetch reads.
 FETCH_COUNT = 1000
-#: Seconds until a result must be there.
-RESULT_S = 20
+#: Seconds until a result must be there, and until a chord's.
+RESULT_S, CHORD_S = 20, 120
 
 
 class Setup:
@@ -90,6 +90,10 @@ class Peer(abc.ABC):
     def send_long(self, seconds: float) -> None:
         """Enqueue a task that takes so long."""
         raise NotOfferedError("not asked of it")
+
+    def chord(self, count: int) -> None:
+        """Call `count` no-ops and one that waits for all of them, and wait for that one."""
+        raise NotOfferedError("it has no chords")
 
     def park(self, count: int) -> None:
         """Enqueue `count` no-ops that are due in an hour."""

@@ -6,11 +6,12 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from celery import Celery
+from celery import Celery, chord
 
 from benchmarks import counting
 from benchmarks.counting import noop as run_noop
 from benchmarks.peers.base import (
+    CHORD_S,
     FETCH_COUNT,
     LONG_NAME,
     RESULT_S,
@@ -58,6 +59,10 @@ class CeleryPeer(Peer):
 
     def trip(self) -> None:
         noop.delay(1).get(timeout=RESULT_S)
+
+    def chord(self, count: int) -> None:
+        header = [noop.s(number) for number in range(count)]
+        chord(header, noop.si(0)).apply_async().get(timeout=CHORD_S, follow_parents=False)
 
     def stored_count(self) -> int:
         client = app.backend.client

@@ -9,6 +9,7 @@ from typing import Any
 from benchmarks import counting
 from benchmarks.counting import noop as run_noop
 from benchmarks.peers.base import (
+    CHORD_S,
     FETCH_COUNT,
     LONG_NAME,
     RESULT_S,
@@ -19,7 +20,7 @@ from benchmarks.peers.base import (
     Setup,
     task_story,
 )
-from tqconsole.engine import App
+from tqconsole.engine import App, chord
 from tqconsole.engine.events.state import State
 from tqconsole.engine.protocol.result import decode_record
 
@@ -67,6 +68,10 @@ class Ours(Peer):
 
     def trip(self) -> None:
         noop.delay(1).get(timeout=RESULT_S)
+
+    def chord(self, count: int) -> None:
+        header = [noop.s(number) for number in range(count)]
+        chord(header, noop.si(0)).apply_async().get(timeout=CHORD_S, follow_parents=False)
 
     def stored_count(self) -> int:
         return sum(

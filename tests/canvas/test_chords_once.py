@@ -15,6 +15,9 @@ from test_canvas_laws import EXAMPLES, expected_of
 
 from tqconsole.engine import chord
 from tqconsole.engine.exceptions import OperationalError
+from tqconsole.engine.protocol.message import Message
+from tqconsole.engine.worker.payload import RunPayload
+from tqconsole.engine.worker.run_awaited import AwaitingTaskRunner
 
 
 def bodies(worker: Worker) -> list[Any]:
@@ -54,6 +57,28 @@ def test_a_part_that_dies_after_its_return_sends_the_body_again(
 
     assert [it.headers["task"] for it in worker.ran].count("count") == 2
     assert runs == [[2]]
+
+
+async def test_of_two_bodies_that_are_coroutines_one_begins(worker: Worker, t: Any) -> None:
+    runs: list[Any] = []
+
+    @worker.app.task(name="count")
+    async def count(values: Any) -> None:
+        runs.append(values)
+
+    chord([t.add.s(1, 1)], count.s())()
+    worker.fetch()
+    worker.run_one(worker.pending.popleft())
+    worker.fetch()
+    body = worker.pending.popleft()
+    key, _ = body.headers["tq_once"]
+    twin = Message(body.body, headers={**body.headers, "tq_once": [key, "another"]})
+    runner = AwaitingTaskRunner(worker.app, "w1@host")
+
+    ends = [await runner.run_awaited(RunPayload(it, "w1@host")) for it in (body, twin, body)]
+
+    assert [end.state for end in ends] == ["SUCCESS", "IGNORED", "SUCCESS"]
+    assert runs == [[2], [2]]
 
 
 def test_a_body_that_is_delivered_again_runs_again(worker: Worker, t: Any) -> None:

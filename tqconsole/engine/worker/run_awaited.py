@@ -14,6 +14,7 @@ from tqconsole.engine import current, states
 from tqconsole.engine.exceptions import RefusedError
 from tqconsole.engine.middleware.base import Run
 from tqconsole.engine.middleware.chain import Plan
+from tqconsole.engine.middleware.chords import refuse_twin
 from tqconsole.engine.middleware.defaults import default_chain
 from tqconsole.engine.pools.steering import find_steering
 from tqconsole.engine.protocol.header import wire_headers
@@ -102,6 +103,8 @@ class AwaitingTaskRunner(TaskRunner):
     async def _await(self, run: Run, plan: Plan) -> None:
         began_mono = self._clock.mono()
         try:
+            if run.request.headers:
+                refuse_twin(self._app, run.request)
             for hook in plan.before_run:
                 hook(run)
             request, steering = run.request, find_steering()

@@ -29,11 +29,11 @@ def _run(case: Case) -> Report:
     flap_count = case.of(_FLAP_COUNTS)
     place = case.places.empty(case.broker)
     port = urlsplit(place.broker_url).port or 0
-    with TcpProxy(port) as proxy:
+    # The client is not cut: it is to tell when work goes on.
+    with TcpProxy(port) as proxy, Site(case, place) as site:
         url = proxy.url(place.broker_url)
         through = Place(url, place.backend_url, place.redis_port)
-        # The client is not cut: it is to tell when work goes on.
-        with Site(case, place) as site, site.worker("-c", "2", url=url) as process:
+        with site.worker("-c", "2", url=url) as process:
             site.wait_for_one()
             with site.another_client("publish", through) as client:
                 site.await_published(20, _PATIENCE_S)

@@ -66,8 +66,9 @@ class Ledger:
         os.write(self._file, "".join(lines).encode())
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file; a later note is an error, whoever has its number by then."""
         os.close(self._file)
+        self._file = -1
 
     def _note(self, kind: str, task_ids: Iterable[str]) -> None:
         stamp = f"{os.getpid()} {time.monotonic():.6f}"

@@ -43,6 +43,9 @@ class _Half:
 
     target: socket.socket
     left_bytes: int | None
+    #: Pieces that are late, and when the last of them is due: nothing overtakes them.
+    late_count: int = 0
+    due_mono: float = 0.0
 
 
 class TcpProxy:
@@ -161,9 +164,11 @@ class TcpProxy:
             data = b""
         if not data:
             self._unregister(source)
-        if self._manner.delay_s:
-            due_mono = time.monotonic() + self._manner.delay_s
-            heapq.heappush(self._late, (due_mono, next(self._numbers), source, data))
+        half = self._halves[source]
+        if self._manner.delay_s or half.late_count:
+            half.late_count += 1
+            half.due_mono = max(half.due_mono, time.monotonic() + self._manner.delay_s)
+            heapq.heappush(self._late, (half.due_mono, next(self._numbers), source, data))
         else:
             self._give(source, data)
 
@@ -171,6 +176,7 @@ class TcpProxy:
         while self._late and self._late[0][0] <= time.monotonic():
             _, _, source, data = heapq.heappop(self._late)
             if source in self._halves and source not in self._silent:
+                self._halves[source].late_count -= 1
                 self._give(source, data)
 
     def _give(self, source: socket.socket, data: bytes) -> None:

@@ -6,7 +6,9 @@ along what is imported already, with its threads and sockets.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import select
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -18,10 +20,11 @@ import click
 from tqconsole.cli import exits
 from tqconsole.cli.invocation import Invocation
 
-#: Says to the process in the background that it is the one.
+#: Says to the process in the background that it is the one, and where it tells that it works.
 _DETACHED = "TQCONSOLE_DETACHED"
-#: Seconds in which a process that cannot start is seen to end.
-_START_S = 1.5
+_NOBODY = "-1"
+#: Seconds after which nobody waits for that word any more.
+_START_S = 60.0
 
 
 def daemon_options(*detach_names: str) -> list[click.Option]:
@@ -48,11 +51,22 @@ def settle_privileges(daemon: Mapping[str, Any]) -> None:
     privileges_of(daemon["uid"], daemon["gid"], daemon["umask"]).take()
 
 
-def is_to_detach(daemon: Mapping[str, Any]) -> bool:
+def is_to_detach(daemon: dict[str, Any]) -> bool:
     """Return True where another process is to go on; in that process False."""
-    if os.environ.pop(_DETACHED, None):
-        return False
-    return bool(daemon["is_detached"])
+    told_to = os.environ.pop(_DETACHED, None)
+    if told_to is None:
+        return bool(daemon["is_detached"])
+    daemon["ready_fileno"] = int(told_to)
+    return False
+
+
+def tell_ready(daemon: Mapping[str, Any]) -> None:
+    """Let whoever started this in the background go: what can go wrong at the start has not."""
+    fileno = daemon.get("ready_fileno", -1)
+    if fileno >= 0:
+        with contextlib.suppress(OSError):
+            os.write(fileno, b"!")
+            os.close(fileno)
 
 
 def detach(invocation: Invocation, daemon: Mapping[str, Any], logfile: str | None) -> int:
@@ -62,6 +76,7 @@ def detach(invocation: Invocation, daemon: Mapping[str, Any], logfile: str | Non
     """
     place = Path(logfile) if logfile else Path(os.devnull)
     begin = place.stat().st_size if place.is_file() else 0
+    reader, writer = os.pipe()
     # What goes wrong before there is a log goes where the log will be.
     with place.open("ab") as out:
         process = subprocess.Popen(  # noqa: S603 - our own command line
@@ -69,14 +84,19 @@ def detach(invocation: Invocation, daemon: Mapping[str, Any], logfile: str | Non
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=out,
-            env={**os.environ, _DETACHED: "1"},
+            env={**os.environ, _DETACHED: str(writer)},
+            pass_fds=(writer,),
             start_new_session=True,
         )
-    try:
-        code = process.wait(_START_S)
-    except subprocess.TimeoutExpired:
+    os.close(writer)
+    # Its word, or its end, which closes the other side too.
+    select.select([reader], [], [], _START_S)
+    has_begun = os.read(reader, 1) if select.select([reader], [], [], 0)[0] else b"?"
+    os.close(reader)
+    if has_begun:
         process.returncode = 0  # it is nobody's child any more: nobody waits for it
         return exits.OK
+    code = process.wait()
     if code:
         reason = ""
         if place.is_file():
@@ -89,7 +109,7 @@ def start_again(invocation: Invocation) -> None:
     """Become this command line once more, in the same process; does not return."""
     command = command_again(invocation)
     sys.stdout.flush()
-    os.environ[_DETACHED] = "1"  # whoever was in the background stays there
+    os.environ[_DETACHED] = _NOBODY  # whoever was in the background stays there
     os.execv(command[0], command)  # noqa: S606 - our own command line
 
 

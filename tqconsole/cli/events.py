@@ -15,6 +15,7 @@ from tqconsole.cli.daemon import (
     is_to_detach,
     settle_privileges,
     take_daemon_options,
+    tell_ready,
 )
 from tqconsole.cli.event_dump import dump
 from tqconsole.cli.invocation import Invocation
@@ -96,6 +97,7 @@ def _photograph(invocation: Invocation, daemon: dict[str, Any], given: dict[str,
     try:
         with held_pidfile(given["pidfile"]), _stopped_by_signals(receiver):
             app.broker.connect()
+            tell_ready(daemon)
             invocation.output.note(f"-> evcam: Taking snapshots with {given['camera']}")
             run_camera(camera, receiver)
     except PidfileTakenError as error:

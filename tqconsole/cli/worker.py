@@ -17,6 +17,7 @@ from tqconsole.cli.daemon import (
     settle_privileges,
     start_again,
     take_daemon_options,
+    tell_ready,
 )
 from tqconsole.cli.invocation import Invocation
 from tqconsole.cli.json_log import log_as_json
@@ -129,7 +130,7 @@ def verb(invocation: Invocation, **given: Any) -> int:
                 importlib.import_module(module)
         if global_options.json:
             log_as_json()
-        code = run_worker(app, options)
+        code = run_worker(app, options, on_waker=lambda _: tell_ready(daemon))
     except PidfileTakenError as error:
         invocation.output.error(str(error))
         return exits.CANNOT_CREATE

@@ -15,6 +15,9 @@ from tqconsole.engine.clock import SYSTEM_CLOCK, Clock
 from tqconsole.engine.protocol.chord import ChordPart
 from tqconsole.engine.protocol.transfer import ResultWrite
 
+#: Marks of messages that began, kept to know their twins; the oldest go first.
+_MOST_MARKS = 10_000
+
 
 class _Table:
     """Records and keyed values with their expiry; one condition tells of every change."""
@@ -214,5 +217,9 @@ class MemoryJoiner(Joiner):
 
     def may_begin(self, key: str, mark: str, expires_s: float | None) -> bool:
         """See `Joiner.may_begin`."""
+        marks = self._table.marks
         with self._table.changed:
-            return self._table.marks.setdefault(key, mark) == mark
+            held = marks.setdefault(key, mark)
+            if len(marks) > _MOST_MARKS:
+                del marks[next(iter(marks))]
+        return held == mark

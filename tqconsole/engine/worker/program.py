@@ -46,7 +46,6 @@ from tqconsole.engine.worker.options import (
 )
 from tqconsole.engine.worker.pidfile import held_pidfile
 from tqconsole.engine.worker.run import TaskRunner, make_runner
-from tqconsole.engine.worker.run_awaited import AwaitingTaskRunner
 from tqconsole.engine.worker.shortfalls import shortfalls
 from tqconsole.engine.worker.waker import SignalWatch, Waker
 
@@ -204,7 +203,7 @@ def _pool(app: Any, options: WorkerOptions, hostname: str) -> Pool:
     elif not pool_class.can_limit_softly and conf.task_soft_time_limit:
         logger.warning("The pool %s knows no soft time limits: only hard ones are in force", name)
     awaits = pool_class.runs_coroutines
-    runner = AwaitingTaskRunner(app, hostname) if awaits else make_runner(app, hostname)
+    runner = _awaiting_runner(app, hostname) if awaits else make_runner(app, hostname)
     pool_options = PoolOptions(
         max_jobs_per_child=conf.worker_max_tasks_per_child,
         max_memory_per_child_kib=conf.worker_max_memory_per_child,
@@ -215,6 +214,12 @@ def _pool(app: Any, options: WorkerOptions, hostname: str) -> Pool:
     )
     run = runner.run_here if pool_class.shares_memory and not awaits else runner
     return pool_class(run, slot_count, pool_options)  # type: ignore[call-arg]  # Pool is the port: how adapters are made is PoolFactory
+
+
+def _awaiting_runner(app: Any, hostname: str) -> TaskRunner:
+    from tqconsole.engine.worker.run_awaited import AwaitingTaskRunner  # noqa: PLC0415 - brings asyncio
+
+    return AwaitingTaskRunner(app, hostname)
 
 
 def _begin_child(app: Any, runner: TaskRunner, options: WorkerOptions, hostname: str) -> None:

@@ -9,7 +9,7 @@ from faults.process import descendants, descriptor_count, own_bytes, thread_coun
 from faults.scenario import Case, Report, Scenario
 from faults.site import Site
 
-_TASK_COUNTS = {"ci": 20_000, "night": 1_000_000, "release": 10_000_000}
+_TASK_COUNTS = {"ci": 10_000, "night": 1_000_000, "release": 10_000_000}
 #: Goal, in bytes a task, for the parent and for a child; the first can only be told from noise
 #: over many tasks.
 _SLOPE_BYTES = {"ci": 60.0, "night": 5.0, "release": 5.0}

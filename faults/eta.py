@@ -16,9 +16,12 @@ from faults.site import Site
 _TASK_COUNTS = {"ci": 1000, "night": 20_000, "release": 100_000}
 #: The first are due so long after they were sent, in seconds, the last so much later.
 _FIRST_S, _SPAN_S = {"ci": 4, "night": 30, "release": 120}, {"ci": 3, "night": 60, "release": 300}
-#: Goals: seconds after its time (p99), bytes of a worker for each that waits, seconds of a stop.
-_LATE_S, _STOP_S = 1.0, 2.0
-_HELD_BYTES = {"ci": 1000.0, "night": 50.0, "release": 50.0}
+#: Goals: seconds after its time (p99; a commit's tests share the machine), bytes of a worker for
+#: each that waits beside what it takes anyway, seconds of a stop.
+_LATE_S, _STOP_S = {"ci": 2.0, "night": 1.0, "release": 1.0}, 2.0
+_HELD_BYTES, _ANYWAY_BYTES = 50.0, 2 * 2**20
+#: They are due in so many lots.
+_LOT_COUNT = 10
 #: Clocks of a client and a worker on one machine are told to so many seconds.
 _CLOCK_S = 0.01
 _PATIENCE_S = 60.0
@@ -31,11 +34,10 @@ def _run(case: Case) -> Report:
         with site.worker("-c", "2", name="first@localhost") as first:
             site.wait_for_one()
             before_bytes = own_bytes(first.pid)
-            for second in range(span_s):
-                countdown = float(first_s + second)
+            for lot in range(_LOT_COUNT):
+                countdown = first_s + span_s * lot / _LOT_COUNT
                 asked_mono = time.monotonic()
-                share = task_count // span_s
-                for task_id in site.publish(share, duration_s=0.0, countdown=countdown):
+                for task_id in site.publish(task_count // _LOT_COUNT, countdown=countdown):
                     dues[task_id] = asked_mono + countdown
             with site.worker("-c", "2", name="killed@localhost") as killed:
                 time.sleep(2.0)
@@ -63,8 +65,11 @@ def _run(case: Case) -> Report:
     broken = account.not_zero()
     broken += beyond(
         {
-            "bytes of a worker for each that waits": (held_bytes, case.of(_HELD_BYTES)),
-            "late p99 s": (quantile(late_s, 0.99), _LATE_S),
+            "bytes of a worker for each that waits": (
+                held_bytes,
+                _HELD_BYTES + _ANYWAY_BYTES / len(dues),
+            ),
+            "late p99 s": (quantile(late_s, 0.99), case.of(_LATE_S)),
             "seconds before its time": (-min(late_s), _CLOCK_S),
             "stop s": (stop_s, _STOP_S),
         }

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from worker_rig import Rig
+from random import Random
+
+from worker_rig import Rig, policies
 
 from tqconsole.engine.protocol.transfer import ResultWrite
+from tqconsole.engine.worker.machine import Machine
 from tqconsole.engine.worker.values import (
     Exchange,
     NoteHanded,
+    ExchangeDone,
+    MachineOptions,
+    Now,
+    Rang,
+    SlotsChanged,
     Store,
     Submit,
     Tick,
@@ -278,3 +286,29 @@ def _noted(rig: Rig) -> list[str]:
     return [
         [task_id for task_id, _ in it.handed] for it in rig.actions if isinstance(it, NoteHanded)
     ][-1]
+def test_bell_during_a_trip_asks_for_another() -> None:
+    machine = Machine(MachineOptions("w1@here"), policies(), Random(1))
+    now = Now(1_800_000_000.0, 1000.0)
+    (first,) = machine.step(now, [SlotsChanged(2, 2)])
+    assert isinstance(first, Exchange)
+
+    # What rang may have come after the fetch of the trip that is still under way.
+    machine.step(now, [Rang()])
+    again = machine.step(now, [ExchangeDone()])
+
+    assert [action.wanted for action in again if isinstance(action, Exchange)] == [first.wanted]
+
+
+def test_task_that_expires_while_the_broker_is_away_does_not_start() -> None:
+    rig = Rig(slots=1)
+    running, waiting = rig.put("add", "add", expires_at=rig.now.at + 5)
+    rig.advance(1)
+    rig.is_broker_down = True
+    rig.end(running)
+
+    rig.advance(10)
+    rig.is_broker_down = False
+    rig.advance(3)
+
+    assert rig.running() == []
+    assert rig.record(waiting).state == "REVOKED"

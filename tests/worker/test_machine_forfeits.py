@@ -114,3 +114,37 @@ def test_task_may_try_once_more_before_that() -> None:
     rig.advance(1)
 
     assert rig.running() == [task_id]
+
+
+def test_dead_letter_of_a_forfeited_message_keeps_its_reason() -> None:
+    rig = Rig(slots=1, max_deaths=1)
+    (task_id,) = rig.put("late")
+    rig.advance(1)
+    rig.forfeited = [f"tag-{task_id}"]
+    rig.advance(1)
+    rig.lose(task_id)
+
+    rig.put("late", task_id=task_id, delivery={"tag": "tag-again", "is_redelivered": True})
+    rig.advance(1)
+
+    again = rig.settled[-1]
+    assert (again.tag, again.verdict, again.reason) == ("tag-again", Verdict.DEAD, "worker-lost")
+
+
+def test_message_that_comes_back_does_not_overtake_its_record() -> None:
+    rig = Rig(slots=1, store_rides=False)
+    (task_id,) = rig.put("late")
+    rig.advance(1)
+    rig.forfeited = [f"tag-{task_id}"]
+    rig.advance(1)
+    rig.is_store_down = True
+    rig.end(task_id, results=(ResultWrite(task_id, "SUCCESS", b"{}"),))
+
+    rig.put("late", task_id=task_id, delivery={"tag": "tag-again", "is_redelivered": True})
+    rig.advance(3)
+    assert rig.settled == []
+    rig.is_store_down = False
+    rig.advance(3)
+
+    assert [it.task_id for it in rig.results] == [task_id]
+    assert "tag-again" in [it.tag for it in rig.settled]

@@ -291,18 +291,31 @@ class Endings:
         )
 
     def report_losses(self, lost: Sequence[Arrival], *, is_dead: bool) -> None:
-        """Record what a dead worker had and nobody will run again."""
+        """Record what a dead worker had and nobody will run again. What is lost is in our hands
+        until its record is there; what is dead has left them.
+        """
+        hand = self._hand
         for delivery, header in lost:
-            if isinstance(header, RefusedError):
-                continue
-            error = WorkerLostError(
-                f"Worker died {delivery.deaths} times while it ran this task"
-                if is_dead
-                else "Worker died while it ran this task, which was acknowledged before"
-            )
-            policy = self._hand.policies.get(header.task_name)
-            self._hand.owe(self._owed(delivery, header, policy, error))
-            self._tell_failed(header, policy, error)
+            owed = Debt(None, (), ())
+            if not isinstance(header, RefusedError):
+                error = WorkerLostError(
+                    f"Worker died {delivery.deaths} times while it ran this task"
+                    if is_dead
+                    else "Worker died while it ran this task, which was acknowledged before"
+                )
+                policy = hand.policies.get(header.task_name)
+                owed = self._owed(delivery, header, policy, error)
+                self._tell_failed(header, policy, error)
+            if is_dead:
+                hand.owe(owed)
+            else:
+                hand.settle(
+                    delivery.tag,
+                    Verdict.ACK,
+                    results=owed.results,
+                    publications=owed.publications,
+                    parts=owed.parts,
+                )
 
     def cut_off(self, entry: Entry) -> None:
         """End what ran at a cold shutdown: late ack goes back uncounted, early ack is reported."""

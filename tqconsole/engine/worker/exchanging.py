@@ -180,17 +180,25 @@ class Exchanging:
             return
         self._storing, hand.unsaved = hand.unsaved, []
         writes = [write for debt in self._storing for write in debt.results]
-        hand.actions.append(Store(writes, [part for debt in self._storing for part in debt.parts]))
+        parts = [part for debt in self._storing for part in debt.parts]
+        if writes or parts:
+            hand.actions.append(Store(writes, parts))
+        else:
+            self._settle_stored()
 
     def stored(self, _: StoreDone) -> None:
         """The records are stored: settle what they belong to."""
+        self._settle_stored()
+        self._is_spool_full = False
+        self._store.succeed()
+
+    def _settle_stored(self) -> None:
         hand = self._hand
         for debt in self._storing:
             if debt.settlement is not None:
                 hand.settled.append(debt.settlement)
             hand.publications.extend(debt.publications)
-        self._storing, self._is_spool_full = [], False
-        self._store.succeed()
+        self._storing = []
 
     def not_stored(self, failed: StoreFailed) -> None:
         """They are not: they are stored again later."""

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 
+import msgspec
+
 from tqconsole.engine.protocol.header import TaskHeader
 from tqconsole.engine.protocol.transfer import Delivery
 from tqconsole.engine.worker.hand import Hand
@@ -42,11 +44,12 @@ class Forfeits:
         entry = self._runs.pop((header.task_id, header.retries), None)
         if entry is None:
             return False
-        verdict = self._hand.forfeited.pop(entry.delivery.tag)
-        if verdict is None:
+        ended = self._hand.forfeited.pop(entry.delivery.tag)
+        if ended is None:
             entry.delivery = delivery
         else:
-            self._hand.settle(delivery.tag, verdict)
+            # Its record may still be on its way to the store.
+            self._hand.settle_behind(msgspec.structs.replace(ended, tag=delivery.tag))
         return True
 
     def _remember(self, entry: Entry) -> None:

@@ -62,7 +62,7 @@ class Hand:
         self.parked: list[tuple[str, float]] = []
         self.unsaved: list[Debt] = []
         #: Deliveries that the broker took from us while they ran -> how they ended, None: not yet.
-        self.forfeited: dict[str, Verdict | None] = {}
+        self.forfeited: dict[str, Settlement | None] = {}
         # Going out with this step.
         self.actions: list[Action] = []
         self.events: list[tuple[str, dict[str, Any]]] = []
@@ -93,9 +93,9 @@ class Hand:
         """Owe this settlement; where the store does not ride, its records are stored before, and
         the parts of chords always come back before.
         """
-        if self.forfeited and tag in self.forfeited:
-            self.forfeited[tag] = verdict
         settlement = Settlement(tag, verdict, reason, detail)
+        if self.forfeited and tag in self.forfeited:
+            self.forfeited[tag] = settlement
         if parts or (results and not self.options.store_rides):
             self.unsaved.append(Debt(settlement, results, publications, parts))
             return
@@ -104,6 +104,10 @@ class Hand:
             self.results.extend(results)
         if publications:
             self.publications.extend(publications)
+
+    def settle_behind(self, settlement: Settlement) -> None:
+        """Owe a settlement whose records are owed already: it must not overtake them."""
+        self.unsaved.append(Debt(settlement, (), ()))
 
     def owe(self, debt: Debt) -> None:
         """Owe what concerns a task whose message is in nobody's hands any more."""

@@ -70,15 +70,21 @@ class Handing:
         ]
 
     def submit(self, batches: Sequence[Sequence[Entry]]) -> None:
-        """Send batches whose handover is written to the pool; what was revoked meanwhile stays."""
+        """Send batches whose handover is written to the pool; what was revoked or has expired
+        meanwhile stays: a broker that is away may have taken its time.
+        """
         hand = self._hand
+        now_at = hand.now.at
         for batch in batches:
             orders = []
             for entry in batch:
                 entry.is_handed = True
                 entry.is_acked = not entry.policy.acks_late
+                expires_at = entry.header.expires_at
                 if entry.is_revoked:
                     self._endings.revoke(entry)
+                elif expires_at is not None and expires_at <= now_at:
+                    self._endings.revoke(entry, is_expired=True)
                 else:
                     orders.append(self._order(entry))
             if orders:

@@ -79,6 +79,8 @@ class LoopParts(msgspec.Struct, frozen=True):
     on_signal: Callable[[Any, bool], None]
     #: Seconds that a cold shutdown waits for what runs before it ends it.
     soft_shutdown_s: float = 0.0
+    #: Where it sleeps; a simulation brings its own.
+    selector: selectors.BaseSelector = msgspec.field(default_factory=selectors.DefaultSelector)
 
 
 class Loop:
@@ -97,7 +99,7 @@ class Loop:
         self._soft_shutdown_s = parts.soft_shutdown_s
         self._remote = remote
         self._max_deaths = max_deaths
-        self._selector = selectors.DefaultSelector()
+        self._selector = parts.selector
         self._inbox: list[Happening] = []
         self._chores: list[Chore] = []
         self._next_chore_mono = math.inf
@@ -124,13 +126,14 @@ class Loop:
 
     def run(self, signals: SignalWatch) -> int:
         """Turn until all is done; return the exit code. Raises: ImproperlyConfigured only."""
-        self._begin()
+        self.begin()
         while self._carrier.exit_code is None:
-            self._turn(signals)
+            self.turn(signals)
         self._carrier.flush_events()
         return self._carrier.exit_code
 
-    def _begin(self) -> None:
+    def begin(self) -> None:
+        """Watch everything that may ring. Called once, before the first turn."""
         self._selector.register(self._waker, selectors.EVENT_READ, self._on_waker)
         self._bell_fileno = self._consumer.fileno()
         self._watch_bell()
@@ -141,7 +144,8 @@ class Loop:
         if self._remote is not None:
             self._mail_chore = self.add_chore("remote control", 1.0, self._look_after_mail)
 
-    def _turn(self, signals: SignalWatch) -> None:
+    def turn(self, signals: SignalWatch) -> None:
+        """Sleep until something happens, and do what follows. Raises: ImproperlyConfigured only."""
         self._gather()
         now = Now(self._clock.now(), self._clock.mono())
         sleep_s = 0.0 if self._inbox else self._sleep_s(now)

@@ -17,6 +17,7 @@ from tests.servers.brokers_up import Server, free_port, redis_up
 from tqconsole.engine.backends import open_backend
 from tqconsole.engine.brokers import open_broker
 from tqconsole.engine.brokers.base import Broker
+from tqconsole.engine.brokers.redis import lua
 from tqconsole.engine.brokers.redis.bell import Bell
 from tqconsole.engine.clock import SYSTEM_CLOCK
 from tqconsole.engine.exceptions import (
@@ -36,6 +37,7 @@ from tqconsole.engine.protocol.transfer import (
     Verdict,
 )
 from tqconsole.engine.redis_server.address import locate
+from tqconsole.engine.redis_server.link import Link, Script
 
 pytestmark = pytest.mark.server
 
@@ -109,6 +111,60 @@ def test_lost_answer_costs_nothing_and_doubles_nothing(
     consumer.exchange([Settlement(again[0].tag, Verdict.ACK)])
     consumer.close()
     assert broker.depth("celery").ready_count == 0
+
+
+def test_second_failure_after_a_lost_answer_publishes_nothing_twice(
+    broker: Broker, lose_answers: Callable[..., None]
+) -> None:
+    consumer = broker.consumer([QUEUE], "w1@here")
+    broker.publish([task("a"), task("b")])
+    first = consumer.exchange(wanted=1)
+    settled = [Settlement(first[0].tag, Verdict.ACK)]
+    riding = Riding(publications=(Publication(task("c").message, "other"),))
+    for is_carried_out in (True, False):
+        lose_answers(is_carried_out=is_carried_out)
+        with pytest.raises(OperationalError):
+            consumer.exchange(settled, wanted=1, riding=riding)
+
+    again = consumer.exchange(settled, wanted=1, riding=riding)
+
+    assert names(again) == ["b"]
+    assert broker.depth("other").ready_count == 1
+    consumer.close()
+
+
+def test_loss_whose_answer_was_lost_is_told_the_next_time(
+    broker: Broker, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dead = broker.consumer([QUEUE], "w1@here")
+    broker.publish([task("a")])
+    dead.exchange(started=[Handover(it.tag, is_acked=True) for it in dead.exchange(wanted=1)])
+    broker._link.run("DEL", *broker._link.run("KEYS", "tq.lease.*"))
+    with open_broker(url) as other_broker:
+        other = other_broker.consumer([QUEUE], "w2@here")
+        original = Link.script
+
+        def lose_reaped(self: Link, script: Script, words: Any) -> Any:
+            answer = original(self, script, words)
+            if script is lua.REAP:
+                raise OperationalError("the answer was lost")
+            return answer
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Link, "script", lose_reaped)
+            with pytest.raises(OperationalError):
+                other.give_back(5)
+
+        assert names(list(other.give_back(5).lost)) == ["a"]
+        assert other.give_back(5).lost == ()
+        other.close()
+    # Nobody has settled it: who comes next is told again.
+    with open_broker(url) as third_broker:
+        third = third_broker.consumer([QUEUE], "w3@here")
+        (lost,) = third.give_back(5).lost
+        third.exchange([Settlement(lost.tag, Verdict.ACK)])
+        third.close()
+    assert broker._link.run("HLEN", "unacked") == 0
 
 
 def test_what_is_no_envelope_becomes_a_dead_letter(broker: Broker, url: str) -> None:

@@ -319,12 +319,6 @@ class Hold:
             " WHERE consumer=? AND started_at IS NULL",
             consumer_id,
         )
-        # These were handed to the caller to report; it had its chance.
-        transaction.run(
-            "DELETE FROM message WHERE consumer=? AND acked_early=?",
-            consumer_id,
-            reap.REPORTED_LOST,
-        )
         if transaction.first("SELECT 1 FROM message WHERE consumer=? LIMIT 1", consumer_id):
             transaction.run("UPDATE consumer SET lease_until=0 WHERE id=?", consumer_id)
             return

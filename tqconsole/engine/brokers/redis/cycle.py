@@ -80,6 +80,9 @@ class Cycle:
         self.due_at: float | None = None
         self._doubt: _Sent | None = None
         self._flight: tuple[_Sent, Pending] | None = None
+        #: Of the caller's publications, in their order, what is known to be written although the
+        #: exchanges that carried them have failed.
+        self._written: tuple[Publication, ...] = ()
         #: Found again, and not told to the caller yet.
         self._recalled: list[Delivery] = []
 
@@ -114,6 +117,7 @@ class Cycle:
         flight, self._flight = self._flight, None
         found = self._landed(*flight) if flight is not None else []
         recalled, self._recalled = self._recalled, []
+        self._written = ()
         return Landed(recalled + found, flight[0].wanted if flight else 0, len(found))
 
     def write(self, plan: Plan) -> None:
@@ -122,9 +126,13 @@ class Cycle:
 
     def clear_up(self, riding: Riding | None) -> Riding | None:
         """Find what a doubtful exchange fetched; return what of this one's is not written yet."""
-        doubt = self._doubt
-        if doubt is None:
+        if self._doubt is not None:
+            self._recall(self._doubt)
+        if riding is None or not self._written:
             return riding
+        return Riding(riding.results, _after(riding.publications, self._written))
+
+    def _recall(self, doubt: _Sent) -> None:
         prefix = f"{self._prefix}{doubt.batch}."
         words: list[Word] = [self._keys.unacked, self._lease, prefix, doubt.wanted]
         # On the connection that is made after the one which broke: what that brought was read.
@@ -136,11 +144,10 @@ class Cycle:
             for envelope, queue in [envelope_of(entry)]
             if queue and f"{prefix}{number}" not in self.hand
         ]
-        if done == str(doubt.batch).encode() and riding is not None and doubt.riding is not None:
-            left = _after(riding.publications, doubt.riding.publications)
-            riding = Riding(riding.results, left)
+        if done == str(doubt.batch).encode() and doubt.riding is not None:
+            # Another exchange may fail before the caller hears of success.
+            self._written += doubt.riding.publications
         self._recalled += self._taken(doubt.batch, found)
-        return riding
 
     def next_tag(self, envelope: bytes, queue: str) -> tuple[str, Held]:
         """Return a tag of ours for what a dead consumer had acknowledged early."""
@@ -241,6 +248,6 @@ def _after(
     publications: tuple[Publication, ...], done: tuple[Publication, ...]
 ) -> tuple[Publication, ...]:
     """Return the publications without those in front that are written already."""
-    if done and publications[: len(done)] == done:
+    if publications[: len(done)] == done:
         return publications[len(done) :]
     return publications

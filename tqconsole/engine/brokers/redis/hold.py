@@ -213,7 +213,9 @@ class RedisConsumer(Consumer):
 
     def give_back(self, max_deaths: int) -> GivenBack:
         """See `Consumer.give_back`; what is lost is ours until it is settled."""
-        given, lost = self._reaper.give_back(max_deaths, self._clock, self._cycle.next_tag)
+        given, lost = self._reaper.give_back(
+            max_deaths, self._clock, self._cycle.next_tag, self._hand.__contains__
+        )
         self._hand.update(lost)
         if given.returned_count:
             self._looked_mono = float("-inf")
@@ -296,8 +298,6 @@ class RedisConsumer(Consumer):
             plan.backs.append(
                 (tag, self._keys.list_for(held.queue, again.priority), again.envelope)
             )
-        # These were handed to the caller to report; it had its chance.
-        plan.acked = [tag for tag, held in self._hand.items() if held.is_lost]
         if not plan.is_empty:
             self._cycle.write(plan)
         for queue in self._queues.values():

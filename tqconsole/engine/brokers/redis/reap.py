@@ -32,6 +32,8 @@ _CHUNK, _SCAN_COUNT = 200, 1_000
 
 #: Makes a tag of the reaper's own for what it takes over.
 NextTag = Callable[[bytes, str], tuple[str, Held]]
+#: Tells whether a tag is in our hands.
+IsHeld = Callable[[str], bool]
 
 
 class _Dead(msgspec.Struct, frozen=True):
@@ -70,6 +72,8 @@ class Reaper:
         self._uuid = uuid
         self._worker_name = worker_name
         self._has_searched = False
+        #: A step may have passed something into our hands whose answer was lost.
+        self._is_in_doubt = False
         self._known: Sequence[Member] = ()
         self._known_mono = float("-inf")
 
@@ -82,19 +86,23 @@ class Reaper:
         self._known_mono = now_mono
 
     def give_back(
-        self, max_deaths: int, clock: Clock, next_tag: NextTag
+        self, max_deaths: int, clock: Clock, next_tag: NextTag, is_held: IsHeld
     ) -> tuple[GivenBack, dict[str, Held]]:
         """Return what was given back, and what is in our hands now, to be reported."""
         if clock.mono() - self._known_mono > _FRESH_S:
             self._known = members.known(self._link, self._keys)
             self._known_mono = clock.mono()
         given = _Given()
+        if self._is_in_doubt:
+            self._find_unheard(given, is_held)
+        self._is_in_doubt = True
         names: list[str] = []
         for dead in self._dead():
             if self._give_back_one(dead, max_deaths, clock.now(), next_tag, given):
                 names.append(dead.worker_name)
                 self._end(dead)
                 self._known = [it for it in self._known if it.uuid != dead.uuid]
+        self._is_in_doubt = False
         return (
             GivenBack(
                 given.returned_count,
@@ -104,6 +112,15 @@ class Reaper:
             ),
             given.lost,
         )
+
+    def _find_unheard(self, given: _Given, is_held: IsHeld) -> None:
+        for tag, entry in self._scan(f"tq:{self._uuid}:*"):
+            order = members.order_of(tag)
+            # Number 0 is what was taken over; what was fetched counts from 1.
+            if order[1] == 0 and not is_held(tag):
+                envelope, queue = envelope_of(entry)
+                given.lost[tag] = Held(envelope, queue, order, is_started=True, is_lost=True)
+                given.lost_deliveries.append(_delivery(envelope, tag, queue))
 
     def _end(self, dead: _Dead) -> None:
         """Strike a consumer off the record; what lies in queues that ended with it ends too."""

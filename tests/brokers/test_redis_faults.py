@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from faults.proxy import TcpProxy
@@ -32,6 +33,7 @@ from tqconsole.engine.protocol.transfer import (
     Handover,
     Publication,
     QueueSpec,
+    ResultWrite,
     Riding,
     Settlement,
     Verdict,
@@ -308,6 +310,86 @@ def test_full_server_fails_for_now(tmp_path: Path) -> None:
         broker._link.run("CONFIG", "SET", "maxmemory", "0")
         broker.publish([task("b")])
         assert broker.depth("celery").ready_count == 2
+
+
+def test_full_server_is_emptied_by_its_workers(tmp_path: Path) -> None:
+    with redis_up(tmp_path / "full") as server, open_broker(server.url) as broker:
+        consumer = broker.consumer([QUEUE], "w1@here")
+        broker.publish([task(str(number)) for number in range(10)])
+        first = consumer.exchange(wanted=5)
+        broker._link.run("CONFIG", "SET", "maxmemory", "1")
+        settled = [Settlement(it.tag, Verdict.ACK) for it in first]
+        riding = Riding(results=tuple(result_of(it) for it in first))
+        with pytest.raises(OperationalError, match="out of memory"):
+            consumer.exchange(settled, wanted=5, riding=riding)
+
+        second = consumer.exchange(settled, wanted=5, riding=riding)
+
+        assert names(second) == ["5", "6", "7", "8", "9"]
+        assert broker._link.run("HLEN", "unacked") == 5
+        assert broker._link.run("EXISTS", "celery-task-meta-0") == 1
+        consumer.exchange([Settlement(it.tag, Verdict.ACK) for it in second])
+        assert broker._link.run("HLEN", "unacked") == 0
+        with pytest.raises(OperationalError, match="out of memory"):
+            broker.publish([task("more")])
+        consumer.close()
+
+
+def test_full_server_is_not_made_fuller_by_results(tmp_path: Path) -> None:
+    with redis_up(tmp_path / "full") as server, open_broker(server.url) as broker:
+        consumer = broker.consumer([QUEUE], "w1@here")
+        broker.publish([task("a")])
+        (held,) = consumer.exchange(wanted=5)
+        large = msgspec.structs.replace(result_of(held), record=b"x" * 100_000)
+        broker._link.run("CONFIG", "SET", "maxmemory", "1")
+
+        for _ in range(3):
+            with pytest.raises(OperationalError, match="out of memory"):
+                consumer.exchange(
+                    [Settlement(held.tag, Verdict.ACK)], riding=Riding(results=(large,))
+                )
+
+        broker._link.run("CONFIG", "SET", "maxmemory", "0")
+        consumer.exchange([Settlement(held.tag, Verdict.ACK)], riding=Riding(results=(large,)))
+        assert broker._link.run("HLEN", "unacked") == 0
+        consumer.close()
+
+
+def result_of(delivery: Delivery) -> ResultWrite:
+    task_id = delivery.message.headers["id"]
+    return ResultWrite(task_id, "SUCCESS", b'{"status": "SUCCESS"}')
+
+
+def test_server_that_cannot_save_fails_for_now(tmp_path: Path) -> None:
+    options = ("--enable-protected-configs", "yes")
+    with redis_up(tmp_path / "redis", *options) as server, open_broker(server.url) as broker:
+        consumer = broker.consumer([QUEUE], "w1@here")
+        broker.publish([task("a")])
+        held = consumer.exchange(wanted=1)
+        broker._link.run("CONFIG", "SET", "save", "3600 1")
+        (tmp_path / "gone").mkdir()
+        broker._link.run("CONFIG", "SET", "dir", str(tmp_path / "gone"))
+        (tmp_path / "gone").rmdir()
+        _save(broker, "err")
+        for refused in (
+            lambda: broker.publish([task("b")]),
+            lambda: consumer.exchange([Settlement(held[0].tag, Verdict.ACK)]),
+        ):
+            with pytest.raises(OperationalError, match="cannot save its data"):
+                refused()
+
+        broker._link.run("CONFIG", "SET", "dir", str(tmp_path))
+        _save(broker, "ok")
+        consumer.exchange([Settlement(held[0].tag, Verdict.ACK)])
+        assert broker._link.run("HLEN", "unacked") == 0
+        consumer.close()
+
+
+def _save(broker: Broker, status: str) -> None:
+    broker._link.run("BGSAVE")
+    deadline = SYSTEM_CLOCK.mono() + 10
+    while f"rdb_last_bgsave_status:{status}".encode() not in broker._link.run("INFO"):
+        assert SYSTEM_CLOCK.mono() < deadline
 
 
 def test_replica_fails_for_now(tmp_path: Path) -> None:

@@ -9,6 +9,11 @@ from tqconsole.engine.exceptions import (
     OperationalError,
 )
 
+
+class FullServerError(OperationalError):
+    """The server is out of memory and takes no writes."""
+
+
 #: First words of an answer that no retry can help, and what to do.
 _HOPELESS = {
     "NOAUTH": "wants a password that fits: put it into the URL, redis://:password@host:6379/0",
@@ -59,7 +64,8 @@ def of_answer(text: str, server: str) -> EngineError:
         return ImproperlyConfigured(f"Redis at {server} has no database of that number")
     for known, meaning in _PASSING.items():
         if word == known or f"{known} " in text[:200]:
-            return OperationalError(f"Redis at {server} {meaning} ({text:.200})")
+            kind = FullServerError if known == "OOM" else OperationalError
+            return kind(f"Redis at {server} {meaning} ({text:.200})")
     return OperationalError(f"Redis at {server}: {text:.300}")
 
 

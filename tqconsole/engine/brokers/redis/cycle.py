@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from tqconsole.engine.brokers.redis import lua, members
+from tqconsole.engine.brokers.redis import lua, members, need
 from tqconsole.engine.brokers.redis.bell import Bell, Pending
 from tqconsole.engine.brokers.redis.envelope import delivery_of
 from tqconsole.engine.brokers.redis.exchange import (
@@ -29,6 +29,7 @@ from tqconsole.engine.brokers.redis.routing import Router
 from tqconsole.engine.clock import Clock
 from tqconsole.engine.exceptions import OperationalError, RefusedError
 from tqconsole.engine.protocol.transfer import Delivery, Publication, Riding
+from tqconsole.engine.redis_server import errors
 from tqconsole.engine.redis_server.link import Command, Link
 
 
@@ -83,6 +84,8 @@ class Cycle:
         #: Of the caller's publications, in their order, what is known to be written although the
         #: exchanges that carried them have failed.
         self._written: tuple[Publication, ...] = ()
+        #: When the server was out of memory last.
+        self._full_mono = float("-inf")
         #: Found again, and not told to the caller yet.
         self._recalled: list[Delivery] = []
 
@@ -180,6 +183,9 @@ class Cycle:
             words += (wanted, f"{self._prefix}{batch}.", *fetch)
         if script is lua.EXCHANGE:
             words += plan.words_after()
+        is_full = self._clock.mono() - self._full_mono < need.FULL_S
+        if is_full and need.makes_room(plan, riding, self.hand):
+            script = need.in_need(script)
         sent = _Sent(batch, wanted, queues, riding, plan)
         try:
             return sent, self._bell.begin(script, words, arming)
@@ -190,8 +196,10 @@ class Cycle:
     def _landed(self, sent: _Sent, pending: Pending) -> list[Delivery]:
         try:
             next_due, problems, reply = self._bell.finish(pending)
-        except OperationalError:
+        except OperationalError as error:
             self._doubt = sent
+            if isinstance(error, errors.FullServerError):
+                self._full_mono = self._clock.mono()
             raise
         if sent.wanted > 0:
             self.due_at = float(next_due) if next_due else None

@@ -71,6 +71,8 @@ class Child:
                 return 0
             try:
                 exit_code = self._run_batch(generation, frame.decode_batch(body))
+                # It may have been large, and the next one long in coming.
+                del body
                 frame.ring(self._bell)
             except BrokenPipeError:
                 return 0

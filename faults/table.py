@@ -22,6 +22,7 @@ from faults import (
     term,
 )
 from faults.scenario import Scenario
+from faults.sim import scenario as sim
 
 _ALL = (
     kill.LATE,
@@ -42,5 +43,6 @@ _ALL = (
     fork.FORK,
     chords.CHORD,
     canvas.CANVAS,
+    sim.SIMULATED,
 )
 SCENARIOS: dict[str, Scenario] = {scenario.fault_id: scenario for scenario in _ALL}

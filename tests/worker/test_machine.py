@@ -286,6 +286,8 @@ def _noted(rig: Rig) -> list[str]:
     return [
         [task_id for task_id, _ in it.handed] for it in rig.actions if isinstance(it, NoteHanded)
     ][-1]
+
+
 def test_bell_during_a_trip_asks_for_another() -> None:
     machine = Machine(MachineOptions("w1@here"), policies(), Random(1))
     now = Now(1_800_000_000.0, 1000.0)

@@ -10,9 +10,9 @@ from tqconsole.engine.protocol.transfer import ResultWrite
 from tqconsole.engine.worker.machine import Machine
 from tqconsole.engine.worker.values import (
     Exchange,
-    NoteHanded,
     ExchangeDone,
     MachineOptions,
+    NoteHanded,
     Now,
     Rang,
     SlotsChanged,

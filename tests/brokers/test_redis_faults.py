@@ -169,6 +169,19 @@ def test_loss_whose_answer_was_lost_is_told_the_next_time(
     assert broker._link.run("HLEN", "unacked") == 0
 
 
+@pytest.mark.parametrize("size", [100_000, 20_000_000])
+def test_answer_that_comes_in_many_parts_is_no_silence(broker: Broker, size: int) -> None:
+    consumer = broker.consumer([QUEUE], "w1@here")
+    large = Message(b"x" * size, headers={"id": "a", "task": "t"})
+    broker.publish([Publication(large, "celery")])
+
+    (held,) = consumer.exchange(wanted=1)
+
+    assert len(held.message.body) == size
+    consumer.exchange([Settlement(held.tag, Verdict.ACK)])
+    consumer.close()
+
+
 def test_what_is_no_envelope_becomes_a_dead_letter(broker: Broker, url: str) -> None:
     consumer = broker.consumer([QUEUE], "w1@here")
     junk = [b"junk", b"[]", b'{"body": 1}', b"\xff\x00", b""]

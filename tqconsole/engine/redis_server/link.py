@@ -128,9 +128,11 @@ class Link:
                 # What came together with an earlier answer is here already.
                 answers = self._complete()
                 data = wire.read(0.0 if answers else timeout_s)
-                if data is not None:
+                while data is not None:
                     self._feed(data)
                     answers += self._complete()
+                    # An answer of which a part has come is not silence: the rest has its time too.
+                    data = None if answers or timeout_s <= 0 else wire.read(timeout_s)
             except (OSError, ValueError, hiredis.HiredisError) as error:
                 raise self.broken(error) from error
             return answers

@@ -20,6 +20,8 @@ VARIABLE = "STORM_LEDGER"
 #: The ledger's tasks: one that takes its time, one that takes it until a file is there, and one
 #: that kills its process.
 WORK, HOLD, DIE = "storm.work", "storm.hold", "storm.die"
+#: A task that takes whatever it is given.
+TAKE = "storm.take"
 _TRIED, _PUBLISHED, _STARTED, _ENDED, _RESULT = "TPSER"
 
 

@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 from faults.chord_tasks import add_chord_tasks
-from faults.ledger import DIE, HOLD, WORK, Ledger
+from faults.ledger import DIE, HOLD, TAKE, WORK, Ledger
 from tqconsole.engine import App
 
 app = App("storm", set_as_current=False)
@@ -41,6 +41,12 @@ def die(self: Any) -> None:
     """Take the process along, each time."""
     Ledger.from_environment().started(self.request.id)
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+@app.task(name=TAKE)
+def take(*args: object, **kwargs: object) -> int:
+    """Take anything, and do nothing with it."""
+    return len(args) + len(kwargs)
 
 
 add_chord_tasks(app)

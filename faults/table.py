@@ -19,8 +19,10 @@ from faults import (
     oom,
     publish,
     restart,
+    sqlite,
     term,
 )
+from faults.fuzz import scenario as fuzz
 from faults.scenario import Scenario
 from faults.sim import scenario as sim
 
@@ -43,6 +45,8 @@ _ALL = (
     fork.FORK,
     chords.CHORD,
     canvas.CANVAS,
+    fuzz.FUZZED,
     sim.SIMULATED,
+    sqlite.SQLITE,
 )
 SCENARIOS: dict[str, Scenario] = {scenario.fault_id: scenario for scenario in _ALL}

@@ -171,7 +171,8 @@ def _no_room_past(path: Path, more_bytes: int) -> Iterator[None]:
         signal.signal(signal.SIGXFSZ, old_handler)
 
 
-Prepare, Step = Callable[[], Sequence[str]], Callable[[Sequence[str]], object]
+Prepare = Callable[[], Sequence[str]]
+Step = Callable[[Sequence[str]], object]
 
 
 def _paths(broker: Broker, consumer: Consumer) -> Iterator[tuple[str, Prepare, Step]]:

@@ -23,7 +23,7 @@ from tqconsole.engine.pools.base import JobLost
 from tqconsole.engine.protocol.header import TaskHeader
 from tqconsole.engine.protocol.limits import Reason
 from tqconsole.engine.protocol.result import ResultRecord
-from tqconsole.engine.protocol.transfer import Delivery, ResultWrite, Verdict
+from tqconsole.engine.protocol.transfer import Delivery, ResultWrite, Settlement, Verdict
 from tqconsole.engine.worker.hand import Debt, Hand
 from tqconsole.engine.worker.next_attempt import may_retry, next_attempt
 from tqconsole.engine.worker.outcome import Outcome
@@ -306,16 +306,9 @@ class Endings:
                 policy = hand.policies.get(header.task_name)
                 owed = self._owed(delivery, header, policy, error)
                 self._tell_failed(header, policy, error)
-            if is_dead:
-                hand.owe(owed)
-            else:
-                hand.settle(
-                    delivery.tag,
-                    Verdict.ACK,
-                    results=owed.results,
-                    publications=owed.publications,
-                    parts=owed.parts,
-                )
+            if not is_dead:
+                owed.settlement = Settlement(delivery.tag, Verdict.ACK)
+            hand.owe(owed)
 
     def cut_off(self, entry: Entry) -> None:
         """End what ran at a cold shutdown: late ack goes back uncounted, early ack is reported."""

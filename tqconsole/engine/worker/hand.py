@@ -110,10 +110,12 @@ class Hand:
         self.unsaved.append(Debt(settlement, (), ()))
 
     def owe(self, debt: Debt) -> None:
-        """Owe what concerns a task whose message is in nobody's hands any more."""
+        """Owe what a failure leaves behind, with or without a message that is to be settled."""
         if debt.parts or (debt.results and not self.options.store_rides):
             self.unsaved.append(debt)
             return
+        if debt.settlement is not None:
+            self.settled.append(debt.settlement)
         self.results.extend(debt.results)
         self.publications.extend(debt.publications)
 

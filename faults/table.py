@@ -16,6 +16,7 @@ from faults import (
     kill,
     leak,
     lease,
+    model,
     oom,
     publish,
     restart,
@@ -46,6 +47,7 @@ _ALL = (
     chords.CHORD,
     canvas.CANVAS,
     fuzz.FUZZED,
+    model.MODELLED,
     sim.SIMULATED,
     sqlite.SQLITE,
 )

@@ -144,11 +144,16 @@ class Server:
             ready = self._ready.get(name, [])
             while ready and len(taken) < wanted:
                 item = heapq.heappop(ready)[2]
-                item.place, item.owner = Place.HELD, holder
-                item.tag = f"t{next(self._tags)}"
-                holder.held[item.tag] = item
+                self._give(holder, item)
                 taken.append(item.delivery())
         return taken
+
+    def hand_out(self, holder: Holder, item: Item) -> None:
+        """Hand out this one, which is ready: somebody else has chosen."""
+        ready = self._ready[item.queue]
+        ready.remove((-item.priority, item.number, item))
+        heapq.heapify(ready)
+        self._give(holder, item)
 
     def settle(self, holder: Holder, settled: Iterable[Settlement]) -> None:
         """End deliveries; those that are not this holder's stay as they are."""
@@ -277,6 +282,11 @@ class Server:
         item.place = Place.READY
         heapq.heappush(self._ready.setdefault(item.queue, []), (-item.priority, item.number, item))
         self._on_ready(item.queue)
+
+    def _give(self, holder: Holder, item: Item) -> None:
+        item.place, item.owner = Place.HELD, holder
+        item.tag = f"t{next(self._tags)}"
+        holder.held[item.tag] = item
 
     def _put_back(self, item: Item, death_count: int) -> None:
         self._release(item)

@@ -89,7 +89,7 @@ class Link:
         An error answer of any of them is raised, after all were read.
         """
         packed = _packed(commands)
-        answers = self._exchanged(packed, len(commands))
+        answers = self._exchanged(packed, len(commands), is_quick=True)
         for answer in answers:
             if isinstance(answer, hiredis.ReplyError):
                 raise self.refusal(answer)
@@ -167,20 +167,23 @@ class Link:
 
     # --- inside -------------------------------------------------------------------------------
 
-    def _exchanged(self, packed: bytes, count: int) -> list[Any]:
+    def _exchanged(self, packed: bytes, count: int, *, is_quick: bool = False) -> list[Any]:
+        """`is_quick`: the server has it done as soon as read."""
         with self._lock:
             if self._repeats_timeouts:
                 try:
-                    return self._exchanged_once(packed, count)
+                    return self._exchanged_once(packed, count, is_quick=is_quick)
                 except OperationalError as error:
                     if not isinstance(error.__cause__, TimeoutError):
                         raise
-            return self._exchanged_once(packed, count)
+            return self._exchanged_once(packed, count, is_quick=is_quick)
 
-    def _exchanged_once(self, packed: bytes, count: int) -> list[Any]:
+    def _exchanged_once(self, packed: bytes, count: int, *, is_quick: bool) -> list[Any]:
         wire = self._opened()
         try:
             wire.write(packed)
+            if is_quick and (data := wire.glance()) is not None:
+                self._feed(data)
             return [self._answer(wire) for _ in range(count)]
         except (OSError, hiredis.HiredisError) as error:
             raise self.broken(error) from error

@@ -21,6 +21,9 @@ from tqconsole.engine.unique import check_unique, send_unique
 
 __all__ = ["Context", "Hub", "Task"]
 
+#: What a call's arguments may come in, the usual ones first: each call is asked for it.
+LISTS, MAPS = (list, tuple), (dict, Mapping)
+
 #: Attribute of a task -> setting it takes its value from while it has none of its own.
 _FROM_SETTINGS = {
     "acks_late": "task_acks_late",
@@ -242,15 +245,8 @@ class Task(RunningTask):
             given = {"task_id": task_id, "link": link, "link_error": link_error, **options}
             return self.app.apply_eagerly(self, args, kwargs, given)
         shown = shadow or self.shadow_name(args, kwargs, options)
-        own = {
-            "task_id": task_id,
-            "producer": producer,
-            "link": link,
-            "link_error": link_error,
-            "shadow": shown,
-            "task_type": self,
-        }
-        given = {**self.sent_options(), **options, **own}
+        own = {"task_id": task_id, "producer": producer, "link": link, "link_error": link_error}
+        given = {**self.sent_options(), **options, **own, "shadow": shown, "task_type": self}
         return self.app.send_task(self.name, args, kwargs, **given)
 
     async def adelay(self, *args: Any, **kwargs: Any) -> Any:
@@ -280,8 +276,8 @@ class Task(RunningTask):
 
     def check_arguments(self, args: Any, kwargs: Any) -> None:
         """Raise TypeError unless the function can be called so."""
-        if not isinstance(args, list | tuple) or not isinstance(kwargs, Mapping):
-            wrong = kwargs if isinstance(args, list | tuple) else args
+        if not isinstance(args, LISTS) or not isinstance(kwargs, MAPS):
+            wrong = kwargs if isinstance(args, LISTS) else args
             raise TypeError(
                 f"{self.name}() takes a list or tuple of arguments and a map of keywords,"
                 f" not {wrong!r:.60}"

@@ -20,7 +20,7 @@ from tqconsole.engine.exceptions import AlwaysEagerIgnored, Replaced, Retry
 from tqconsole.engine.protocol.identity import new_id
 from tqconsole.engine.result_waiter import ResultWaiters
 from tqconsole.engine.settings import Settings
-from tqconsole.engine.task import Task
+from tqconsole.engine.task import LISTS, Task
 
 if TYPE_CHECKING:
     from tqconsole.engine.app.send import Sender
@@ -312,7 +312,7 @@ class Caller:
 
     def _built(self, call: Any) -> Sending:
         """Return a call of `send_many` as a sending. Raises: TypeError for what is no call."""
-        parts = call if isinstance(call, list | tuple) else (call,)
+        parts = call if isinstance(call, LISTS) else (call,)
         if not 1 <= len(parts) <= 4:
             raise TypeError(f"a call is (task, args, kwargs, options) or a signature, not {call!r}")
         target, args, kwargs, options = (*parts, None, None, None)[:4]

@@ -10,6 +10,7 @@ from typing import Any
 from tqconsole.engine.canvas.signature import plain
 from tqconsole.engine.exceptions import EncodeError
 from tqconsole.engine.protocol.task import Embed
+from tqconsole.engine.task import LISTS, MAPS
 
 #: Option of `apply_async` -> field of the call.
 FIELDS = {
@@ -72,7 +73,7 @@ def arguments(args: Any) -> Any:
     """Return positional arguments. Raises: TypeError."""
     if args is None:
         return ()
-    if not isinstance(args, list | tuple):
+    if not isinstance(args, LISTS):
         raise TypeError(f"task args must be a list or tuple, not {type(args).__name__}")
     return args
 
@@ -81,7 +82,7 @@ def keywords(kwargs: Any) -> Any:
     """Return keyword arguments. Raises: TypeError."""
     if kwargs is None:
         return {}
-    if not isinstance(kwargs, Mapping):
+    if not isinstance(kwargs, MAPS):
         raise TypeError(f"task keyword arguments must be a mapping, not {type(kwargs).__name__}")
     return kwargs
 

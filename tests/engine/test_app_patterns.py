@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tqconsole.engine import current, signals
+from tqconsole.engine.clock import ManualClock
 from tqconsole.engine.context import Context
 from tqconsole.engine.exceptions import EncodeError
 from tqconsole.engine.protocol.envelope import to_envelope
@@ -119,6 +120,32 @@ def test_a_setting_changes_what_follows(app: Any) -> None:
     app.send_task("proj.add")
 
     assert (len(sent(app)), len(sent(app, "low"))) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    "route",
+    [
+        {"queue": "low"},
+        {"shadow": "other"},
+        {"reply_to": "elsewhere"},
+        {"group_id": "g", "group_index": 1},
+        {"root_id": "r", "parent_id": "p"},
+        {"priority": 4, "ignore_result": True, "time_limit": 3, "delivery_mode": 1},
+        {"countdown": 30},
+        {"expires": 30},
+        {"headers": {"x": 1}},
+        {"app_id": "x"},
+        {"add_to_parent": False, "retry": False},
+    ],
+    ids=str,
+)
+def test_what_a_route_says_holds_for_each_call(route: dict[str, Any]) -> None:
+    app = make_app(task_routes={"proj.*": route}, clock=ManualClock(1_800_000_000.0))
+    first, *others = [app.build_call("proj.add", task_id="id-1")[0] for _ in range(3)]
+
+    for other in others:
+        assert repr(other.message) == repr(first.message)
+        assert (other.exchange, other.routing_key) == (first.exchange, first.routing_key)
 
 
 def test_a_task_changes_what_follows(app: Any) -> None:

@@ -241,7 +241,7 @@ class Task(RunningTask):
             self.check_arguments(args or (), kwargs or {})
         if self._models is not None:
             args, kwargs = self.plain_arguments(args, kwargs, options)
-        if self.app.conf.task_always_eager:
+        if self.app.conf["task_always_eager"]:
             given = {"task_id": task_id, "link": link, "link_error": link_error, **options}
             return self.app.apply_eagerly(self, args, kwargs, given)
         shown = shadow or self.shadow_name(args, kwargs, options)

@@ -106,6 +106,11 @@ def key_of(name: str, said: dict[str, Any]) -> Key | None:
     return (name, *said.items(), *map(type, said.values()))
 
 
+def varying(said: dict[str, Any]) -> frozenset[str]:
+    """Return which of the options are those that each call has its own of."""
+    return _VARYING & said.keys()
+
+
 def is_fixed(said: dict[str, Any]) -> bool:
     """Return True when the values of the options that repeat cannot change."""
     return all(

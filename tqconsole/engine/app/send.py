@@ -30,7 +30,14 @@ from tqconsole.engine.app.options import (
     keywords,
     stamps,
 )
-from tqconsole.engine.app.patterns import Pattern, Patterns, is_fixed, key_of, own_headers
+from tqconsole.engine.app.patterns import (
+    Pattern,
+    Patterns,
+    is_fixed,
+    key_of,
+    own_headers,
+    varying,
+)
 from tqconsole.engine.app.publish import Publisher, PublishingApp, has_to_be_declared
 from tqconsole.engine.app.queues import Address, QueueTable
 from tqconsole.engine.app.telling import Sending, Teller, TellingApp
@@ -131,9 +138,10 @@ class Sender:
         pattern = patterns.find(key)
         sending = None if pattern is None else self._repeated(pattern, call)
         if sending is None:
-            version, is_kept = defaults.queues.version, is_fixed(said)
+            version, is_kept, own = defaults.queues.version, is_fixed(said), varying(said)
             sending, made = self._composed(defaults, call)
-            if is_kept and can_repeat(made):
+            # A route may have added something that this short way takes from the call only.
+            if is_kept and can_repeat(made) and varying(said) == own:
                 patterns.keep(key, _pattern(sending, made, said, version))
         return sending
 

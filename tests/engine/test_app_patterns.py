@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from client_rig import RecordingBroker, body_of, make_app, sent
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tqconsole.engine import current, signals
@@ -104,6 +104,8 @@ def test_later_calls_are_like_the_whole_way(
     assert_same(short, whole_way(args, kwargs, **said))
 
 
+# How long it takes says nothing of what it tests.
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(st.lists(VALUES), st.dictionaries(st.text(), VALUES))
 def test_any_arguments_are_like_the_whole_way(args: list[Any], kwargs: dict[str, Any]) -> None:
     app = make_app()

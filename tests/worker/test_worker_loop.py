@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -56,6 +57,41 @@ class FlakyBackend(MemoryBackend):
             self.left_count -= 1
             raise OperationalError("the store is away")
         super().store(writes)
+
+
+class LateBroker(MemoryBroker):
+    """A broker whose consumers answer an exchange that hands something over when told to."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.may_answer = threading.Event()
+        self.has_begun = threading.Event()
+
+    def consumer(self, queues: Sequence[QueueSpec], worker_name: str) -> Consumer:
+        consumer = super().consumer(queues, worker_name)
+        reader, writer = os.pipe()
+        begin, finish = consumer.begin, consumer.finish
+
+        def begin_late(settled: Any, started: Any, *rest: Any) -> None:
+            begin(settled, started, *rest)
+            if started:
+                self.has_begun.set()
+                threading.Thread(target=self._answer, args=(writer,)).start()
+            else:
+                os.write(writer, b"!")
+
+        def finish_late() -> Any:
+            os.read(reader, 1)
+            return finish()
+
+        consumer.begin, consumer.finish = begin_late, finish_late  # type: ignore[method-assign]  # its answers come by the pipe
+        consumer.fileno = lambda: reader  # type: ignore[method-assign]  # as above
+        consumer.__class__ = type("Late", (type(consumer),), {"answers_later": True})
+        return consumer
+
+    def _answer(self, writer: int) -> None:
+        self.may_answer.wait(60)
+        os.write(writer, b"!")
 
 
 @pytest.fixture
@@ -117,6 +153,18 @@ def worker(app: App, **options: Any) -> Iterator[Callable[[], int]]:
     finally:
         stop()
         app.close()
+
+
+def test_run_that_ends_is_heard_while_an_exchange_is_under_way(url: str) -> None:
+    broker = LateBroker(url)
+    app = make_app(url, broker=broker)
+    result = app.send_task("add", (2, 2))
+    with worker(app, pool="threads", concurrency=2):
+        assert broker.has_begun.wait(20)
+        try:
+            assert result.get(timeout=20) == 4
+        finally:
+            broker.may_answer.set()
 
 
 @pytest.mark.parametrize("pool", ["solo", "threads"])

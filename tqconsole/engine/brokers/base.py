@@ -123,6 +123,11 @@ class Consumer(abc.ABC):
 
     _begun: list[Delivery] = []  # noqa: RUF012 - replaced, never changed
 
+    @property
+    def answers_later(self) -> bool:
+        """True when `finish` may have to wait for an answer, of which `fileno` tells."""
+        return False
+
     @abc.abstractmethod
     def wait(self, timeout_s: float) -> bool:
         """Sleep until something may be there to fetch, or `timeout_s`; True when it may."""

@@ -139,9 +139,19 @@ class Carrier:
                 self._tell_forfeited()
                 self._answers.append(ExchangeWritten())
                 return
+            if self.is_awaiting:
+                return
         answer = failed or self._ended_exchange()
         self._tell_forfeited()
         self._answers.append(answer)
+
+    @property
+    def is_awaiting(self) -> bool:
+        """True while the answer to an exchange is on its way, which the consumer's descriptor tells
+        of, and slots run beside this thread: what they tell need not wait for it.
+        """
+        rim = self._rim
+        return self._is_exchange_open and not rim.pool.is_inline and rim.consumer.answers_later
 
     def finish_exchange(self) -> list[Happening]:
         """Wait for the end of the exchange that is under way, if there is one."""

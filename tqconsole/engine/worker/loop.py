@@ -107,6 +107,8 @@ class Loop:
         self._is_bell_watched = False
         self._is_bell_loud = False
         self._looked_mono = float("-inf")
+        #: Since when an answer is awaited by the bell, None while none is.
+        self._awaiting_mono: float | None = None
         self._pool_filenos: list[int] = []
         self._mail_fileno: int | None = None
         self._mail_chore: Chore | None = None
@@ -151,7 +153,8 @@ class Loop:
         sleep_s = 0.0 if self._inbox else self._sleep_s(now)
         if sleep_s > 0:
             self._carrier.flush_events()
-            self._consumer.prepare_wait()
+            if self._awaiting_mono is None:
+                self._consumer.prepare_wait()
         if sleep_s > 0 or now.mono - self._looked_mono >= _LOOK_S:
             for key, _ in self._selector.select(sleep_s):
                 key.data()
@@ -171,8 +174,8 @@ class Loop:
         """Take in what is there already, when there is nothing else to do."""
         if not self._inbox and self._carrier.has_submitted:
             self.look_at_pool()
-        if not self._inbox:
-            self._inbox.extend(self._carrier.finish_exchange())
+        if not self._inbox and not self._is_awaiting():
+            self._finish_exchange()
         if not self._inbox and self._consumer.take_ring():
             self.tell(Rang())
 
@@ -182,6 +185,21 @@ class Loop:
             logger.warning("Waiting %s seconds for what runs", self._soft_shutdown_s)
             return Stop(grace_s=self._soft_shutdown_s)
         return Stop(is_cold)
+
+    def _is_awaiting(self) -> bool:
+        """True while the bell will tell of the answer to the exchange that is under way; after a
+        second without one it is waited for, in bounded time.
+        """
+        if not (self._carrier.is_awaiting and self._is_bell_watched):
+            return False
+        now_mono = self._clock.mono()
+        if self._awaiting_mono is None:
+            self._awaiting_mono = now_mono
+        return now_mono - self._awaiting_mono < _LONGEST_SLEEP_S
+
+    def _finish_exchange(self) -> None:
+        self._awaiting_mono = None
+        self._inbox.extend(self._carrier.finish_exchange())
 
     def _look_at_the_clock(self, now: Now) -> None:
         deadline_mono = self._pool.next_deadline_mono()
@@ -233,6 +251,9 @@ class Loop:
             self._is_bell_watched = True
 
     def _on_bell(self) -> None:
+        if self._awaiting_mono is not None:
+            self._finish_exchange()
+            return
         self._is_bell_loud = True
         self.tell(Rang())
 

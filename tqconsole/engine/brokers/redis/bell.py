@@ -90,6 +90,11 @@ class Bell:
         return self._is_armed and self._look_count == 0
 
     @property
+    def is_tracking(self) -> bool:
+        """Whether its descriptor tells of what comes."""
+        return self._is_tracking
+
+    @property
     def has_rung(self) -> bool:
         """Whether it has rung since `take_ring`."""
         return self._has_rung

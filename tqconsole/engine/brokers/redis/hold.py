@@ -134,6 +134,11 @@ class RedisConsumer(Consumer):
             if not (self._bell.is_armed or self._bell.has_rung):
                 self._bell.arm(self._feeding.lists())
 
+    @property
+    def answers_later(self) -> bool:
+        """See `Consumer.answers_later`: an exchange travels on the bell's connection."""
+        return self._bell.is_tracking
+
     def take_ring(self) -> bool:
         """See `Consumer.take_ring`."""
         return self._bell.take_ring()

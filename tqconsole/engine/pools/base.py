@@ -34,7 +34,7 @@ class AwaitingRunner(Protocol):
         ...
 
 
-class Job(msgspec.Struct, frozen=True):
+class Job(msgspec.Struct, frozen=True, gc=False):
     """One run. Limits in seconds, None for none; `job_id` is the worker's (a small int)."""
 
     job_id: int
@@ -43,7 +43,7 @@ class Job(msgspec.Struct, frozen=True):
     hard_limit_s: float | None = None
 
 
-class JobStarted(msgspec.Struct, frozen=True):
+class JobStarted(msgspec.Struct, frozen=True, gc=False):
     """A slot began with the job. `pid` is the process that runs it."""
 
     job_id: int
@@ -51,7 +51,7 @@ class JobStarted(msgspec.Struct, frozen=True):
     started_mono: float
 
 
-class JobEnded(msgspec.Struct, frozen=True):
+class JobEnded(msgspec.Struct, frozen=True, gc=False):
     """The runner returned."""
 
     job_id: int

@@ -233,16 +233,17 @@ class PreforkPool(Pool):
         self._sort_out()
 
     def _take(self, happened: Iterable[Happening]) -> None:
+        now_mono = self._clock.mono()
         for slot, note in happened:
             if note is None:
                 self._lose(slot)
             else:
                 if not note.is_ready:
-                    self._end_job(slot, note)
+                    self._end_job(slot, note, now_mono)
                 if not (slot.jobs or slot.is_leaving or slot.is_gone):
                     self._welcome(slot)
 
-    def _end_job(self, slot: Slot, note: Note) -> None:
+    def _end_job(self, slot: Slot, note: Note, now_mono: float) -> None:
         job = slot.jobs.popleft()
         del self._running[job.job_id]
         slot.terminated_id = slot.limit_mono = None
@@ -250,7 +251,7 @@ class PreforkPool(Pool):
         if note.is_last:
             self._rehouse(slot)
         elif slot.jobs:
-            self._tell_start(slot)
+            self._tell_start(slot, now_mono)
 
     def _welcome(self, slot: Slot) -> None:
         """Give a child that has nothing to run its leave, its next job, or its place."""
@@ -277,11 +278,11 @@ class PreforkPool(Pool):
             self._crew.watch(slot)
         for job in jobs:
             self._running[job.job_id] = slot
-        self._tell_start(slot)
+        self._tell_start(slot, self._clock.mono())
 
-    def _tell_start(self, slot: Slot) -> None:
+    def _tell_start(self, slot: Slot, now_mono: float) -> None:
         """The first of the slot's jobs runs from now on."""
-        job, now_mono = slot.jobs[0], self._clock.mono()
+        job = slot.jobs[0]
         self._news.append(JobStarted(job.job_id, slot.pid, now_mono))
         if job.hard_limit_s:
             slot.limit_mono = now_mono + job.hard_limit_s

@@ -13,21 +13,22 @@ import signal
 import socket
 from collections import deque
 from collections.abc import Sequence
-from typing import NamedTuple
+
+import msgspec
 
 from tqconsole.engine.pools import frame
 from tqconsole.engine.pools.base import Job
 
 
-class Note(NamedTuple):
+class Note(msgspec.Struct, frozen=True, gc=False):
     """What a child said: it is ready (`job_id` is its pid), or a job ended. `is_last`: it takes
     no more.
     """
 
-    is_ready: bool
-    is_last: bool
     job_id: int
     outcome: bytes
+    is_ready: bool = False
+    is_last: bool = False
 
 
 class Slot:
@@ -155,8 +156,12 @@ class Slot:
             end = start + head_size + size
             if end > len(data):
                 break
-            is_ready, is_last = bool(flags & frame.IS_READY), bool(flags & frame.IS_LAST)
-            notes.append(Note(is_ready, is_last, job_id, data[start + head_size : end]))
+            outcome = data[start + head_size : end]
+            if flags:
+                is_ready, is_last = bool(flags & frame.IS_READY), bool(flags & frame.IS_LAST)
+                notes.append(Note(job_id, outcome, is_ready, is_last))
+            else:
+                notes.append(Note(job_id, outcome))
             start = end
         self._unread = data[start:]
         return notes

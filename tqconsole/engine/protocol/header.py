@@ -48,7 +48,7 @@ OWN_HEADERS = frozenset(
 )
 
 
-class TaskHeader(msgspec.Struct, frozen=True):
+class TaskHeader(msgspec.Struct, frozen=True, gc=False):
     """A checked header. Instants in epoch seconds, limits in seconds.
 
     `ignore_result`, `hard_limit_s` and `soft_limit_s` are None when the sender left them to the

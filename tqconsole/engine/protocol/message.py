@@ -2,6 +2,9 @@
 
 It is a value: it cannot send itself, and nothing in it was decoded. What the bytes of a task mean
 stands in `protocol/task.py`; kombu's JSON envelope around it in `protocol/envelope.py`.
+
+Structs of which some are made for each task say `gc=False`, here and elsewhere: nothing they hold
+refers back to them, so the collector need not look at them.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ from typing import Any
 import msgspec
 
 
-class Message(msgspec.Struct, frozen=True):
+class Message(msgspec.Struct, frozen=True, gc=False):
     """One message.
 
     `headers` is the AMQP header table, `properties` the AMQP basic properties that Celery sets

@@ -22,7 +22,7 @@ Duration = Count | Annotated[float, msgspec.Meta(ge=0, lt=2**31)]
 TRANSPORT_PROPERTIES = ("delivery_info", "delivery_tag", "body_encoding")
 
 
-class WireHeaders(msgspec.Struct):
+class WireHeaders(msgspec.Struct, gc=False):
     """The header table of a task as it must be (wire.md §1.2); unknown names are the user's."""
 
     task: str
@@ -47,7 +47,7 @@ class WireHeaders(msgspec.Struct):
     compression: Any = None
 
 
-class WireProperties(msgspec.Struct):
+class WireProperties(msgspec.Struct, gc=False):
     """The properties that a worker uses."""
 
     reply_to: str | None = None
@@ -65,7 +65,7 @@ class _UsualHeaders(WireHeaders, forbid_unknown_fields=True):
     compression: str | None = None
 
 
-class _Address(msgspec.Struct):
+class _Address(msgspec.Struct, gc=False):
     exchange: str
     routing_key: str
 
@@ -84,7 +84,9 @@ class _UsualProperties(WireProperties, forbid_unknown_fields=True, kw_only=True)
 
 
 class _Usual(
-    msgspec.Struct, rename={"content_type": "content-type", "content_encoding": "content-encoding"}
+    msgspec.Struct,
+    rename={"content_type": "content-type", "content_encoding": "content-encoding"},
+    gc=False,
 ):
     """An envelope as every client writes it; msgspec reads the bytes of a body as base64."""
 

@@ -48,7 +48,7 @@ class QueueSpec(msgspec.Struct, frozen=True):
     bindings: tuple[Binding, ...] = ()
 
 
-class Publication(msgspec.Struct, frozen=True):
+class Publication(msgspec.Struct, frozen=True, gc=False):
     """A message and where it goes. With exchange "" the routing key is the queue's name.
 
     `is_plain`: who made it knows that its headers and properties are texts, integers, finite
@@ -61,7 +61,7 @@ class Publication(msgspec.Struct, frozen=True):
     is_plain: bool = False
 
 
-class ResultWrite(msgspec.Struct, frozen=True):
+class ResultWrite(msgspec.Struct, frozen=True, gc=False):
     """One result record on its way to the store.
 
     `record` is the encoded meta record (wire.md §4.1), `reply_to` the message's own (stores use it
@@ -87,7 +87,7 @@ class Riding(msgspec.Struct, frozen=True):
     publications: tuple[Publication, ...] = ()
 
 
-class Delivery(msgspec.Struct, frozen=True):
+class Delivery(msgspec.Struct, frozen=True, gc=False):
     """A message in a consumer's hands.
 
     `tag` means something to its adapter only. `deaths` is how many earlier starts ended in the
@@ -117,7 +117,7 @@ class Verdict(Enum):
     DEAD = "dead"
 
 
-class Settlement(msgspec.Struct, frozen=True):
+class Settlement(msgspec.Struct, frozen=True, gc=False):
     """What becomes of one delivery. `reason` and `detail` are for DEAD."""
 
     tag: str
@@ -126,7 +126,7 @@ class Settlement(msgspec.Struct, frozen=True):
     detail: str = ""
 
 
-class Handover(msgspec.Struct, frozen=True):
+class Handover(msgspec.Struct, frozen=True, gc=False):
     """A delivery is about to start. `is_acked`: early ack, it must not come back, but a record of
     it stays until it is settled, so that a death of this worker can be reported.
     """

@@ -24,16 +24,16 @@ local function is_success(old, is_json)
   return string.find(string.sub(old, 1, 120), 'SUCCESS', 1, true) ~= nil
 end
 local function store_record(key, record, seconds, is_json)
-  local how = {'SET', key, record}
-  if seconds ~= '0' then how[4] = 'EX'; how[5] = seconds end
-  local first = {unpack(how)}
-  first[#first + 1] = 'NX'
-  if not redis.call(unpack(first)) then
-    local old = redis.call('GET', key)
+  local call, is_kept = redis.call, seconds == '0'
+  local is_new
+  if is_kept then is_new = call('SET', key, record, 'NX')
+  else is_new = call('SET', key, record, 'EX', seconds, 'NX') end
+  if not is_new then
+    local old = call('GET', key)
     if old and is_success(old, is_json) then return end
-    redis.call(unpack(how))
+    if is_kept then call('SET', key, record) else call('SET', key, record, 'EX', seconds) end
   end
-  redis.call('PUBLISH', key, record)
+  call('PUBLISH', key, record)
 end
 """
 

@@ -21,7 +21,7 @@ from tqconsole.engine.worker.payload import plain
 _USUAL_COUNT = 3
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class Outcome(msgspec.Struct, frozen=True, gc=False):
     """The end of one run.
 
     `state` is SUCCESS, FAILURE, RETRY, IGNORED or REJECTED. `text` is the repr of the value

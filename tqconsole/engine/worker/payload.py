@@ -22,7 +22,7 @@ _MAX_DEPTH = 100
 _PLAIN_TYPES = frozenset({str, bytes, int, float, bool, type(None)})
 
 
-class RunPayload(msgspec.Struct, frozen=True):
+class RunPayload(msgspec.Struct, frozen=True, gc=False):
     """One run.
 
     `message` is protocol 2, as it came. `soft_limit_s` and `hard_limit_s` are those that hold for

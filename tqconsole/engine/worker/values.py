@@ -82,7 +82,7 @@ class MachineOptions(msgspec.Struct, frozen=True):
     tells_received: bool = False
 
 
-class Entry(msgspec.Struct, eq=False):
+class Entry(msgspec.Struct, eq=False, gc=False):
     """One delivery in this worker's hands, from its arrival to its settlement."""
 
     delivery: Delivery
@@ -154,7 +154,7 @@ class SlotsChanged(msgspec.Struct, frozen=True):
     free_count: int
 
 
-class RunEnded(msgspec.Struct, frozen=True):
+class RunEnded(msgspec.Struct, frozen=True, gc=False):
     """A run came back from the pool, decoded."""
 
     job_id: int
@@ -309,7 +309,7 @@ class RecordRevoked(msgspec.Struct, frozen=True):
     task_ids: Sequence[str]
 
 
-class Order(msgspec.Struct, frozen=True):
+class Order(msgspec.Struct, frozen=True, gc=False):
     """One run for the pool, with the limits that hold for it."""
 
     entry: Entry

@@ -13,10 +13,12 @@ from tqconsole.engine.exceptions import RefusedError
 from tqconsole.engine.protocol.envelope import from_envelope, to_envelope
 from tqconsole.engine.protocol.identity import new_id
 from tqconsole.engine.protocol.message import Message
-from tqconsole.engine.protocol.sealed import SealedMessage
+from tqconsole.engine.protocol.sealed import SealedMessage, open_usual
 from tqconsole.engine.protocol.transfer import Delivery, Publication
 from tqconsole.engine.serialization import decode_json, encode_json
 
+#: Envelopes below this are never too large, whatever is in them.
+_USUAL_BYTES = 1 << 20
 _REDELIVERED, _DEATHS = "redelivered", "tq-deaths"
 
 
@@ -41,9 +43,13 @@ def written(publication: Publication, *, is_copied: bool = False) -> bytes:
 
 def delivery_of(envelope: bytes, tag: str, queue: str) -> Delivery:
     """Return the delivery in an envelope. Raises: RefusedError only."""
+    usual = open_usual(envelope) if len(envelope) < _USUAL_BYTES else None
+    if usual is not None:
+        # Without our marks, or it would not be a usual one.
+        address = usual.wire_properties.delivery_info
+        return Delivery(tag, usual, queue, address.exchange, address.routing_key)
     message, exchange, routing_key, _ = from_envelope(envelope)
     if type(message) is SealedMessage:
-        # Without our marks, or it would not be a usual one.
         return Delivery(tag, message, queue, exchange, routing_key)
     headers = message.headers
     is_redelivered = bool(headers.pop(_REDELIVERED, False))

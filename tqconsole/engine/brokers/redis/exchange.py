@@ -23,7 +23,7 @@ MOST_WANTED = 1_000
 Word = str | bytes | int | float
 
 
-class Held(msgspec.Struct, eq=False):
+class Held(msgspec.Struct, eq=False, gc=False):
     """A delivery in our hands: its envelope, its queue, and what it is to us."""
 
     envelope: bytes

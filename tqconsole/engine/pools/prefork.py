@@ -33,6 +33,8 @@ from tqconsole.engine.pools.child import ChildPlan
 from tqconsole.engine.pools.crew import LEAVE_S, Crew, Happening
 from tqconsole.engine.pools.slot import Note, Slot
 
+#: How late a start may be told, seconds: short runs have ended by then.
+_START_TOLD_S = 0.002
 #: How long idle children may take to end when the pool is to end at once, seconds.
 _QUICK_LEAVE_S = 0.5
 
@@ -143,7 +145,15 @@ class PreforkPool(Pool):
         """Return when `poll` has something to do: the past when news are waiting. A moment that is
         now when it is asked for has not come yet for who looked at the clock before.
         """
-        return -math.inf if self._news else self._due_mono()
+        dues = (self._due_mono(), self._news_mono())
+        return min((mono for mono in dues if mono is not None), default=None)
+
+    def _news_mono(self) -> float | None:
+        # A start that its end may still catch up with is told a little later.
+        starts_mono = [it.started_mono for it in self._news if isinstance(it, JobStarted)]
+        if len(starts_mono) < len(self._news):
+            return -math.inf
+        return starts_mono[0] + _START_TOLD_S if starts_mono else None
 
     def _due_mono(self) -> float | None:
         slots = self._crew.slots.values()

@@ -265,7 +265,8 @@ class Carrier:
             # The slot that was counted on died a moment ago.
             self._answers.append(Withdrawn([job.job_id for job in jobs]))
             self._answers.append(self._slots())
-        self.has_submitted = True
+        # Other processes ring when they have something to tell.
+        self.has_submitted = pool.shares_memory
         if pool.is_inline:
             # The answer came while they ran: what they ended with leaves without another turn.
             self._answers = self.finish_exchange() + self.news()

@@ -146,9 +146,8 @@ def edited(
     )
     headers = {name: value for name, value in message.headers.items() if name != "compression"}
     headers |= {"argsrepr": saferepr(tuple(new_args)), "kwargsrepr": saferepr(new_kwargs)}
-    changed = msgspec.structs.replace(
-        message, body=payload, content_type=content_type, content_encoding=encoding, headers=headers
-    )
+    # Whatever kind of message it was: its headers are these now.
+    changed = Message(payload, content_type, encoding, headers, message.properties)
     return Publication(changed, letter.queue)
 
 

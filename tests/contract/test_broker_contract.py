@@ -152,6 +152,37 @@ def test_exchange_on_an_empty_queue_returns_at_once(consumer: Consumer) -> None:
     assert consumer.exchange(wanted=5) == []
 
 
+def test_descriptor_tells_of_every_answer_that_is_to_come(
+    broker: Broker, consumer: Consumer
+) -> None:
+    # Three looks at an empty queue: some brokers need not even ask.
+    for _ in range(3):
+        consumer.begin(wanted=10)
+        assert_answer_is_told(consumer)
+        assert consumer.finish() == []
+        consumer.prepare_wait()
+    broker.publish([task("a")])
+    (held,) = take(consumer, 1)
+
+    consumer.begin(started=[Handover(held.tag, is_acked=False)])
+    assert_answer_is_told(consumer)
+    consumer.finish()
+    consumer.begin(settled=[Settlement(held.tag, Verdict.ACK)], wanted=10)
+    assert_answer_is_told(consumer)
+
+    assert consumer.finish() == []
+    assert not consumer.answers_later
+
+
+def assert_answer_is_told(consumer: Consumer) -> None:
+    if consumer.answers_later:
+        descriptor = consumer.fileno()
+        assert descriptor is not None
+        with selectors.DefaultSelector() as selector:
+            selector.register(descriptor, selectors.EVENT_READ)
+            assert selector.select(SOON_S), "nothing told of the answer"
+
+
 def test_fetched_messages_are_nobody_elses(broker: Broker, consume: Consume) -> None:
     one, two = consume(worker_name="w1@here"), consume(worker_name="w2@here")
     broker.publish([task(it) for it in "ab"])

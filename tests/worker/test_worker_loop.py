@@ -293,6 +293,7 @@ def test_what_runs_send_leaves_for_the_broker_for_writing(url: str) -> None:
 def test_what_left_for_the_broker_for_writing_leaves_once(url: str) -> None:
     class Refusing:
         is_down = True
+        answers_later = False
 
         def forfeited(self) -> list[str]:
             return []

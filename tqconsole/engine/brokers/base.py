@@ -125,7 +125,7 @@ class Consumer(abc.ABC):
 
     @property
     def answers_later(self) -> bool:
-        """True when `finish` may have to wait for an answer, of which `fileno` tells."""
+        """True while what was begun waits for an answer, of which `fileno` tells."""
         return False
 
     @abc.abstractmethod

@@ -151,7 +151,7 @@ class Carrier:
         of, and slots run beside this thread: what they tell need not wait for it.
         """
         rim = self._rim
-        return self._is_exchange_open and not rim.pool.is_inline and rim.consumer.answers_later
+        return self._is_exchange_open and rim.consumer.answers_later and not rim.pool.is_inline
 
     def finish_exchange(self) -> list[Happening]:
         """Wait for the end of the exchange that is under way, if there is one."""

@@ -239,7 +239,7 @@ class Loop:
         if due_at <= now.at:
             if not self._is_bell_watched:
                 return _LONGEST_SLEEP_S  # told already, and there is no room for it
-            self._on_bell()
+            self._ring()
             return _DUE_SLEEP_S
         return due_at - now.at
 
@@ -251,9 +251,12 @@ class Loop:
             self._is_bell_watched = True
 
     def _on_bell(self) -> None:
-        if self._awaiting_mono is not None:
+        if self._carrier.is_awaiting:
             self._finish_exchange()
-            return
+        else:
+            self._ring()
+
+    def _ring(self) -> None:
         self._is_bell_loud = True
         self.tell(Rang())
 

@@ -90,6 +90,11 @@ class Cycle:
         self._recalled: list[Delivery] = []
 
     @property
+    def is_under_way(self) -> bool:
+        """Whether an exchange has left that was not landed: not all that are asked for need to."""
+        return self._flight is not None
+
+    @property
     def recalled_count(self) -> int:
         """How many were found again and are told with the next landing."""
         return len(self._recalled)

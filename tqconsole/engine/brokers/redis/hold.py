@@ -136,8 +136,8 @@ class RedisConsumer(Consumer):
 
     @property
     def answers_later(self) -> bool:
-        """See `Consumer.answers_later`: an exchange travels on the bell's connection."""
-        return self._bell.is_tracking
+        """See `Consumer.answers_later`: what travels, travels on the bell's connection."""
+        return self._bell.is_tracking and self._cycle.is_under_way
 
     def take_ring(self) -> bool:
         """See `Consumer.take_ring`."""

@@ -10,6 +10,8 @@ import threading
 import time
 from typing import Protocol
 
+from tqconsole.engine.fork_locks import give_lock
+
 
 class Clock(Protocol):
     """What the engine needs of time."""
@@ -71,9 +73,11 @@ class ManualClock:
 class LamportClock:
     """A logical clock: `forward()` before sending, `adjust(theirs)` on receipt. Thread-safe."""
 
+    _lock: threading.Lock
+
     def __init__(self, value: int = 0) -> None:
         self._value = value
-        self._lock = threading.Lock()
+        give_lock(self, "_lock", threading.Lock)
 
     @property
     def value(self) -> int:

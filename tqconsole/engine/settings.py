@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import os
 import re
-import threading
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from datetime import timedelta
 from types import ModuleType
 from typing import Any
 
 from tqconsole.engine.exceptions import ImproperlyConfigured
+from tqconsole.engine.fork_locks import give_lock
 from tqconsole.engine.settings_table import OLD_NAMES, SETTINGS
 
 #: Setting -> environment variables that win over the program's value; the first that is set.
@@ -70,7 +70,7 @@ class Settings(MutableMapping[str, Any]):
         fields["_source"] = {}
         fields["_added"] = {}
         fields["_own_defaults"] = {}
-        fields["_lock"] = threading.RLock()
+        give_lock(self, "_lock")
         fields["_is_loading"] = False
         fields["_load"] = load
         fields["_after_load"] = after_load

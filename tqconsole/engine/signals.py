@@ -13,6 +13,8 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
+from tqconsole.engine.fork_locks import give_lock
+
 logger = logging.getLogger(__name__)
 
 Receiver = Callable[..., Any]
@@ -24,12 +26,14 @@ _ANY = object()
 class Signal:
     """One moment. `connect` is also a decorator, with or without arguments."""
 
+    _lock: threading.Lock
+
     def __init__(
         self, providing_args: tuple[str, ...] | None = None, name: str | None = None
     ) -> None:
         self.providing_args = frozenset(providing_args or ())
         self.name = name
-        self._lock = threading.Lock()
+        give_lock(self, "_lock", threading.Lock)
         # Replaced as a whole on every change, so that `send` reads it without the lock.
         self._receivers: tuple[tuple[Any, Any, Any], ...] = ()
 

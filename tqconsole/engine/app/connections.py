@@ -22,17 +22,20 @@ from tqconsole.engine.backends.base import Backend
 from tqconsole.engine.brokers import open_broker
 from tqconsole.engine.brokers.base import Broker
 from tqconsole.engine.brokers.resolution import Resolved, resolve_broker
+from tqconsole.engine.fork_locks import give_lock
 from tqconsole.engine.settings import Settings
 
 
 class Connections:
     """The broker and the result store of one app. Thread-safe."""
 
+    _lock: threading.RLock
+
     def __init__(
         self, conf: Settings, broker: Broker | None = None, backend: Backend | None = None
     ) -> None:
         self._conf = conf
-        self._lock = threading.RLock()
+        give_lock(self, "_lock")
         self._broker = broker
         self._write_broker: Broker | None = None
         self._backend = backend

@@ -28,6 +28,7 @@ from tqconsole.engine.app.tasks import TaskHolder
 from tqconsole.engine.clock import SYSTEM_CLOCK, Clock, LamportClock
 from tqconsole.engine.current import app_or_default, current_app, current_task
 from tqconsole.engine.exceptions import ImproperlyConfigured
+from tqconsole.engine.fork_locks import give_lock
 from tqconsole.engine.settings import Settings
 from tqconsole.engine.task import Task as TaskClass
 
@@ -117,7 +118,7 @@ class App(Configured, TaskHolder, Caller, Linked):
         self._control_class, self._events_class = control or CONTROL, events or EVENTS
         self._control: Control | None = None
         self._events: Events | None = None
-        self._lock = threading.RLock()
+        give_lock(self, "_lock")
         self._pending: list[Any] = []
         self._discovery = Discovery()
         self._selected: list[str] | None = None

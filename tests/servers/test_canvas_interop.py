@@ -4,7 +4,6 @@ fleet of both.
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -60,8 +59,8 @@ def fleet(request: pytest.FixtureRequest, tmp_path_factory: Any) -> Iterator[Fle
         try:
             fleet = Fleet(place, request.param)
             yield fleet
-            # Celery's results take leave of the server when they are collected.
-            gc.collect()
+            # Celery's results take leave of their server whenever they are collected.
+            fleet.apps["theirs"].backend.result_consumer._pubsub = None
             for app in fleet.apps.values():
                 app.close()
         finally:

@@ -20,14 +20,17 @@ def _run(case: Case) -> Report:
                 exit_code = client.wait(_PATIENCE_S)
             if exit_code:
                 broken.append(f"a fork's child hangs, or the client failed: exit code {exit_code}")
-        site.publish(case.of(_TASK_COUNTS))
+        # What the forks have sent needs no child each.
+        with site.worker("-c", "2"):
+            site.drain()
+        task_ids = site.publish(case.of(_TASK_COUNTS))
         with site.worker("-c", "4", "--max-tasks-per-child", "1") as process:
             site.drain()
             worker_code = process.poll()
         account = site.settle()
     if worker_code is not None:
         broken.append(f"the worker exited with {worker_code}")
-    pids = [stamp.pid for stamps in site.reading.starts.values() for stamp in stamps]
+    pids = [stamp.pid for task_id in task_ids for stamp in site.reading.starts[task_id]]
     if len(pids) != len(set(pids)):
         broken.append("a child ran more than one task")
     figures: dict[str, float | str] = {

@@ -44,6 +44,9 @@ def _ask(app: App, ledger: Ledger) -> int:
 
 def _fork(app: App, ledger: Ledger) -> int:
     is_over = threading.Event()
+    # What is imported at the first call must be there: Python itself waits for ever in the child of
+    # a fork for a module that another thread was importing.
+    _publish_one(app, ledger)
 
     def publish_until_over() -> None:
         while not is_over.wait(_PAUSE_S):

@@ -19,7 +19,7 @@ from tqconsole.engine import App
 
 _FORK_COUNT, _THREAD_COUNT = 20, 50
 #: Between two calls of a thread, in seconds: together they leave others their share of a machine.
-_PAUSE_S = 0.5
+_PAUSE_S = 0.2
 #: Seconds after which a child that has not ended hangs.
 _HANGS_S = 10.0
 
@@ -55,7 +55,11 @@ def _fork(app: App, ledger: Ledger) -> int:
     threads = [threading.Thread(target=publish_until_over) for _ in range(_THREAD_COUNT)]
     for thread in threads:
         thread.start()
-    hanging_count = sum(not _has_forked_well(app, ledger) for _ in range(_FORK_COUNT))
+    hanging_count = 0
+    for _ in range(_FORK_COUNT):
+        # Meanwhile each of the threads has sent something.
+        time.sleep(_PAUSE_S)
+        hanging_count += not _has_forked_well(app, ledger)
     is_over.set()
     for thread in threads:
         thread.join()

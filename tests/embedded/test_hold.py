@@ -198,19 +198,24 @@ def test_lost_task_is_reported_again_when_the_reporter_dies(
     assert consume("w4@here").give_back(5).lost == ()
 
 
-def test_lost_task_is_not_reported_again_after_a_clean_end(
+def test_lost_task_is_reported_until_its_report_is_settled(
     broker: SqliteBroker, consume: Consume
 ) -> None:
     broker.publish([task("a")])
     first = consume("w1@here")
     first.exchange(started=[Handover(it.tag, is_acked=True) for it in fetch(first)])
     vanish(first)
-    second = consume("w2@here")
-    second.give_back(5)
+    leaver = consume("w2@here")
+    assert names(leaver.give_back(5).lost) == ["a"]
 
-    second.close()
+    leaver.close()
 
-    assert consume("w3@here").give_back(5).lost == ()
+    reporter = consume("w3@here")
+    lost = reporter.give_back(5).lost
+    assert names(lost) == ["a"]
+    reporter.exchange(acks(lost))
+    reporter.close()
+    assert consume("w4@here").give_back(5).lost == ()
 
 
 def test_close_leaves_what_had_started_on_record(broker: SqliteBroker, consume: Consume) -> None:

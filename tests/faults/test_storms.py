@@ -33,4 +33,4 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Places]:
 def test_promises_hold(scenario: Scenario, broker: str, places: Places) -> None:
     outcome = run_case(scenario, new_case(scenario, broker, ORDER, places))
 
-    assert outcome.report.broken == [], "\n".join(outcome.lines)
+    assert not outcome.report.broken, "\n".join(outcome.lines)

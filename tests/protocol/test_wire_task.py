@@ -252,7 +252,16 @@ def test_hostile_bodies_raise_refused_error_only(body: Any) -> None:
     assert refusal(decode_body, raw(body), JSON) in (Reason.BAD_BODY, Reason.BAD_SIGNATURE)
 
 
-@given(st.binary())
+def is_body(junk: bytes) -> bool:
+    """True for bytes that happen to be arguments: generated examples may be clever."""
+    try:
+        parts = json.loads(junk)
+    except ValueError:
+        return False
+    return isinstance(parts, list) and len(parts) == 3
+
+
+@given(st.binary().filter(lambda junk: not is_body(junk)))
 def test_junk_bodies_raise_refused_error_only(body: bytes) -> None:
     with pytest.raises(RefusedError):
         decode_body(Message(body, headers={"task": "t"}), JSON)

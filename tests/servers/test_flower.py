@@ -62,14 +62,23 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 
 
 @pytest.fixture(scope="module")
-def flower(place: Place) -> Flower:
-    return Flower(place)
-
-
-@pytest.fixture(scope="module")
 def client(place: Place) -> Iterator[App]:
     with App("client", broker=place.url, backend=place.url, set_as_current=False) as app:
         yield app
+
+
+@pytest.fixture(scope="module")
+def flower(place: Place, client: App) -> Flower:
+    """A Flower that hears events: its API answers before it listens, and what it missed is gone."""
+    flower = Flower(place)
+
+    def hears() -> bool:
+        sent = client.send_task("add", (1, 1), queue="ours")
+        sent.get(timeout=PATIENCE_S)
+        return flower.get(f"/task/info/{sent.id}") is not None
+
+    assert eventually(hears), place.log("flower")
+    return flower
 
 
 def test_both_workers_have_the_same_fields(place: Place, flower: Flower) -> None:

@@ -57,11 +57,19 @@ def asker(place: Any) -> Iterator[App]:
         yield app
 
 
+def test_the_revoked_are_told_in_the_shape_of_the_real_ones(asker: App) -> None:
+    asker.control.revoke("nosuch")
+
+    ours, theirs = answers(asker, "revoked", {})
+
+    assert differences(shape(ours), shape(theirs)) == []
+
+
 def answers(app: App, method: str, arguments: dict[str, Any]) -> tuple[Any, Any]:
     """Return (ours, theirs), once both have something to say."""
 
     def both() -> Any:
-        replies = app.control.broadcast(method, arguments=arguments, reply=True, timeout=5)
+        replies = app.control.broadcast(method, arguments=arguments, reply=True, timeout=1)
         found: dict[str, Any] = {}
         for reply in replies:
             found.update(reply)
@@ -95,7 +103,6 @@ def answers(app: App, method: str, arguments: dict[str, Any]) -> tuple[Any, Any]
         ("pool_restart", {}),
         ("autoscale", {"max": 3, "min": 1}),
         ("revoke", {"task_id": "nosuch"}),
-        ("revoked", {}),
         ("terminate", {"task_id": "nosuch", "signal": "TERM"}),
         ("nosuchcommand", {}),
     ],

@@ -101,13 +101,16 @@ class TabLine(Lines):
     def _make(self, width: int, look: Look) -> list[list[Piece]]:
         line: list[Piece] = [(" ", "")]
         self._spans = []
+        # " 1 Dash " each, and what room there is between them.
+        room = width - sum(len(key) + len(title) + 3 for _, key, title in TABS)
+        gap = " " if room > len(TABS) else ""
         for name, key, title in TABS:
             is_active = name == self._active
             start = line_width(line)
             line.append((f" {key} ", "bold picked key" if is_active else "key"))
             line.append((f"{title} ", "bold picked" if is_active else "dim"))
             self._spans.append((start, line_width(line), name))
-            line.append((" ", ""))
+            line.append((gap, ""))
         return [line]
 
     def on_click(self, event: events.Click) -> None:

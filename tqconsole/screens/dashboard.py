@@ -13,7 +13,7 @@ from textual.widget import Widget
 from tqconsole.core.type_views import TypeView
 from tqconsole.core.views import Attention, Changes, QueueView, Snapshot, TaskRow
 from tqconsole.widgets import figures
-from tqconsole.widgets.cells import ATTENTION, FAILURES, QUEUES_SHORT, TYPES
+from tqconsole.widgets.cells import ATTENTION, FAILURES, QUEUES_SHORT
 from tqconsole.widgets.chart import Series, chart_lines
 from tqconsole.widgets.frame import Handler
 from tqconsole.widgets.header import NumbersLine
@@ -25,6 +25,7 @@ from tqconsole.widgets.requests import Goto, ask_for_events
 from tqconsole.widgets.rows import ListSource
 from tqconsole.widgets.sparks import spark
 from tqconsole.widgets.table_screen import TableScreen
+from tqconsole.widgets.type_columns import TASK_TYPES_SHORT
 from tqconsole.widgets.vtable import VTable
 
 #: Seconds a chart may be wide. It takes the least that holds what is known: a young one is alive.
@@ -49,7 +50,7 @@ class DashboardScreen(TableScreen):
         yield _panel(_table(ATTENTION, _attention_id, "attention", has_header=False), "")
         with Horizontal(id="middle"):
             yield _panel(_table(QUEUES_SHORT, _queue_id, "queues"), "Queues")
-            yield _panel(_table(TYPES, _type_id, "types"), "Task types by load")
+            yield _panel(_table(TASK_TYPES_SHORT, _type_id, "types"), "Task types by load")
         yield _panel(_table(FAILURES, _task_id, "failures", has_header=False), "Latest failures")
         yield Lines(id="status")
 

@@ -84,41 +84,11 @@ QUEUES_SHORT: list[Column[QueueView]] = [
 ]
 
 
-def _type_name(row: TypeView, _look: Look, _now_at: float, _width: int) -> Cell:
-    return row.name
-
-
-def _type_rate(row: TypeView, _look: Look, _now_at: float, _width: int) -> Cell:
-    return figures.rate(row.rate_per_s)
-
-
-def _type_failed(row: TypeView, _look: Look, _now_at: float, _width: int) -> Cell:
-    return (f"{row.failed_ratio * 100:.1f}", level_style(row.failed_ratio, 0.02, 0.1))
-
-
-def _type_p50(row: TypeView, _look: Look, _now_at: float, _width: int) -> Cell:
-    return short_seconds(row.p50_s)
-
-
-def _type_p95(row: TypeView, _look: Look, _now_at: float, _width: int) -> Cell:
-    return short_seconds(row.p95_s)
-
-
 def short_seconds(value: float | None) -> str:
     """Return seconds in five cells at most."""
     if value is None:
         return figures.UNKNOWN
     return f"{value:.3f}" if value < 1 else f"{value:.2f}" if value < 10 else f"{value:.0f}"
-
-
-TYPES: list[Column[TypeView]] = [
-    Column("name", "NAME", 10, _type_name, flex=2, limit=30),
-    Column("rate", "n/s", 5, _type_rate, is_right=True),
-    Column("failed", "FAIL %", 6, _type_failed, is_right=True),
-    Column("p50", "p50 s", 5, _type_p50, is_right=True, priority=4),
-    Column("p95", "p95 s", 5, _type_p95, is_right=True, priority=3),
-    Column("history", "TREND", 8, history_cell, priority=6, is_sortable=False),
-]
 
 
 def _attention_kind(row: Attention, look: Look, _now_at: float, _width: int) -> Cell:

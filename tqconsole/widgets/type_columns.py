@@ -66,6 +66,16 @@ TASK_TYPES: list[Column[TypeView]] = [
     Column("history", "TREND", 8, history_cell, flex=1, limit=24, priority=8, is_sortable=False),
 ]
 
+#: The few of them that the dashboard has room for.
+TASK_TYPES_SHORT: list[Column[TypeView]] = [
+    Column("name", "NAME", 10, _name, flex=2, limit=30),
+    Column("rate", "n/s", 5, _rate, is_right=True),
+    Column("failed", "FAIL %", 6, _failed, is_right=True),
+    Column("p50", "p50 s", 5, _p50, is_right=True, priority=4),
+    Column("p95", "p95 s", 5, _p95, is_right=True, priority=3),
+    Column("history", "TREND", 8, history_cell, priority=6, is_sortable=False),
+]
+
 
 def type_sort_value(row: TypeView, key: str) -> tuple[bool, float | str]:
     """Return what a column orders by; unknown values go last."""

@@ -18,6 +18,7 @@ from tqconsole.core.filter import compile_filter
 
 if TYPE_CHECKING:
     from tqconsole.core.contexts import Context
+    from tqconsole.core.history import History
     from tqconsole.core.session import Session
     from tqconsole.engine.app import App
 
@@ -36,6 +37,9 @@ class ConsoleOptions:
     is_ascii: bool = False
     plain: bool = False
     once: bool = False
+    #: Rows kept in memory and in the history's file; None: the usual number.
+    history: int | None = None
+    no_history: bool = False
 
 
 def open_console(invocation: Invocation, options: ConsoleOptions) -> int:
@@ -133,6 +137,7 @@ class Opener:
         reached_by: tuple[str, ...],
     ) -> Session:
         from tqconsole.core.session import Session, SessionOptions  # noqa: PLC0415 - console only
+        from tqconsole.core.store import ROWS_LIMIT  # noqa: PLC0415 - as above
 
         return Session(
             app.broker,
@@ -142,12 +147,26 @@ class Opener:
             reason=reason,
             is_read_only=self._options.read_only or (context is not None and context.is_read_only),
             options=SessionOptions(
+                rows_limit=self._options.history or ROWS_LIMIT,
                 default_queue=app.conf.task_default_queue,
+                history=self._history(app, context),
                 reached_by=reached_by,
                 saved_filters=dict(context.filters) if context is not None else None,
                 read_tasks=_reader(tasks_app) if tasks_app is not None else None,
             ),
         )
+
+    def _history(self, app: App, context: Context | None) -> History | None:
+        """Return where tasks outlive the console: not of a broker that lives in this process."""
+        from tqconsole.core.history import History  # noqa: PLC0415 - console only
+        from tqconsole.core.history_file import ROWS_LIMIT, history_path  # noqa: PLC0415 - as above
+
+        is_off = self._options.no_history or (context is not None and not context.has_history)
+        if is_off or not app.broker.capabilities.is_shared_between_processes:
+            return None
+        name = context.name if context is not None else ""
+        path = history_path(name, app.broker.url)
+        return History(path, rows_limit=self._options.history or ROWS_LIMIT)
 
 
 def _reader(app: App) -> Callable[[], Mapping[str, Any]]:

@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "events": ("tqconsole.cli.events", "Watch events, on a screen or as text."),
     "top": ("tqconsole.cli.top", "Print the cluster's figures, again and again."),
     "watch": ("tqconsole.cli.watch", "Wait until something is wrong, and exit with 3."),
+    "history": ("tqconsole.cli.history", "See or delete what the console keeps over restarts."),
     "purge": ("tqconsole.cli.purge", "Drop all waiting messages of queues."),
     "dead": ("tqconsole.cli.dead", "List, show, replay or drop dead letters."),
     "list": ("tqconsole.cli.list_", "List queues and what leads to them."),

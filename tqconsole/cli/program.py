@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from tqconsole import __version__
 from tqconsole.cli import exits
@@ -32,7 +33,12 @@ from tqconsole.engine.exceptions import (
 #: Screens that the console can begin with.
 SCREENS = ("dashboard", "tasks", "workers", "queues", "events")
 #: Name of a parameter -> the option as it is typed, where the two differ.
-_OPTIONS = {"expression": "--filter", "is_ascii": "--ascii", "read_only": "--read-only"}
+_OPTIONS = {
+    "expression": "--filter",
+    "is_ascii": "--ascii",
+    "read_only": "--read-only",
+    "no_history": "--no-history",
+}
 
 
 class Program(VerbGroup):
@@ -63,7 +69,11 @@ def _bare(ctx: click.Context, **options: Any) -> int | None:
         click.echo(f"tqconsole {__version__}")
         ctx.exit()
     if ctx.invoked_subcommand is not None:
-        given = [_OPTIONS.get(name, f"--{name}") for name, value in options.items() if value]
+        given = [
+            _OPTIONS.get(name, f"--{name}")
+            for name, value in options.items()
+            if value and ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        ]
         if given:
             raise click.UsageError(
                 f"{given[0]} belongs to the console: leave out {ctx.invoked_subcommand}", ctx
@@ -94,6 +104,18 @@ def program() -> Program:
             click.Option(["--filter", "expression"], help="Console: filter of the task list."),
             click.Option(["--theme"], help="Console: its colours, as dark or light."),
             click.Option(["--ascii", "is_ascii"], is_flag=True, help="Console: plain signs only."),
+            click.Option(
+                ["--history"],
+                type=click.IntRange(min=1000),
+                metavar="ROWS",
+                help="Console: tasks kept in memory, and in its file over restarts. 100000.",
+            ),
+            click.Option(
+                ["--no-history"],
+                is_flag=True,
+                envvar="TQCONSOLE_NO_HISTORY",
+                help="Console: keep nothing over restarts ($TQCONSOLE_NO_HISTORY).",
+            ),
             click.Option(["--plain"], is_flag=True, help="Print one page of status, no screen."),
             click.Option(["--once"], is_flag=True, help="The same as --plain."),
         ],

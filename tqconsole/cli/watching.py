@@ -28,7 +28,9 @@ def watched(invocation: Invocation) -> Iterator[Session]:
     app.broker.connect()
     with ExitStack() as opened:
         opened.callback(app.close)
-        session = Opener(ConsoleOptions(read_only=True), opened).own(invocation, app)
+        session = Opener(ConsoleOptions(read_only=True, no_history=True), opened).own(
+            invocation, app
+        )
         opened.callback(session.stop)
         session.start()
         yield session

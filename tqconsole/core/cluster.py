@@ -11,14 +11,14 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tqconsole.core.filter_terms import FilterContext
-from tqconsole.core.merge import number
+from tqconsole.core.merge import ENDED, number
 from tqconsole.core.nodes import Nodes
 from tqconsole.core.queues import Queues
 from tqconsole.core.reconcile import Doubts, Ended, take_end
 from tqconsole.core.sanitize import clean_name, shown
 from tqconsole.core.stats import NAME_LIMIT, Stats
 from tqconsole.core.store import BYTES_LIMIT, ROWS_LIMIT, Store
-from tqconsole.core.views import TaskRow
+from tqconsole.core.views import PAST, TaskRow
 from tqconsole.engine import states
 from tqconsole.engine.clock import Clock
 
@@ -57,6 +57,7 @@ class Cluster:
         self._doubts = Doubts()
         self._gone_since: dict[str, float] = {}
         self._second_at = int(clock.now())
+        self._has_open_past = False
 
     def apply(self, events: Iterable[dict[str, Any]], now_at: float) -> None:
         """Fold a batch of events in, which arrived at `now_at`."""
@@ -146,6 +147,25 @@ class Cluster:
             if isinstance(request, Mapping) and isinstance(request.get("id"), str):
                 self._backfill(worker, request, state, now_at)
 
+    def add_past(self, rows: list[TaskRow]) -> None:
+        """Take in what earlier runs of the console have seen, oldest first."""
+        self.store.add_past(rows)
+        self._has_open_past = True
+        failed = (row for row in rows if row.state in (states.FAILURE, states.RETRY))
+        self._failures = deque([*failed, *self._failures], maxlen=FAILURE_LIMIT)
+
+    def note_in_hand_told(self) -> None:
+        """Take note that workers have told what they have in hand: what an earlier run saw running
+        and none of them has is lost, unless its record tells better.
+        """
+        if not self._has_open_past:
+            return
+        self._has_open_past = False
+        for row in list(self.store.unfinished.values()):
+            is_open = row.source == PAST and not row.is_lost
+            if is_open and row.state != states.PENDING:
+                self.store.set_lost(row, is_lost=True)
+
     def doubted_ids(self) -> tuple[str, ...]:
         """Return tasks whose end may have gone unheard."""
         return self._doubts.ids(self.store, self._clock.now())
@@ -233,7 +253,10 @@ class Cluster:
     def _backfill(self, worker: str, request: Mapping[str, Any], state: str, now_at: float) -> None:
         task_id = clean_name(request["id"])
         row = self.store.get(task_id)
-        if row is not None and _BACKFILLS.get(row.state, 9) >= _BACKFILLS[state]:
+        # A word from an earlier run is only confirmed by this one.
+        is_open_past = row is not None and row.source == PAST and row.state not in ENDED
+        is_known = row is not None and _BACKFILLS.get(row.state, 9) >= _BACKFILLS[state]
+        if is_known and not is_open_past:
             return
         node = self.nodes.get(worker)
         started_at = number(request.get("time_start"))
@@ -243,6 +266,7 @@ class Cluster:
         facts: dict[str, Any] = {
             "state": state,
             "worker": clean_name(worker),
+            "is_lost": False,
             # An event that is still on its way is older than this answer, and must win over it.
             "updated_at": started_at or now_at - BACKFILL_AGE_S,
             "started_at": started_at or row.started_at,

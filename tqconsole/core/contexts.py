@@ -6,9 +6,11 @@
     broker = "redis://prod.example:6379/0"
     backend = "redis://prod.example:6379/1"
     read_only = true
+    history = false
 
-A context called prod (or production) is read-only unless it says otherwise. The file is written by
-hand and only read here; it may hold passwords, so errors never quote a value.
+`history = false` keeps nothing of a cluster's tasks on the disk. A context called prod (or
+production) is read-only unless it says otherwise. The file is written by hand and only read here;
+it may hold passwords, so errors never quote a value.
 """
 
 from __future__ import annotations
@@ -25,7 +27,14 @@ from tqconsole.core.errors import ContextError
 
 #: Names whose contexts are read-only by default.
 PROTECTED_NAMES = frozenset({"prod", "production", "live"})
-_KEYS = {"broker": str, "backend": str, "app": str, "read_only": bool, "filters": dict}
+_KEYS = {
+    "broker": str,
+    "backend": str,
+    "app": str,
+    "read_only": bool,
+    "filters": dict,
+    "history": bool,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +47,8 @@ class Context:
     app: str = ""
     is_read_only: bool = False
     filters: tuple[tuple[str, str], ...] = ()
+    #: False: the console keeps nothing of this cluster on the disk.
+    has_history: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,4 +130,5 @@ def _context(name: str, table: object, path: Path) -> Context:
         app=table.get("app", ""),
         is_read_only=table.get("read_only", name.lower() in PROTECTED_NAMES),
         filters=tuple(filters.items()),
+        has_history=table.get("history", True),
     )

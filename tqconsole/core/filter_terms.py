@@ -14,7 +14,7 @@ from tqconsole.core.errors import FilterError
 from tqconsole.core.filter_parser import Term
 from tqconsole.core.filter_values import instant_of, number_of, range_of
 from tqconsole.core.merge import ENDED, PROBLEMS, RESTING
-from tqconsole.core.views import TaskRow
+from tqconsole.core.views import PAST, TaskRow
 from tqconsole.engine import states
 
 
@@ -54,6 +54,7 @@ IS_WORDS = {
     "moved": "was handed on by a worker that had started it",
     "slow": "took, or runs, longer than the p99 of its type",
     "retried": "has been retried at least once",
+    "past": "was seen by an earlier run of the console, and nothing was heard since",
 }
 
 #: Language field -> attribute, for fields with few different values (they repeat in many rows).
@@ -298,6 +299,7 @@ _IS_TESTS: dict[str, Callable[[TaskRow], bool]] = {
     "lost": lambda row: row.is_lost,
     "moved": lambda row: bool(row.lost_by),
     "retried": lambda row: row.retries > 0 or row.state == states.RETRY,
+    "past": lambda row: row.source == PAST,
 }
 
 

@@ -85,6 +85,12 @@ class SessionModel:
             self._snapshot = None
         return changes
 
+    def note_files(self, note: str) -> None:
+        """Say what is wrong with the history's file or the recording, "" when nothing is."""
+        if note != self._picture.file_note:
+            self._picture.file_note = note
+            self._snapshot = None
+
     def snapshot(self) -> Snapshot:
         """Return the snapshot of this frame, made at most once."""
         if self._snapshot is None:

@@ -30,6 +30,8 @@ class Picture:
 
     def __init__(self, cluster: Cluster, surroundings: Surroundings) -> None:
         self._cluster = cluster
+        #: What is wrong with the history's file or the recording; "" when nothing is.
+        self.file_note = ""
         self._last = Snapshot(
             now_at=0.0,
             context=surroundings.context,
@@ -51,6 +53,7 @@ class Picture:
             rows_kept=len(store),
             rows_limit=store.rows_limit,
             bytes_kept=store.bytes_kept,
+            file_note=self.file_note,
         )
         return self._last
 

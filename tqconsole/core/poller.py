@@ -2,7 +2,7 @@
 
 Events tell what happens; this tells what is, also to a console that came late. Each job has a
 period and stretches it when its answers cost time, so that asking never loads the cluster. What it
-learns is handed to the UI's thread as functions to be run on the model there.
+learns is handed to the UI's thread as facts to be folded into the model there.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from tqconsole.core.cluster import Cluster
+from tqconsole.core.facts import Told
 from tqconsole.core.reconcile import read_ends
 from tqconsole.engine import states
 from tqconsole.engine.backends.base import Backend
@@ -25,9 +25,6 @@ from tqconsole.engine.exceptions import EngineError, NotSupportedError
 from tqconsole.remote_control import RemoteControl
 
 logger = logging.getLogger(__name__)
-
-#: What was learned, to be run on the model by the UI's thread: (cluster, now_at).
-Fact = Callable[[Cluster, float], None]
 
 #: Seconds between two looks at the queues, the live workers, the workers' figures, their queues,
 #: what they have in hand, the tasks they know, and the records of tasks that fell silent.
@@ -62,7 +59,7 @@ class Poller:
         self._backend = backend
         self._remote = remote
         self._clock = clock
-        self._facts: deque[Fact] = deque()
+        self._facts: deque[Told] = deque()
         self._wake = threading.Condition()
         self._is_stopping = False
         self._is_paused = False
@@ -79,11 +76,12 @@ class Poller:
             _Job(self._ask_registered, REGISTERED_S, now_mono),
         ]
         self._of_workers = tuple(of_workers)
+        self._in_hand = _Job(self._ask_in_hand, HAND_S, now_mono)
         self._jobs = [
             _Job(self._ask_depths, DEPTH_S, now_mono),
             _Job(self._ask_live, LIVE_S, now_mono),
             *of_workers,
-            _Job(self._ask_in_hand, HAND_S, now_mono),
+            self._in_hand,
             _Job(self._ask_records, RECORDS_S, now_mono),
         ]
 
@@ -115,13 +113,17 @@ class Poller:
         """Make due what tells who a worker is."""
         self._hurry(self._of_workers)
 
+    def ask_in_hand_now(self) -> None:
+        """Make due what tells which tasks workers have in hand."""
+        self._hurry([self._in_hand])
+
     def _hurry(self, jobs: Iterable[_Job]) -> None:
         with self._wake:
             for job in jobs:
                 job.due_mono = 0.0
             self._wake.notify_all()
 
-    def take(self) -> Fact | None:
+    def take(self) -> Told | None:
         """Return the oldest fact, None when there is none. Called by the UI's thread."""
         try:
             return self._facts.popleft()
@@ -143,6 +145,9 @@ class Poller:
     def _do(self, job: _Job) -> None:
         began_mono = self._clock.mono()
         rest_s = job.period_s
+        with self._wake:
+            # Who makes it due from here on wants what is true after this asking.
+            job.due_mono = float("inf")
         try:
             job.ask()
         except NotSupportedError:
@@ -157,9 +162,10 @@ class Poller:
             rest_s = max(FAILED_S, rest_s)
         ended_mono = self._clock.mono()
         with self._wake:
-            job.due_mono = ended_mono + max(rest_s, (ended_mono - began_mono) * REST_FACTOR)
+            if job.due_mono > 0.0:
+                job.due_mono = ended_mono + max(rest_s, (ended_mono - began_mono) * REST_FACTOR)
 
-    def _tell(self, fact: Fact) -> None:
+    def _tell(self, fact: Told) -> None:
         self._facts.append(fact)
 
     def _ask_depths(self) -> None:
@@ -169,12 +175,7 @@ class Poller:
             self._turn += 1
             names = (names + names)[start : start + QUEUES_AT_ONCE]
         depths = {name: self._broker.depth(name) for name in names}
-
-        def tell(cluster: Cluster, now_at: float) -> None:
-            for name, depth in depths.items():
-                cluster.queues.queue(name).note_depth(depth, now_at)
-
-        self._tell(tell)
+        self._tell(Told("depths", depths))
         # Where nothing can be looked at without being taken, letters are listed when asked for.
         can = self._broker.capabilities
         if (
@@ -188,44 +189,21 @@ class Poller:
         counts: dict[str, int] = {}
         for letter in self._broker.dead_letters(None, LETTER_LIMIT):
             counts[letter.queue] = counts.get(letter.queue, 0) + 1
-
-        def tell(cluster: Cluster, _now_at: float) -> None:
-            for name, count in counts.items():
-                cluster.queues.queue(name).dead_count = count
-
-        self._tell(tell)
+        self._tell(Told("letters", counts))
 
     def _ask_live(self) -> None:
         if not self._broker.capabilities.knows_workers:
             raise NotSupportedError("this broker does not know its workers")
         names = {worker.worker_name for worker in self._broker.live_workers()}
-        self._tell(lambda cluster, now_at: cluster.nodes.note_live(names, now_at))
+        self._tell(Told("live", sorted(names)))
 
     def _ask_stats(self) -> None:
         answers = self._remote.stats()
-
-        def tell(cluster: Cluster, now_at: float) -> None:
-            for name, stats in _good(answers).items():
-                node = cluster.nodes.note_reply(name, now_at, answers.elapsed_s)
-                if isinstance(stats, Mapping):
-                    cluster.nodes.note_stats(node, stats)
-
-        self._tell(tell)
+        self._tell(Told("stats", [answers.elapsed_s, _good(answers)]))
 
     def _ask_queues(self) -> None:
         answers = self._remote.active_queues()
-
-        def tell(cluster: Cluster, now_at: float) -> None:
-            for name, queues in _good(answers).items():
-                node = cluster.nodes.note_reply(name, now_at, answers.elapsed_s)
-                names = [
-                    queue["name"]
-                    for queue in queues or ()
-                    if isinstance(queue, Mapping) and isinstance(queue.get("name"), str)
-                ]
-                node.queues = tuple(cluster.queues.queue(name).name for name in names[:1000])
-
-        self._tell(tell)
+        self._tell(Told("queues", [answers.elapsed_s, _good(answers)]))
 
     def _ask_in_hand(self) -> None:
         for answers, state in (
@@ -233,16 +211,11 @@ class Poller:
             (self._remote.reserved(), states.RECEIVED),
             (self._remote.scheduled(), states.RECEIVED),
         ):
-            self._tell(_in_hand(answers, state))
+            self._tell(Told("in_hand", [state, _good(answers)]))
+        self._tell(Told("in_hand_told", None))
 
     def _ask_registered(self) -> None:
-        answers = self._remote.registered()
-
-        def tell(cluster: Cluster, _now_at: float) -> None:
-            for names in _good(answers).values():
-                cluster.note_registered(names or ())
-
-        self._tell(tell)
+        self._tell(Told("registered", _good(self._remote.registered())))
 
     def _ask_records(self) -> None:
         task_ids = self.doubted_ids
@@ -251,19 +224,7 @@ class Poller:
             raise NotSupportedError("no result store that can be asked")
         ends = read_ends(backend, task_ids) if task_ids else []
         if ends:
-            self._tell(lambda cluster, now_at: cluster.note_ends(ends, now_at))
-
-
-def _in_hand(answers: Answers, state: str) -> Fact:
-    def tell(cluster: Cluster, now_at: float) -> None:
-        for name, requests in _good(answers).items():
-            if isinstance(requests, list):
-                bare = [
-                    entry.get("request", entry) for entry in requests if isinstance(entry, Mapping)
-                ]
-                cluster.note_backfill(name, bare, state, now_at)
-
-    return tell
+            self._tell(Told("ends", ends))
 
 
 def _good(answers: Answers) -> dict[str, Any]:

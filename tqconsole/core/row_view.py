@@ -45,6 +45,7 @@ class RowView:
         self._is_stale = False
         self._renewed_mono = 0.0
         self._rest_s = 0.0
+        self._generation = store.generation
         self.renew()
 
     def __len__(self) -> int:
@@ -85,11 +86,15 @@ class RowView:
             rows = sort_rows(rows, self._sort_key, is_descending=self._is_descending)
         self._rows = rows
         self._is_stale = False
+        self._generation = self._store.generation
         self._renewed_mono = self._clock.mono()
         self._rest_s = (self._renewed_mono - began_mono) * REST_FACTOR
 
     def update(self, changed: Iterable[TaskRow], *, has_evicted: bool) -> None:
         """Take note of rows that changed since the last call."""
+        if self._generation != self._store.generation:
+            self.renew()
+            return
         if has_evicted:
             self._rows = [row for row in self._rows if row.revision != EVICTED]
         if self._is_by_age:

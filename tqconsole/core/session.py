@@ -19,8 +19,10 @@ from tqconsole.core.actions import ActionRequest
 from tqconsole.core.cluster import Cluster
 from tqconsole.core.equivalent import reaching
 from tqconsole.core.errors import ConsoleError
+from tqconsole.core.history import History
 from tqconsole.core.ingest import Ingest
 from tqconsole.core.inspection import inspected
+from tqconsole.core.keeping import Keeping
 from tqconsole.core.lookup import KnownTask, Lookup
 from tqconsole.core.model_reader import ModelReader
 from tqconsole.core.model_session import SessionModel
@@ -79,6 +81,8 @@ class SessionOptions:
     reached_by: tuple[str, ...] = ()
     #: Gives the app's tasks, whose signatures are shown; None where there is no app.
     read_tasks: ReadTasks | None = None
+    #: Where tasks outlive the console; None: nowhere.
+    history: History | None = None
     #: Tune the garbage collector of the process: off where the console is a guest in one.
     tunes_gc: bool = True
 
@@ -112,6 +116,7 @@ class Session(ModelReader):
             is_read_only=is_read_only,
         )
         super().__init__(SessionModel(clock, surroundings, cluster, self._options.saved_filters))
+        self._keeping = Keeping(self._model, self._options.history)
         self._ingest = Ingest(broker, clock)
         self._poller = Poller(broker, self._remote, clock, backend)
         self._lookup = Lookup(broker, backend, self._remote)
@@ -135,6 +140,7 @@ class Session(ModelReader):
             self._old_thresholds = gc.get_threshold()
             gc.set_threshold(*GC_THRESHOLDS)
             self._freeze_mono = self._clock.mono() + FREEZE_FIRST_S
+        self._keeping.start()
         self._ingest.start()
         self._poller.start()
         if self._options.read_tasks is not None:
@@ -145,6 +151,7 @@ class Session(ModelReader):
         self._poller.stop()
         self._ingest.stop()
         self._pool.shutdown(wait=False, cancel_futures=True)
+        self._keeping.stop()
         if self._old_thresholds is not None:
             gc.set_threshold(*self._old_thresholds)
             gc.unfreeze()
@@ -162,6 +169,9 @@ class Session(ModelReader):
             if self._clock.mono() >= until_mono:
                 is_behind = True
                 break
+        if self._keeping.keep():
+            self._poller.ask_in_hand_now()
+            self._freeze_mono = min(self._freeze_mono, self._clock.mono())
         cluster = self._model.cluster
         cluster.dropped_count = self._ingest.dropped_count
         changes = self._model.finish_frame(
@@ -273,7 +283,7 @@ class Session(ModelReader):
         now_at = self._clock.now()
         has_any = False
         while (fact := self._poller.take()) is not None:
-            fact(self._model.cluster, now_at)
+            fact.tell(self._model.cluster, now_at)
             has_any = True
         while self._ended:
             line, performed = self._ended.popleft()

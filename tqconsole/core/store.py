@@ -8,6 +8,7 @@ they are what somebody comes to look for.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from tqconsole.core.merge import ENDED, PROBLEMS, RESTING, merge
@@ -25,7 +26,6 @@ PROBLEM_RATIO = 0.25
 BLOCK_RATIO = 0.02
 #: Bytes of a row without its long texts (measured: slots, floats, id, dict entry, short texts).
 ROW_BYTES = 640
-
 
 #: A task in one of these has begun; when it then is in one of those elsewhere, it begins anew.
 _STARTED = frozenset({states.STARTED, "PROGRESS"})
@@ -49,6 +49,11 @@ class Store:
         self._problem_count = 0
         self._changed: set[TaskRow] = set()
         self._has_evicted = False
+        #: Somebody wants `take_ended`: else it is not counted.
+        self.keeps_ended = False
+        self._ended: dict[str, TaskRow] = {}
+        #: Grows when rows came in between others, so that views must look at all anew.
+        self.generation = 0
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -94,6 +99,8 @@ class Store:
             self._problem_count += (row.state in PROBLEMS) - was_problem
             self._note_running(row)
         self._changed.add(row)
+        if self.keeps_ended and row.state in ENDED:
+            self._ended[task_id] = row
         return row, has_decided
 
     def update(self, row: TaskRow, source: str, **facts: Any) -> None:
@@ -106,7 +113,37 @@ class Store:
         self._count_bytes(row)
         self._problem_count += (row.state in PROBLEMS) - was_problem
         self._note_running(row)
+        if self.keeps_ended and row.state in ENDED:
+            self._ended[row.task_id] = row
         self.touch(row)
+
+    def add_past(self, rows: list[TaskRow]) -> None:
+        """Put rows of an earlier time, oldest first, before all others; what is here already wins.
+
+        Rows that had not ended wait to be told of: none counts as running on their word.
+        """
+        past = {row.task_id: row for row in rows}
+        for task_id in past.keys() & self._rows.keys():
+            _complete(self._rows[task_id], past.pop(task_id))
+        for sequence, row in enumerate(past.values(), -len(past)):
+            row.sequence = sequence
+            self.bytes_kept += ROW_BYTES + row.text_bytes
+            self._problem_count += row.state in PROBLEMS
+        unfinished = {row.task_id: row for row in past.values() if row.state not in ENDED}
+        self.unfinished = {**unfinished, **self.unfinished}
+        self._rows = {**past, **self._rows}
+        self.generation += 1
+        self._has_evicted = True
+        self.evict()
+
+    def take_ended(self, limit: int) -> list[TaskRow]:
+        """Return up to `limit` rows that ended, or learned more after their end, oldest first."""
+        ended = self._ended
+        if len(ended) <= limit:
+            self._ended = {}
+            return list(ended.values())
+        task_ids = list(islice(ended, limit))
+        return [ended.pop(task_id) for task_id in task_ids]
 
     def set_lost(self, row: TaskRow, *, is_lost: bool) -> None:
         """Mark a running row whose worker is gone, or take the mark back."""
@@ -198,6 +235,18 @@ class Store:
 
 #: `TaskRow.revision` of a row that the store let go.
 EVICTED = -1
+#: What of a call events of its end do not tell.
+_CALL = (
+    "name", "queue", "args", "kwargs", "eta", "expires", "root_id", "parent_id", "sent_at",
+    "received_at", "started_at",
+)  # fmt: skip
+
+
+def _complete(row: TaskRow, past: TaskRow) -> None:
+    """Give a row what only its past knows: the call, and when it began."""
+    for name in _CALL:
+        if not getattr(row, name):
+            setattr(row, name, getattr(past, name))
 
 
 def _text_bytes(row: TaskRow) -> int:

@@ -13,6 +13,9 @@ from typing import Protocol
 from tqconsole.core.actions import ActionRequest
 from tqconsole.core.type_views import TypeView
 
+#: `TaskRow.source` of a row that an earlier run of the console has left.
+PAST = "history"
+
 
 class TaskRow:
     """One run of a task as the console knows it.
@@ -46,7 +49,7 @@ class TaskRow:
         self.expires = ""
         self.root_id = ""
         self.parent_id = ""
-        #: "events", "inspect" or "results": where the newest fact came from.
+        #: "events", "inspect", "results", "console" or PAST: where the newest fact came from.
         self.source = "events"
         self.sent_at: float | None = None
         self.received_at: float | None = None
@@ -226,6 +229,8 @@ class Snapshot:
     rows_limit: int = 0
     bytes_kept: int = 0
     oldest_at: float | None = None
+    #: What is wrong with the file of the history or of the recording; "" when nothing is.
+    file_note: str = ""
 
 
 @dataclass(frozen=True, slots=True)

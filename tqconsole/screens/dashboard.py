@@ -192,6 +192,8 @@ def status_line(snapshot: Snapshot, width: int, look: Look) -> list[Piece]:
     elif snapshot.has_task_events and not snapshot.has_sent_events:
         text = "task-sent events are off: WAIT counts from received"
         parts.append([(text if width >= 100 else "task-sent off", "dim")])
+    if snapshot.file_note:
+        parts.append([(snapshot.file_note, "error")])
     if snapshot.link_detail:
         parts.append([(snapshot.link_detail, "warning" if snapshot.link != "live" else "dim")])
     elif snapshot.broker_reason:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tqconsole.core.views import TaskRow
+from tqconsole.core.views import PAST, TaskRow
 from tqconsole.widgets import figures
 from tqconsole.widgets.cells import short_id, state_cell
 from tqconsole.widgets.columns import Cell, Column
@@ -36,7 +36,8 @@ def first_seen_at(row: TaskRow) -> float:
 
 
 def _name(row: TaskRow, _look: Look, _now_at: float, _width: int) -> Cell:
-    return row.name or ("?", "dim")
+    # Dim: an earlier run of the console has seen it.
+    return (row.name or "?", "dim" if row.source == PAST or not row.name else "")
 
 
 def _id(row: TaskRow, _look: Look, _now_at: float, _width: int) -> Cell:

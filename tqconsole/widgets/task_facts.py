@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tqconsole.core.flows import flow_nodes
-from tqconsole.core.views import TaskFacts, TaskRow
+from tqconsole.core.views import PAST, TaskFacts, TaskRow
 from tqconsole.widgets import figures
 from tqconsole.widgets.cells import short_id, shown_state
 from tqconsole.widgets.lines import Maker
@@ -190,12 +190,15 @@ def _steps(row: TaskRow, now_at: float) -> list[tuple[str, float, str, float | N
     return steps
 
 
+_SOURCES = {PAST: "an earlier run", "inspect": "its worker", "console": "this console"}
+
+
 def fact_lines(known: Known) -> Maker:
     """Return the maker of the facts: who, where, limits, sources."""
 
     def maker(width: int, look: Look) -> Sequence[list[Piece]]:
         row = known.row or TaskRow(known.task_id, 0)
-        source = "events" if known.row is not None else "no events"
+        source = "no events" if known.row is None else _SOURCES.get(row.source, "events")
         if known.facts is not None and known.facts.has_result:
             source += " + result store"
         groups: list[list[tuple[str, str]]] = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tqconsole.core.views import TaskRow
+from tqconsole.core.views import PAST, TaskRow
 from tqconsole.widgets import figures
 from tqconsole.widgets.cells import short_id, shown_state
 from tqconsole.widgets.lines import Maker
@@ -61,6 +61,8 @@ def times_line(row: TaskRow) -> list[Piece]:
         for name, at in known
         if at is not None
     ]
+    if row.source == PAST:
+        parts.append([("seen by an earlier run of the console", "dim")])
     return joined(parts)
 
 

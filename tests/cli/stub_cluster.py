@@ -15,6 +15,7 @@ from tqconsole.engine.brokers.base import Broker
 from tqconsole.engine.brokers.resolution import Resolved
 from tqconsole.engine.control.client import Control
 from tqconsole.engine.control.mailbox import Mailbox
+from tqconsole.engine.protocol.mailboxes import CELERYS
 from tqconsole.engine.protocol.transfer import QueueSpec
 
 PONG = {"ok": "pong"}
@@ -111,6 +112,7 @@ class StubApp:
     def __init__(self) -> None:
         self.main = "proj"
         self.broker = open_broker(f"memory://{uuid.uuid4()}")
+        self.mailboxes = CELERYS
         self.broker_resolved = Resolved(self.broker.url, "a test")
         self.backend = SimpleNamespace(
             rides_on=lambda place: True,

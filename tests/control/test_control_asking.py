@@ -18,6 +18,7 @@ from tqconsole.engine.control.mailbox import Mailbox
 from tqconsole.engine.control.table import run_command
 from tqconsole.engine.exceptions import DuplicateNodenameWarning
 from tqconsole.engine.protocol.control import PIDBOX
+from tqconsole.engine.protocol.mailboxes import CELERYS
 from tqconsole.engine.protocol.message import Message
 from tqconsole.engine.protocol.transfer import Publication, QueueSpec
 from tqconsole.remote_control import ReadOnlyError, RemoteControl
@@ -58,7 +59,9 @@ def broker() -> Broker:
 
 @pytest.fixture
 def control(broker: Broker) -> Control:
-    return Control(SimpleNamespace(broker=broker, queues=lambda: [QueueSpec("celery")]))
+    return Control(
+        SimpleNamespace(broker=broker, mailboxes=CELERYS, queues=lambda: [QueueSpec("celery")])
+    )
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from tqconsole.engine.events.receiver import Receiver
 from tqconsole.engine.exceptions import TimeoutError as WaitTimeoutError
 from tqconsole.engine.protocol.control import PIDBOX, decode_request, worker_mailbox
 from tqconsole.engine.protocol.event import EVENTS, decode_events, event_mailbox
+from tqconsole.engine.protocol.mailboxes import CELERYS
 from tqconsole.engine.protocol.message import Message
 from tqconsole.engine.protocol.transfer import Broadcasted, Publication
 
@@ -95,6 +96,7 @@ def test_a_disabled_dispatcher_is_silent(broker: Broker, dispatcher: Dispatcher)
 class _App:
     def __init__(self, broker: Broker) -> None:
         self.broker = broker
+        self.mailboxes = CELERYS
         self.clock = LamportClock()
 
 

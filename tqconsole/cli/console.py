@@ -148,6 +148,7 @@ class Opener:
             is_read_only=self._options.read_only or (context is not None and context.is_read_only),
             options=SessionOptions(
                 rows_limit=self._options.history or ROWS_LIMIT,
+                mailboxes=app.mailboxes,
                 default_queue=app.conf.task_default_queue,
                 history=self._history(app, context),
                 reached_by=reached_by,

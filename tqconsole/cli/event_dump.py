@@ -17,8 +17,9 @@ from tqconsole.cli.output import Output
 from tqconsole.core.sanitize import clean
 from tqconsole.engine.brokers.base import Broker
 from tqconsole.engine.exceptions import OperationalError
-from tqconsole.engine.protocol.control import PIDBOX, Request, encode_request
-from tqconsole.engine.protocol.event import decode_events, event_mailbox
+from tqconsole.engine.protocol.control import Request, encode_request
+from tqconsole.engine.protocol.event import decode_events
+from tqconsole.engine.protocol.mailboxes import Mailboxes
 from tqconsole.engine.protocol.transfer import Publication
 
 #: Names of tasks kept, so that later events of a task can say what it is.
@@ -35,13 +36,13 @@ _WORDS = {
 }
 
 
-def dump(broker: Broker, output: Output, limit: int | None = None) -> None:
+def dump(broker: Broker, mailboxes: Mailboxes, output: Output, limit: int | None = None) -> None:
     """Print events until `limit` of them came, or Ctrl-C. Raises: OperationalError at the start."""
     broker.connect()
     if not output.is_json:
         output.line("-> evdump: starting capture...")
     names = TaskNames()
-    for count, event in enumerate(_events(broker, output), 1):
+    for count, event in enumerate(_events(broker, mailboxes, output), 1):
         if output.is_json:
             output.json(event)
         else:
@@ -92,13 +93,13 @@ def _instant(event: dict[str, Any]) -> object:
         return timestamp
 
 
-def _events(broker: Broker, output: Output) -> Iterator[dict[str, Any]]:
+def _events(broker: Broker, mailboxes: Mailboxes, output: Output) -> Iterator[dict[str, Any]]:
     """Yield events for ever, over any number of connections."""
     pause = threading.Event()
     delay_s = _RETRY_S[0]
     while True:
         try:
-            for event in _of_one_connection(broker):
+            for event in _of_one_connection(broker, mailboxes):
                 delay_s = _RETRY_S[0]
                 yield event
         except OperationalError as error:
@@ -107,13 +108,14 @@ def _events(broker: Broker, output: Output) -> Iterator[dict[str, Any]]:
             delay_s = min(2 * delay_s, _RETRY_S[1])
 
 
-def _of_one_connection(broker: Broker) -> Iterator[dict[str, Any]]:
-    subscription = broker.subscribe(event_mailbox(str(uuid.uuid4())), ["#"])
+def _of_one_connection(broker: Broker, mailboxes: Mailboxes) -> Iterator[dict[str, Any]]:
+    subscription = broker.subscribe(mailboxes.of_monitor(str(uuid.uuid4())), ["#"])
     try:
-        request = encode_request(Request("heartbeat"))
-        broker.broadcast(PIDBOX, [Publication(request, "", PIDBOX.name)])
+        request = encode_request(Request("heartbeat"), mailboxes.control_serializer)
+        commands = mailboxes.commands
+        broker.broadcast(commands, [Publication(request, "", commands.name)])
         while True:
             for broadcasted in subscription.receive(_TURN_S):
-                yield from decode_events(broadcasted.message)
+                yield from decode_events(broadcasted.message, mailboxes.accepted_events)
     finally:
         subscription.close()

@@ -60,7 +60,8 @@ def verb(invocation: Invocation, **given: Any) -> int:
     if is_to_detach(daemon):
         raise click.UsageError("--detach goes with --camera: a screen needs its terminal")
     if given["is_dump"] or invocation.options.json:
-        dump(invocation.cluster().broker, invocation.output, given["limit"])
+        app = invocation.cluster()
+        dump(app.broker, app.mailboxes, invocation.output, given["limit"])
         return exits.OK
     from tqconsole.cli.console import (  # noqa: PLC0415 - Textual, which a dump does not need
         ConsoleOptions,

@@ -17,7 +17,8 @@ from uuid import uuid4
 from tqconsole.engine.brokers.base import Broker, Subscription
 from tqconsole.engine.clock import Clock
 from tqconsole.engine.exceptions import EngineError
-from tqconsole.engine.protocol.event import decode_events, event_mailbox
+from tqconsole.engine.protocol.event import decode_events
+from tqconsole.engine.protocol.mailboxes import CELERYS, Mailboxes
 
 logger = logging.getLogger(__name__)
 
@@ -53,8 +54,9 @@ class Link:
 class Ingest:
     """Listens in a thread of its own between `start` and `stop`."""
 
-    def __init__(self, broker: Broker, clock: Clock) -> None:
+    def __init__(self, broker: Broker, clock: Clock, mailboxes: Mailboxes = CELERYS) -> None:
         self._broker = broker
+        self._mailboxes = mailboxes
         self._clock = clock
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -117,7 +119,7 @@ class Ingest:
         return FIRST_DELAY_S if self.link.state == "live" else min(LONGEST_DELAY_S, delay_s * 2)
 
     def _listen(self) -> None:
-        subscription = self._broker.subscribe(event_mailbox(str(uuid4())), ["#"])
+        subscription = self._broker.subscribe(self._mailboxes.of_monitor(str(uuid4())), ["#"])
         try:
             self.link = Link("live")
             missed_count = 0
@@ -134,7 +136,8 @@ class Ingest:
         now_at = self._clock.now()
         for start in range(0, len(received), BATCH_LIMIT):
             part = received[start : start + BATCH_LIMIT]
-            events = [event for arrived in part for event in decode_events(arrived.message)]
+            accept = self._mailboxes.accepted_events
+            events = [event for arrived in part for event in decode_events(arrived.message, accept)]
             size = sum(len(arrived.message.body) for arrived in part) // max(1, len(events)) + 1
             for first in range(0, len(events), EVENTS_AT_ONCE):
                 self.put(Arrived(now_at, events[first : first + EVENTS_AT_ONCE], size))

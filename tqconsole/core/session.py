@@ -47,6 +47,7 @@ from tqconsole.engine.brokers.base import Broker
 from tqconsole.engine.clock import SYSTEM_CLOCK, Clock
 from tqconsole.engine.control.client import Control
 from tqconsole.engine.exceptions import EngineError
+from tqconsole.engine.protocol.mailboxes import CELERYS, Mailboxes
 from tqconsole.remote_control import RemoteControl
 
 logger = logging.getLogger(__name__)
@@ -79,6 +80,8 @@ class SessionOptions:
     saved_filters: Mapping[str, str] | None = None
     #: Global options of the command line that lead to this cluster, for the commands shown.
     reached_by: tuple[str, ...] = ()
+    #: How commands and events travel in this cluster.
+    mailboxes: Mailboxes = CELERYS
     #: Gives the app's tasks, whose signatures are shown; None where there is no app.
     read_tasks: ReadTasks | None = None
     #: Where tasks outlive the console; None: nowhere.
@@ -117,7 +120,7 @@ class Session(ModelReader):
         )
         super().__init__(SessionModel(clock, surroundings, cluster, self._options.saved_filters))
         self._keeping = Keeping(self._model, self._options.history)
-        self._ingest = Ingest(broker, clock)
+        self._ingest = Ingest(broker, clock, self._options.mailboxes)
         self._poller = Poller(broker, self._remote, clock, backend)
         self._lookup = Lookup(broker, backend, self._remote)
         self._performer = Performer(

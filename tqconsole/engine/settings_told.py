@@ -15,7 +15,6 @@ from tqconsole.engine.settings_table import SETTINGS
 _BEAT = "there is no beat in this version"
 _SIGNING = "messages are not signed in this version: nothing is checked"
 _STORE = "it belongs to a result store that this version does not have"
-_CHANNEL_QUEUE = "commands and events travel as Celery's defaults say"
 _TRIES_ON = "a worker tries on until the store has taken the record"
 _CANVAS = "groups and chords of this version do not ask for it"
 _PART = "workers here are built of other parts"
@@ -24,17 +23,6 @@ _PART = "workers here are built of other parts"
 UNHEEDED: dict[str, str] = {
     "broker_channel_error_retry": "an error of a channel never ends a worker",
     "broker_native_delayed_delivery_queue_type": "RabbitMQ's delay queues are of our own kind",
-    "control_exchange": _CHANNEL_QUEUE,
-    "control_queue_durable": _CHANNEL_QUEUE,
-    "control_queue_exclusive": _CHANNEL_QUEUE,
-    "control_queue_expires": _CHANNEL_QUEUE,
-    "control_queue_ttl": _CHANNEL_QUEUE,
-    "event_queue_durable": _CHANNEL_QUEUE,
-    "event_queue_exclusive": _CHANNEL_QUEUE,
-    "event_queue_expires": _CHANNEL_QUEUE,
-    "event_queue_prefix": _CHANNEL_QUEUE,
-    "event_queue_ttl": _CHANNEL_QUEUE,
-    "event_serializer": "events are JSON",
     "result_backend_always_retry": _TRIES_ON,
     "result_backend_base_sleep_between_retries_ms": _TRIES_ON,
     "result_backend_max_retries": _TRIES_ON,
@@ -81,21 +69,62 @@ _GROUPS = {
     "security": _SIGNING,
 }
 
+_UNSTORED = "commands and events wait in no queue there"
+_UNRANKED = "every queue there knows priorities without it"
+_ONE_KIND = "queues there are of one kind"
+_LINK = "it belongs to the links of RabbitMQ"
+
+#: Setting that RabbitMQ alone heeds -> why it means nothing elsewhere.
+RABBITMQ_ONLY: dict[str, str] = {
+    "broker_heartbeat": _LINK,
+    "broker_heartbeat_checkrate": _LINK,
+    "broker_login_method": _LINK,
+    "control_queue_durable": _UNSTORED,
+    "control_queue_exclusive": _UNSTORED,
+    "control_queue_expires": _UNSTORED,
+    "control_queue_ttl": _UNSTORED,
+    "event_queue_durable": _UNSTORED,
+    "event_queue_exclusive": _UNSTORED,
+    "event_queue_expires": _UNSTORED,
+    "event_queue_ttl": _UNSTORED,
+    "task_create_missing_queue_type": _ONE_KIND,
+    "task_default_queue_type": _ONE_KIND,
+    "task_queue_max_priority": _UNRANKED,
+}
+_RABBITMQ = "amqp"
+
 
 def why_unheeded(name: str) -> str:
     """Return why a setting means nothing here, "" when it does."""
     return UNHEEDED.get(name) or _GROUPS.get(name.partition("_")[0], "")
 
 
-def unheeded(conf: Settings) -> list[str]:
-    """Return a line for each setting that somebody has set and that means nothing here."""
-    return [
-        f"{name} = {_shown(name, conf)} means nothing here: {why}"
+def unheeded(conf: Settings, transport: str = _RABBITMQ, store_url: str = "redis:") -> list[str]:
+    """Return a line for each setting that somebody has set and that means nothing here.
+
+    `transport` is the broker's, as `Broker.transport` has it.
+    """
+    changed = [
+        name
         for name in sorted(SETTINGS)
-        if (why := why_unheeded(name))
-        and conf.value_set_for(name)
-        and conf[name] != SETTINGS[name].default
+        if conf.value_set_for(name) and conf[name] != SETTINGS[name].default
     ]
+    return [
+        f"{name} = {_shown(name, conf)} means nothing {why}"
+        for name in changed
+        if (why := _where(name, transport, store_url))
+    ]
+
+
+def _where(name: str, transport: str, store_url: str) -> str:
+    """Return where a setting means nothing and why, "" when it means something."""
+    if why := why_unheeded(name):
+        return f"here: {why}"
+    if transport != _RABBITMQ and name in RABBITMQ_ONLY:
+        return f"on {transport}: {RABBITMQ_ONLY[name]}"
+    if name.startswith("redis_") and not store_url.startswith("redis"):
+        return "here: it belongs to a result store in Redis"
+    return ""
 
 
 def contradictions(conf: Settings) -> list[str]:

@@ -50,10 +50,12 @@ if TYPE_CHECKING:
     from tqconsole.engine.control.client import Control
     from tqconsole.engine.dead_letters import DeadLetters
     from tqconsole.engine.events.facade import Events
+    from tqconsole.engine.protocol.mailboxes import Mailboxes
 
 #: What most processes never need is loaded when it is asked for: a client's start counts.
 CONTROL = "tqconsole.engine.control.client:Control"
 EVENTS = "tqconsole.engine.events.facade:Events"
+MAILBOXES = "tqconsole.engine.protocol.mailboxes:mailboxes_of"
 CONNECTIONS = "tqconsole.engine.app.connections:Connections"
 
 #: Celery's arguments that name parts of its inside.
@@ -179,6 +181,12 @@ class App(Configured, TaskHolder, Caller, Linked):
             made: Events = load_object(self._events_class)(self, self.origin)
             self._events = made
         return self._events
+
+    @property
+    def mailboxes(self) -> Mailboxes:
+        """How commands and events travel. Raises: ImproperlyConfigured."""
+        made: Mailboxes = load_object(MAILBOXES)(self.conf)
+        return made
 
     # -- life
 

@@ -19,14 +19,8 @@ from tqconsole.engine.clock import SYSTEM_CLOCK, Clock, LamportClock
 from tqconsole.engine.control.answer import Answers
 from tqconsole.engine.control.selection import Selection
 from tqconsole.engine.exceptions import NotSupportedError, RefusedError
-from tqconsole.engine.protocol.control import (
-    PIDBOX,
-    REPLIES,
-    Request,
-    decode_reply,
-    encode_request,
-    reply_mailbox,
-)
+from tqconsole.engine.protocol.control import Request, decode_reply, encode_request
+from tqconsole.engine.protocol.mailboxes import CELERYS, Mailboxes
 from tqconsole.engine.protocol.transfer import Publication
 
 #: Called with each reply as it comes: (node, value).
@@ -54,8 +48,11 @@ class _Expectation(msgspec.Struct, frozen=True):
 class Asker:
     """Sends requests through one broker. Thread-safe."""
 
-    def __init__(self, broker: Broker, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(
+        self, broker: Broker, clock: Clock = SYSTEM_CLOCK, mailboxes: Mailboxes = CELERYS
+    ) -> None:
         self._broker = broker
+        self._mailboxes = mailboxes
         self._clock = clock
         self._lamport = LamportClock()
 
@@ -81,7 +78,7 @@ class Asker:
         started_mono = self._clock.mono()
         ticket, reply_key = str(uuid.uuid4()), str(uuid.uuid4())
         live = self._live_nodes()
-        subscription = self._broker.subscribe(reply_mailbox(reply_key), [reply_key])
+        subscription = self._broker.subscribe(self._mailboxes.of_caller(reply_key), [reply_key])
         try:
             listener_count = self._send(
                 method,
@@ -92,7 +89,9 @@ class Asker:
                 expires_at=self._clock.now() + timeout_s,
             )
             expectation = _expectation(selection, live, listener_count, limit)
-            collected = _Collected(ticket, self._lamport, on_reply, is_enough)
+            collected = _Collected(
+                ticket, self._lamport, on_reply, is_enough, self._mailboxes.accepted_commands
+            )
             deadline_mono = started_mono + timeout_s
             while not (
                 collected.is_enough or expectation.is_met(collected.replies, collected.count)
@@ -128,13 +127,14 @@ class Asker:
             pattern=selection.pattern,
             matcher=selection.matcher,
             ticket=ticket,
-            reply_exchange=REPLIES.name,
+            reply_exchange=self._mailboxes.replies.name,
             reply_key=reply_key,
             expires_at=expires_at,
             clock=self._lamport.forward(),
         )
-        publication = Publication(encode_request(request), "", PIDBOX.name)
-        return self._broker.broadcast(PIDBOX, [publication])
+        message = encode_request(request, self._mailboxes.control_serializer)
+        commands = self._mailboxes.commands
+        return self._broker.broadcast(commands, [Publication(message, "", commands.name)])
 
     def _live_nodes(self) -> frozenset[str] | None:
         """Return the nodes the broker itself knows to live, None when it cannot tell."""
@@ -155,8 +155,10 @@ class _Collected:
         lamport: LamportClock,
         on_reply: OnReply | None,
         is_enough: IsEnough | None,
+        accept: frozenset[str],
     ) -> None:
         self._ticket = ticket
+        self._accept = accept
         self._lamport = lamport
         self._on_reply = on_reply
         self._is_enough = is_enough
@@ -170,7 +172,7 @@ class _Collected:
         """Receive once; replies to other tickets and junk are let go."""
         for broadcasted in subscription.receive(timeout_s):
             try:
-                reply = decode_reply(broadcasted.message)
+                reply = decode_reply(broadcasted.message, self._accept)
             except RefusedError:
                 continue
             if reply.ticket != self._ticket:

@@ -19,6 +19,7 @@ from tqconsole.engine.control.inspection import Inspect
 from tqconsole.engine.control.names import read_names
 from tqconsole.engine.control.selection import Selection, select
 from tqconsole.engine.exceptions import DuplicateNodenameWarning
+from tqconsole.engine.protocol.mailboxes import Mailboxes
 from tqconsole.engine.protocol.transfer import QueueSpec
 
 #: Node names: exact, short (`w1`), shell patterns; one or several; None for all nodes.
@@ -31,6 +32,11 @@ class ControlApp(Protocol):
     @property
     def broker(self) -> Broker:
         """The broker whose workers are meant."""
+        ...
+
+    @property
+    def mailboxes(self) -> Mailboxes:
+        """How commands and replies travel."""
         ...
 
     def queues(self) -> Sequence[QueueSpec]:
@@ -319,7 +325,8 @@ class Control:
         """Return the asker of the app's present broker (an app may be given another one)."""
         broker = self._app.broker
         if self._asker is None or self._asker_broker is not broker:
-            self._asker, self._asker_broker = Asker(broker, self._clock), broker
+            self._asker = Asker(broker, self._clock, self._app.mailboxes)
+            self._asker_broker = broker
         return self._asker
 
 

@@ -14,13 +14,8 @@ from tqconsole.engine.brokers.base import Broker
 from tqconsole.engine.clock import LamportClock
 from tqconsole.engine.control.selection import is_addressed
 from tqconsole.engine.exceptions import EncodeError, RefusedError
-from tqconsole.engine.protocol.control import (
-    REPLIES,
-    Request,
-    decode_request,
-    encode_reply,
-    worker_mailbox,
-)
+from tqconsole.engine.protocol.control import Request, decode_request, encode_reply
+from tqconsole.engine.protocol.mailboxes import CELERYS, Mailboxes
 from tqconsole.engine.protocol.transfer import ExchangeSpec, Publication
 
 logger = logging.getLogger(__name__)
@@ -32,11 +27,18 @@ class Mailbox:
     `lamport` is the mailbox's own clock: Celery keeps it apart from the app's (wire.md §6.6).
     """
 
-    def __init__(self, broker: Broker, node: str, lamport: LamportClock | None = None) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        node: str,
+        lamport: LamportClock | None = None,
+        mailboxes: Mailboxes = CELERYS,
+    ) -> None:
         self._broker = broker
         self._node = node
         self._lamport = lamport or LamportClock()
-        self._subscription = broker.subscribe(worker_mailbox(node), [""])
+        self._mailboxes = mailboxes
+        self._subscription = broker.subscribe(mailboxes.of_node(node), [""])
 
     def fileno(self) -> int | None:
         """Return a descriptor that becomes readable when a request may be there, or None."""
@@ -50,7 +52,7 @@ class Mailbox:
         requests = []
         for broadcasted in self._subscription.receive(timeout_s):
             try:
-                request = decode_request(broadcasted.message)
+                request = decode_request(broadcasted.message, self._mailboxes.accepted_commands)
             except RefusedError as error:
                 logger.warning("Control request dropped: %s", error)
                 continue
@@ -68,11 +70,14 @@ class Mailbox:
             return
         clock = self._lamport.forward()
         try:
-            message = encode_reply(self._node, value, request.ticket, clock)
+            message = encode_reply(
+                self._node, value, request.ticket, clock, self._mailboxes.control_serializer
+            )
         except EncodeError:
             message = encode_reply(self._node, _with_reprs(value), request.ticket, clock)
-        name = request.reply_exchange or REPLIES.name
-        exchange = ExchangeSpec(name, REPLIES.kind, REPLIES.is_durable)
+        own = self._mailboxes.replies
+        name = request.reply_exchange or own.name
+        exchange = ExchangeSpec(name, own.kind, own.is_durable)
         self._broker.broadcast(exchange, [Publication(message, request.reply_key, name)])
 
     def close(self) -> None:

@@ -15,12 +15,12 @@ from tqconsole.engine.brokers.base import Broker
 from tqconsole.engine.clock import Clock, LamportClock
 from tqconsole.engine.protocol.event import (
     BATCH_KEY,
-    EVENTS,
     encode_batch,
     encode_events,
     routing_key,
     utcoffset,
 )
+from tqconsole.engine.protocol.mailboxes import CELERYS, Mailboxes
 from tqconsole.engine.protocol.transfer import Publication
 
 
@@ -38,8 +38,11 @@ class Dispatcher:
         lamport: LamportClock,
         *,
         is_enabled: bool = True,
+        mailboxes: Mailboxes = CELERYS,
     ) -> None:
         self._broker = broker
+        self._exchange = mailboxes.events
+        self._serializer = mailboxes.event_serializer
         self._clock = clock
         self._lamport = lamport
         self._common: dict[str, Any] = {
@@ -74,8 +77,9 @@ class Dispatcher:
                 publications.append(self._single(kind, fields, now_at))
         if batch:
             first_clock = self._lamport.forward(len(batch)) - len(batch) + 1
-            message = encode_batch({**self._common, "timestamp": now_at}, batch, first_clock)
-            publications.append(Publication(message, BATCH_KEY, EVENTS.name))
+            origin = {**self._common, "timestamp": now_at}
+            message = encode_batch(origin, batch, first_clock, self._serializer)
+            publications.append(Publication(message, BATCH_KEY, self._exchange.name))
         return self._broadcast(publications)
 
     def enable(self) -> None:
@@ -88,7 +92,8 @@ class Dispatcher:
 
     def _single(self, event_type: str, fields: Mapping[str, Any], now_at: float) -> Publication:
         event = self._event(event_type, fields, now_at)
-        return Publication(encode_events(event), routing_key(event_type), EVENTS.name)
+        message = encode_events(event, self._serializer)
+        return Publication(message, routing_key(event_type), self._exchange.name)
 
     def _event(self, event_type: str, fields: Mapping[str, Any], now_at: float) -> dict[str, Any]:
         return {
@@ -100,4 +105,4 @@ class Dispatcher:
         }
 
     def _broadcast(self, publications: Sequence[Publication]) -> int | None:
-        return self._broker.broadcast(EVENTS, publications)
+        return self._broker.broadcast(self._exchange, publications)

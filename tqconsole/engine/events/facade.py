@@ -11,6 +11,7 @@ from tqconsole.engine.events.dispatcher import Dispatcher as EventDispatcher
 from tqconsole.engine.events.receiver import EventHandler
 from tqconsole.engine.events.receiver import Receiver as EventReceiver
 from tqconsole.engine.events.state import State as ClusterState
+from tqconsole.engine.protocol.mailboxes import Mailboxes
 
 
 class EventsApp(Protocol):
@@ -19,6 +20,11 @@ class EventsApp(Protocol):
     @property
     def broker(self) -> Broker:
         """Where events go."""
+        ...
+
+    @property
+    def mailboxes(self) -> Mailboxes:
+        """How they travel."""
         ...
 
     @property
@@ -52,6 +58,7 @@ class Events:
             self._clock,
             self._app.clock,
             is_enabled=enabled,
+            mailboxes=self._app.mailboxes,
         )
 
     def default_dispatcher(self) -> EventDispatcher:
@@ -70,5 +77,11 @@ class Events:
     ) -> EventReceiver:
         """Return a receiver on the app's broker, whatever connection Celery's users hand in."""
         return EventReceiver(
-            self._app.broker, self._clock, self._app.clock, handlers, routing_key, node_id
+            self._app.broker,
+            self._clock,
+            self._app.clock,
+            handlers,
+            routing_key,
+            node_id,
+            self._app.mailboxes,
         )

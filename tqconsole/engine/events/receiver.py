@@ -14,8 +14,9 @@ from tqconsole.engine.brokers.base import Broker, Subscription
 from tqconsole.engine.clock import Clock, LamportClock
 from tqconsole.engine.exceptions import OperationalError
 from tqconsole.engine.exceptions import TimeoutError as WaitTimeoutError
-from tqconsole.engine.protocol.control import PIDBOX, Request, encode_request
-from tqconsole.engine.protocol.event import decode_events, event_mailbox, utcoffset
+from tqconsole.engine.protocol.control import Request, encode_request
+from tqconsole.engine.protocol.event import decode_events, utcoffset
+from tqconsole.engine.protocol.mailboxes import CELERYS, Mailboxes
 from tqconsole.engine.protocol.message import Message
 from tqconsole.engine.protocol.transfer import Publication
 
@@ -41,8 +42,10 @@ class Receiver:
         handlers: Mapping[str, EventHandler] | None = None,
         routing_key: str = "#",
         node_id: str | None = None,
+        mailboxes: Mailboxes = CELERYS,
     ) -> None:
         self._broker = broker
+        self._mailboxes = mailboxes
         self._clock = clock
         self._lamport = lamport
         self._utcoffset = utcoffset()
@@ -78,7 +81,7 @@ class Receiver:
         wakeup: bool = True,  # noqa: FBT001, FBT002 - Celery's signature
     ) -> Iterator[None]:
         """Handle events as `capture` does, yielding after each message (which may hold a batch)."""
-        subscription = self._broker.subscribe(event_mailbox(self.node_id), [self.routing_key])
+        subscription = self._subscribe()
         try:
             if wakeup:
                 self.wakeup_workers()
@@ -103,9 +106,7 @@ class Receiver:
         Raises: OperationalError; the next call subscribes anew.
         """
         if self._subscription is None:
-            self._subscription = self._broker.subscribe(
-                event_mailbox(self.node_id), [self.routing_key]
-            )
+            self._subscription = self._subscribe()
             self.wakeup_workers()
         try:
             while not self.should_stop and (left_s := until_mono - self._clock.mono()) > 0:
@@ -124,7 +125,9 @@ class Receiver:
     def wakeup_workers(self) -> None:
         """Ask all workers for a heartbeat now, so that a new listener knows them at once."""
         request = Request(method="heartbeat", arguments={}, clock=self._lamport.forward())
-        self._broker.broadcast(PIDBOX, [Publication(encode_request(request), "", PIDBOX.name)])
+        message = encode_request(request, self._mailboxes.control_serializer)
+        commands = self._mailboxes.commands
+        self._broker.broadcast(commands, [Publication(message, "", commands.name)])
 
     def event_from_message(
         self,
@@ -149,8 +152,12 @@ class Receiver:
         event["local_received"] = self._clock.now()
         return event_type, event
 
+    def _subscribe(self) -> Subscription:
+        queue = self._mailboxes.of_monitor(self.node_id)
+        return self._broker.subscribe(queue, [self.routing_key])
+
     def _handle(self, message: Message) -> None:
-        for event in decode_events(message):
+        for event in decode_events(message, self._mailboxes.accepted_events):
             event_type, complete = self.event_from_message(event)
             self.process(event_type, complete)
 

@@ -9,9 +9,10 @@ import msgspec
 from tqconsole.engine.exceptions import RefusedError
 from tqconsole.engine.protocol.event import event_mailbox
 from tqconsole.engine.protocol.limits import DEFAULT_LIMITS, Limits, Reason
+from tqconsole.engine.protocol.mailboxes import CELERYS
 from tqconsole.engine.protocol.message import Message
 from tqconsole.engine.protocol.payload import JSON_ONLY, decoded_payload
-from tqconsole.engine.protocol.transfer import ExchangeSpec, QueueSpec
+from tqconsole.engine.protocol.transfer import QueueSpec
 from tqconsole.engine.serialization import encode
 
 __all__ = [
@@ -24,54 +25,25 @@ __all__ = [
     "encode_reply",
     "encode_request",
     "event_mailbox",
-    "pidbox",
-    "replies",
     "reply_mailbox",
     "worker_mailbox",
 ]
 
-#: `control_exchange` without its suffix.
-NAMESPACE = "celery"
-#: Seconds a command or reply waits, and a mailbox without a reader.
-MAIL_TTL_S, MAILBOX_EXPIRES_S = 300.0, 10.0
 _MATCHERS = frozenset({"glob", "pcre"})
 
 
-def pidbox(namespace: str = NAMESPACE) -> ExchangeSpec:
-    """Return the exchange of the commands."""
-    return ExchangeSpec(f"{namespace}.pidbox", "fanout", is_durable=False)
+#: Where commands and their replies go when no setting says otherwise.
+PIDBOX, REPLIES = CELERYS.commands, CELERYS.replies
 
 
-def replies(namespace: str = NAMESPACE) -> ExchangeSpec:
-    """Return the exchange of the replies."""
-    return ExchangeSpec(f"reply.{namespace}.pidbox", "direct", is_durable=False)
-
-
-PIDBOX = pidbox()
-REPLIES = replies()
-
-
-def worker_mailbox(node: str, namespace: str = NAMESPACE) -> QueueSpec:
+def worker_mailbox(node: str) -> QueueSpec:
     """Return the queue in which a worker finds commands, as Celery declares it (wire.md §2)."""
-    return _mailbox(f"{node}.{namespace}.pidbox", pidbox(namespace), "")
+    return CELERYS.of_node(node)
 
 
-def reply_mailbox(oid: str, namespace: str = NAMESPACE) -> QueueSpec:
+def reply_mailbox(oid: str) -> QueueSpec:
     """Return the queue in which a caller finds replies; its routing key is the caller's oid."""
-    return _mailbox(f"{oid}.reply.{namespace}.pidbox", replies(namespace), oid)
-
-
-def _mailbox(name: str, exchange: ExchangeSpec, key: str) -> QueueSpec:
-    return QueueSpec(
-        name=name,
-        exchange=exchange,
-        routing_key=key,
-        is_durable=False,
-        is_auto_delete=True,
-        is_exclusive=True,
-        expires_s=MAILBOX_EXPIRES_S,
-        message_ttl_s=MAIL_TTL_S,
-    )
+    return CELERYS.of_caller(oid)
 
 
 class Request(msgspec.Struct, frozen=True):

@@ -78,7 +78,9 @@ class Worker:
         self._pool = pool
         self._broker = broker
         self._consumer = consumer
-        self._dispatcher = Dispatcher(broker, site.hostname, site.clock, app.clock)
+        self._dispatcher = Dispatcher(
+            broker, site.hostname, site.clock, app.clock, mailboxes=app.mailboxes
+        )
         self._reader = Reader(app.accept_content, app.timezone)
         bounds = site.options.autoscale
         self._autoscaler = Autoscaler(*bounds) if bounds else None
@@ -111,7 +113,7 @@ class Worker:
         self._carrier = self._make_carrier()
         self._panel = self._make_panel()
         is_controlled = app.conf.worker_enable_remote_control and broker.capabilities.can_fanout
-        self._remote = Remote(broker, self._panel) if is_controlled else None
+        self._remote = Remote(broker, self._panel, app.mailboxes) if is_controlled else None
         self._loop = self._make_loop()
         if has_shared_rates:
             turns = Turns(self._machine, app.backend, site.clock)
@@ -206,7 +208,12 @@ class Worker:
             self._loop.add_chore("autoscale", _AUTOSCALE_S, self._scale)
         if not site.options.without_mingle and self._broker.capabilities.can_fanout:
             mingle = self._greeting = Mingle(
-                self._broker, site.hostname, site.clock, site.app.clock, self._panel.merge_revoked
+                self._broker,
+                site.hostname,
+                site.clock,
+                site.app.clock,
+                self._panel.merge_revoked,
+                site.app.mailboxes,
             )
             chore = self._loop.add_chore("mingle", _MINGLE_S, lambda: None)
             chore.work = lambda: self._mingle(mingle, chore.rest)
@@ -325,4 +332,5 @@ def _heart_plan(site: Site, broker: Broker) -> HeartPlan:
         renew_s=broker.renew_interval_s,
         heartbeat_s=None if options.without_heartbeat else interval_s,
         events_mode=events_mode(site.app.conf),
+        events=site.app.mailboxes.events,
     )

@@ -23,6 +23,7 @@ from tqconsole.engine.clock import Clock
 from tqconsole.engine.events.dispatcher import Dispatcher
 from tqconsole.engine.exceptions import EngineError
 from tqconsole.engine.protocol.event import BATCH_KEY, EVENTS
+from tqconsole.engine.protocol.transfer import ExchangeSpec
 from tqconsole.engine.worker.values import EventsSwitched, Rang
 from tqconsole.engine.worker.waker import Waker
 
@@ -44,6 +45,8 @@ class HeartPlan(msgspec.Struct, frozen=True):
     events_mode: str = "auto"
     #: Seconds between two looks for listeners.
     listen_s: float = 2.0
+    #: Where they listen.
+    events: ExchangeSpec = EVENTS
 
 
 class Heart:
@@ -153,7 +156,7 @@ class Heart:
         if self._mode != "auto":
             self._switch(is_on=self._mode == "on")
             return
-        count = self._broker.listener_count(EVENTS, BATCH_KEY)
+        count = self._broker.listener_count(self._plan.events, BATCH_KEY)
         # Where the broker cannot tell, events are sent: silence would be a lie on the console.
         self._switch(is_on=count is None or count > 0)
 

@@ -15,14 +15,8 @@ from collections.abc import Callable, Sequence
 from tqconsole.engine.brokers.base import Broker, Subscription
 from tqconsole.engine.clock import Clock, LamportClock
 from tqconsole.engine.exceptions import EngineError, RefusedError
-from tqconsole.engine.protocol.control import (
-    PIDBOX,
-    REPLIES,
-    Request,
-    decode_reply,
-    encode_request,
-    reply_mailbox,
-)
+from tqconsole.engine.protocol.control import Request, decode_reply, encode_request
+from tqconsole.engine.protocol.mailboxes import CELERYS, Mailboxes
 from tqconsole.engine.protocol.transfer import Publication
 
 logger = logging.getLogger(__name__)
@@ -41,8 +35,10 @@ class Mingle:
         clock: Clock,
         lamport: LamportClock,
         merge: Callable[[Sequence[str]], None],
+        mailboxes: Mailboxes = CELERYS,
     ) -> None:
         self._broker = broker
+        self._mailboxes = mailboxes
         self._node = node
         self._clock = clock
         self._lamport = lamport
@@ -66,18 +62,20 @@ class Mingle:
     def ask(self, revoked_ids: Sequence[str]) -> None:
         """Send hello to all. Raises: OperationalError."""
         key = str(uuid.uuid4())
-        self._subscription = self._broker.subscribe(reply_mailbox(key), [key])
+        self._subscription = self._broker.subscribe(self._mailboxes.of_caller(key), [key])
         self._until_mono = self._clock.mono() + _OPEN_S
         request = Request(
             method="hello",
             arguments={"from_node": self._node, "revoked": list(revoked_ids)},
             ticket=self._ticket,
-            reply_exchange=REPLIES.name,
+            reply_exchange=self._mailboxes.replies.name,
             reply_key=key,
             expires_at=self._clock.now() + _OPEN_S,
             clock=self._lamport.forward(),
         )
-        self._broker.broadcast(PIDBOX, [Publication(encode_request(request), "", PIDBOX.name)])
+        message = encode_request(request, self._mailboxes.control_serializer)
+        commands = self._mailboxes.commands
+        self._broker.broadcast(commands, [Publication(message, "", commands.name)])
 
     def poll(self) -> None:
         """Merge what has come; close when the time is over. Raises: OperationalError."""
@@ -85,7 +83,7 @@ class Mingle:
             return
         for broadcasted in self._subscription.receive(0.0):
             try:
-                reply = decode_reply(broadcasted.message)
+                reply = decode_reply(broadcasted.message, self._mailboxes.accepted_commands)
             except RefusedError:
                 continue
             if reply.ticket != self._ticket:

@@ -293,7 +293,8 @@ def _check(app: Any, options: WorkerOptions) -> None:
             "The configuration has old names (%s): `tqconsole upgrade settings FILE` renames them",
             ", ".join(app.conf.old_names),
         )
-    for line in (*contradictions(app.conf), *unheeded(app.conf)):
+    told = unheeded(app.conf, app.broker.transport, app.backend.url)
+    for line in (*contradictions(app.conf), *told):
         logger.warning("%s", line)
     if app.conf.worker_prefetch_multiplier < 0:
         raise ImproperlyConfigured("worker_prefetch_multiplier is 0 (no limit) or more")

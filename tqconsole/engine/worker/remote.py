@@ -9,6 +9,7 @@ from tqconsole.engine.brokers.base import Broker
 from tqconsole.engine.control.mailbox import Mailbox
 from tqconsole.engine.control.table import run_command
 from tqconsole.engine.exceptions import EngineError
+from tqconsole.engine.protocol.mailboxes import Mailboxes
 from tqconsole.engine.worker.panel import WorkerPanel
 
 logger = logging.getLogger(__name__)
@@ -17,8 +18,9 @@ logger = logging.getLogger(__name__)
 class Remote:
     """Serves requests in the loop's thread, one after the other."""
 
-    def __init__(self, broker: Broker, panel: WorkerPanel) -> None:
+    def __init__(self, broker: Broker, panel: WorkerPanel, mailboxes: Mailboxes) -> None:
         self._broker = broker
+        self._mailboxes = mailboxes
         self._panel = panel
         self._mailbox: Mailbox | None = None
 
@@ -30,7 +32,7 @@ class Remote:
     def open(self) -> None:
         """Open the mailbox unless it is open. Raises: OperationalError."""
         if self._mailbox is None:
-            self._mailbox = Mailbox(self._broker, self._panel.hostname)
+            self._mailbox = Mailbox(self._broker, self._panel.hostname, mailboxes=self._mailboxes)
 
     def fileno(self) -> int | None:
         """Return the mailbox's descriptor, None without one."""

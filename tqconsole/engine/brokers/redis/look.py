@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,18 +16,25 @@ from tqconsole.engine.redis_server.link import Command, Link
 
 #: Keys looked at in one step when bindings are searched.
 _SCAN_COUNT = 2_000
+#: What ends the name of a monitor's queue: its uuid.
+_MONITOR = re.compile(r"\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
 
 
 def queue_names(link: Link, keys: Keys) -> list[str]:
     """Return all queues that are bound, sorted; none of commands, replies and events."""
-    names: set[str] = set()
-    for binding_key in _binding_keys(link, keys):
-        names.update(keys.binding_of(it)[2] for it in link.run("SMEMBERS", binding_key))
-    return sorted(
-        name
-        for name in names
-        if name and not name.endswith(".pidbox") and not name.startswith("celeryev.")
-    )
+    bindings = [
+        keys.binding_of(member)
+        for binding_key in _binding_keys(link, keys)
+        for member in link.run("SMEMBERS", binding_key)
+    ]
+    return sorted({name for key, _, name in bindings if name and not _is_private(name, key)})
+
+
+def _is_private(name: str, routing_key: str) -> bool:
+    """Return whether a queue is one of commands or replies, or a monitor's, of whatever prefix."""
+    if name.endswith(".pidbox") or name.startswith("celeryev."):
+        return True
+    return routing_key.endswith("#") and _MONITOR.search(name) is not None
 
 
 def unbind(link: Link, keys: Keys, queue_name: str) -> None:

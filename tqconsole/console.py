@@ -202,7 +202,7 @@ class Console(BaseApp):
             "app.escape": self._escape,
             "app.quit": lambda: self.exit(0),
             "app.interrupt": self.action_interrupt,
-            "app.suspend": self.action_suspend_process,
+            "app.suspend": self._suspend,
             "app.history_back": lambda: self._history(-1),
             "app.history_forward": lambda: self._history(1),
             "app.last_view": self._last_view,
@@ -216,6 +216,12 @@ class Console(BaseApp):
 
     def _goer(self, name: str) -> Handler:
         return lambda: self.post_message(Goto(name))
+
+    def _suspend(self) -> None:
+        if self._driver is not None and self._driver.can_suspend:
+            self.action_suspend_process()
+        else:
+            self.tell("Nothing can be suspended here: there is no shell to return to.")
 
     def _escape(self) -> None:
         if self.session.snapshot().link == "paused":

@@ -93,7 +93,7 @@ KEYMAP: tuple[KeyBinding, ...] = (
     _key("list.page_down", "pagedown ctrl+f", "page down", "list"),
     _key("list.half_up", "ctrl+u", "half a page up", "list"),
     _key("list.half_down", "ctrl+d", "half a page down", "list"),
-    _key("list.filter", "/ f4", "filter", "list", footer=True),
+    _key("list.filter", "/ f3 f4", "filter", "list", footer=True),
     _key("list.problems", "!", "only problems", "list"),
     _key("list.sort", "s f6", "sort by ...", "list"),
     _key("list.sort_left", "<", "sort by the column to the left", "list"),
@@ -109,6 +109,9 @@ KEYMAP: tuple[KeyBinding, ...] = (
     _key("list.copy", "c", "copy ...", "list"),
     _key("list.export", "e", "export what is shown", "list"),
     _key("list.actions", "a f9", "actions", "list", footer=True),
+    # Screens with tabs
+    _key("tabs.next", "tab", "next tab", "tabs", footer=True),
+    _key("tabs.previous", "shift+tab", "the tab before", "tabs"),
     # Screens
     _change("tasks.rerun", "R", "re-run", "tasks", "rerun"),
     _change("tasks.revoke", "X", "revoke", "tasks", "revoke"),
@@ -121,6 +124,7 @@ KEYMAP: tuple[KeyBinding, ...] = (
     _key("task.next", "]", "next row", "task"),
     _key("task.copy", "c", "copy ...", "task"),
     _key("task.export", "e", "export JSON", "task"),
+    _key("task.find", "/ f3 f4", "find in the text", "task"),
     _key("task.zoom", "z", "zoom", "task"),
     _key("task.wrap", "w", "wrap lines", "task"),
     _key("task.parent", "o", "parent", "task"),

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from typing import ClassVar
 
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import VerticalScroll
 from textual.widget import Widget
 from textual.widgets import ContentSwitcher
@@ -46,9 +46,7 @@ class FlowScreen(TableScreen):
     """The details of one flow, found by any task of it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("tab", "tab(1)", "next tab", key_display="tab"),
-        Binding("shift+tab", "tab(-1)", show=False),
-        *screen_bindings("flow", "list", "global"),
+        *screen_bindings("flow", "tabs", "list", "global"),
     ]
     TAB = ""
     target_kind = "task"
@@ -143,6 +141,7 @@ class FlowScreen(TableScreen):
         kept = {key: it for key, it in super().handlers().items() if not key.startswith(off)}
         return {
             **kept,
+            **self.tab_handlers(self.turn_tab),
             "flow.copy": kept.pop("list.copy"),
             "flow.export": self._export_flow,
             "flow.rerun": lambda: self._ask("rerun", failed_rows(self._family), "nothing failed"),
@@ -159,7 +158,7 @@ class FlowScreen(TableScreen):
         chosen = f"{figures.plural(len(ids), 'task')} of this flow"
         self.post_message(GroupAsked("task", group, ids, chosen_by=chosen))
 
-    def action_tab(self, step: int) -> None:
+    def turn_tab(self, step: int) -> None:
         """Show the next tab."""
         self._open_tab(self.query_one(TabStrip).turn(step))
 

@@ -10,8 +10,8 @@ from textual.binding import Binding, BindingType
 from textual.widget import Widget
 from textual.widgets import Button, Input
 
-from tqconsole.core.actions import ACTIONS
 from tqconsole.core.keymap import KEYMAP, KeyBinding
+from tqconsole.core.keys_text import meaning
 from tqconsole.widgets.columns import Cell, Column
 from tqconsole.widgets.dialog import Dialog
 from tqconsole.widgets.frame import ConsoleScreen
@@ -55,7 +55,8 @@ def help_groups(screen: ConsoleScreen | None) -> list[str]:
     if screen is not None:
         own = screen.TAB or type(screen).__name__.removesuffix("Screen").lower()
     groups = {"": [], "queue": ["queues", "dead"]}.get(own, [own])
-    return [*groups, "list", "global"]
+    tabs = ["tabs"] if own in ("task", "worker", "queue", "flow") else []
+    return [*groups, *tabs, "list", "global"]
 
 
 def help_rows(groups: Sequence[str], *, is_read_only: bool) -> list[HelpRow]:
@@ -71,16 +72,8 @@ def help_rows(groups: Sequence[str], *, is_read_only: bool) -> list[HelpRow]:
 
 def _row(entry: KeyBinding) -> HelpRow:
     keys = " ".join(shown_key(key) for key in entry.keys)
-    text = entry.help or entry.label
-    if entry.action_group:
-        labels = [
-            action.label.lower()
-            for action in ACTIONS.values()
-            if action.group == entry.action_group and action.key in entry.keys
-        ]
-        text = ", ".join(dict.fromkeys(labels)) or text
     where = {"global": "everywhere", "list": "lists"}.get(entry.screen, entry.screen)
-    return HelpRow(keys, text, where, entry.does_change)
+    return HelpRow(keys, meaning(entry), where, entry.does_change)
 
 
 def _keys(row: HelpRow, _look: Look, _now_at: float, _width: int) -> Cell:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.widget import Widget
 from textual.widgets import ContentSwitcher
 
@@ -35,9 +35,7 @@ class QueueScreen(TableScreen):
     """The details of one queue; with an empty name the dead letters of all queues."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("tab", "tab(1)", "next tab", key_display="tab"),
-        Binding("shift+tab", "tab(-1)", show=False),
-        *screen_bindings("dead", "queues", "list", "global"),
+        *screen_bindings("dead", "queues", "tabs", "list", "global"),
     ]
 
     def __init__(self, session: ConsoleSession, queue: str, *, is_dead: bool = False) -> None:
@@ -155,6 +153,7 @@ class QueueScreen(TableScreen):
         }
         return {
             **kept,
+            **self.tab_handlers(self.turn_tab),
             "dead.replay": lambda: self._ask_letters("replay"),
             "dead.drop": lambda: self._ask_letters("drop"),
             "queues.consumers": lambda: self._ask_queue("consumers"),
@@ -164,7 +163,7 @@ class QueueScreen(TableScreen):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Replay and drop exist only for dead letters, purge only for a queue."""
-        if action == "tab" and not self._queue:
+        if action == "press" and str(parameters[0]).startswith("tabs.") and not self._queue:
             return False
         if action == "press" and str(parameters[0]).startswith("dead.") and not self._is_dead:
             return False
@@ -195,7 +194,7 @@ class QueueScreen(TableScreen):
         """Read again."""
         self._ask()
 
-    def action_tab(self, step: int) -> None:
+    def turn_tab(self, step: int) -> None:
         """Show the other tab."""
         self._open_tab(self.query_one(TabStrip).turn(step))
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.widget import Widget
@@ -81,10 +81,7 @@ class TaskScreen(TableScreen):
     """The details of one task."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("tab", "tab(1)", "next tab", key_display="tab"),
-        Binding("shift+tab", "tab(-1)", show=False),
-        Binding("slash", "find", "find", key_display="/", show=False),
-        *screen_bindings("task", "list", "global"),
+        *screen_bindings("task", "tabs", "list", "global"),
     ]
     TAB = ""
     target_kind = "task"
@@ -211,11 +208,13 @@ class TaskScreen(TableScreen):
         }
         return {
             **kept,
+            **self.tab_handlers(self.turn_tab),
             **self.group_handlers("task", ("rerun", "revoke")),
             "task.previous": lambda: self._neighbour(-1),
             "task.next": lambda: self._neighbour(1),
             "task.copy": self._copy,
             "task.export": self._export,
+            "task.find": self._find,
             "task.zoom": self._zoom,
             "task.wrap": self._wrap,
             "task.parent": self._go_to_parent,
@@ -245,7 +244,7 @@ class TaskScreen(TableScreen):
             return True
         return False
 
-    def action_tab(self, step: int) -> None:
+    def turn_tab(self, step: int) -> None:
         """Show the next tab."""
         self._open_tab(self.query_one(TabStrip).turn(step))
 
@@ -262,7 +261,7 @@ class TaskScreen(TableScreen):
         self.refresh_bindings()
         self.redraw()
 
-    def action_find(self) -> None:
+    def _find(self) -> None:
         """Open the text in a viewer that can find."""
         viewer = self._viewer()
         if viewer is not None:

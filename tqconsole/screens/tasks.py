@@ -74,9 +74,15 @@ class TasksScreen(TableScreen):
 
     def on_resize(self) -> None:
         """Take the columns that this width can bear."""
-        is_narrow = self.size.width < 100
+        is_narrow = self.size.width < 100 and not self.table.is_wide
         self.table.columns = NARROW_TASKS(self._times) if is_narrow else TASKS(self._times)
         self.table.repaint()
+
+    def toggle_wide(self) -> None:
+        """Show all columns, also those that a narrow window has none of."""
+        super().toggle_wide()
+        self.on_resize()
+        self.table.on_resize()
 
     def draw(self, snapshot: Snapshot, changes: Changes) -> None:
         """Draw the rows, what the list says about itself, and the row under the cursor."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.widget import Widget
 from textual.widgets import ContentSwitcher
 
@@ -82,9 +82,7 @@ class WorkerScreen(TableScreen):
     """The details of one worker."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("tab", "tab(1)", "next tab", key_display="tab"),
-        Binding("shift+tab", "tab(-1)", show=False),
-        *screen_bindings("worker", "list", "global"),
+        *screen_bindings("worker", "tabs", "list", "global"),
     ]
     target_kind = "worker"
 
@@ -213,6 +211,7 @@ class WorkerScreen(TableScreen):
         groups = ("pool", "consumers", "limits", "events", "shutdown")
         return {
             **kept,
+            **self.tab_handlers(self.turn_tab),
             **self.group_handlers("worker", groups),
             "worker.ping": self._ping,
             "worker.inspect": lambda: self._ask_memory(),
@@ -234,7 +233,7 @@ class WorkerScreen(TableScreen):
         """Return nothing: there is just the one."""
         return ""
 
-    def action_tab(self, step: int) -> None:
+    def turn_tab(self, step: int) -> None:
         """Show the next tab."""
         self._open_tab(self.query_one(TabStrip).turn(step))
 

@@ -7,7 +7,7 @@ says what a row is called, what can be copied of it and what may be done with it
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from tqconsole.core.actions import actions_for
@@ -82,7 +82,7 @@ class TableScreen(ConsoleScreen):
             "list.page_down": lambda: self.table.page(1),
             "list.half_up": lambda: self.table.page(-0.5),
             "list.half_down": lambda: self.table.page(0.5),
-            "list.wide": self._toggle_wide,
+            "list.wide": self.toggle_wide,
             "list.mark": lambda: self.table.toggle_mark(),
             "list.mark_range": lambda: self.table.mark_range(),
             "list.mark_all": lambda: self.table.mark_all(),
@@ -95,6 +95,10 @@ class TableScreen(ConsoleScreen):
             "list.export": self._export_menu,
             "list.actions": self.open_actions_menu,
         }
+
+    def tab_handlers(self, turn: Callable[[int], object]) -> dict[str, Handler]:
+        """Return what the keys of a line of tabs do: `turn` shows the next (1) or the last (-1)."""
+        return {"tabs.next": lambda: turn(1), "tabs.previous": lambda: turn(-1)}
 
     def group_handlers(self, prefix: str, groups: Iterable[str]) -> dict[str, Handler]:
         """Return handlers that open the dialog of a group for the targets."""
@@ -147,10 +151,11 @@ class TableScreen(ConsoleScreen):
         """Show a text over the screen."""
         self.app.push_screen(TextDialog(title, text))
 
-    def _toggle_wide(self) -> None:
+    def toggle_wide(self) -> None:
+        """Show all columns, with room to scroll sideways, or those that fit."""
         table = self.table
         table.is_wide = not table.is_wide
-        table.scroll_to(x=0, animate=False)
+        table.scroll_to(x=0, animate=False, force=True)
         table.on_resize()
 
     # order

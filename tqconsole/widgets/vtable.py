@@ -169,7 +169,7 @@ class VTable(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=False):
         self.marks ^= {self.cursor_id}
         self._mark_start = self._cursor_index
         self.move(1)
-        self.repaint()
+        self._marked()
 
     def mark_range(self) -> None:
         """Mark every row from the one marked last to the cursor."""
@@ -177,18 +177,23 @@ class VTable(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=False):
             return
         start, end = sorted((min(self._mark_start, len(self) - 1), self._cursor_index))
         self.marks |= {self._id_of(self._source.row(index)) for index in range(start, end + 1)}
-        self.repaint()
+        self._marked()
 
     def mark_all(self) -> None:
         """Mark every row that is in the list now."""
         if self._source is not None:
             self.marks = {self._id_of(row) for row in self._source}
-        self.repaint()
+        self._marked()
 
     def clear_marks(self) -> None:
         """Take all marks off."""
         self.marks = set()
+        self._marked()
+
+    def _marked(self) -> None:
+        """Draw the marks, and let the screen say anew how many there are."""
         self.repaint()
+        self.post_message(RowMoved(self, self.cursor_id))
 
     # painting
 
@@ -341,7 +346,7 @@ class VTable(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=False):
     def sideways(self, cells: int) -> None:
         """Scroll a wide table."""
         if self.is_wide:
-            self.scroll_to(x=max(0, self.scroll_x + cells), animate=False)
+            self.scroll_to(x=max(0, self.scroll_x + cells), animate=False, force=True)
 
     def go_to(self, index: int) -> None:
         """Put the cursor on a row, bring it into view, stop following."""

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from tqconsole.engine.brokers.redis import lua, members, need
+from tqconsole.engine.brokers.redis.ageing import Place
 from tqconsole.engine.brokers.redis.bell import Bell, Pending
 from tqconsole.engine.brokers.redis.envelope import delivery_of
 from tqconsole.engine.brokers.redis.exchange import (
@@ -21,7 +22,6 @@ from tqconsole.engine.brokers.redis.exchange import (
     Plan,
     Word,
     dead_row,
-    fetched,
 )
 from tqconsole.engine.brokers.redis.keys import Keys, envelope_of
 from tqconsole.engine.brokers.redis.letters import Cause
@@ -57,7 +57,7 @@ class _Sent(msgspec.Struct, frozen=True):
 
     batch: int
     wanted: int
-    queues: Sequence[str]
+    places: Sequence[Place]
     riding: Riding | None
     plan: Plan
 
@@ -173,7 +173,7 @@ class Cycle:
         words: list[Word] = [
             keys.unacked, keys.unacked_index, self._lease, batch, members.LEASE_MS,
         ]  # fmt: skip
-        queues: list[str] = []
+        places: list[Place] = []
         # Each of the usual steps has a script of its own: what it does not do costs nothing.
         if plan.is_empty:
             script = lua.FETCH
@@ -184,14 +184,14 @@ class Cycle:
             script = lua.EXCHANGE
             words += plan.words_before()
         if script is not lua.END:
-            fetch, queues = self._feeding.next_turn()
+            fetch, places = self._feeding.next_turn()
             words += (wanted, f"{self._prefix}{batch}.", *fetch)
         if script is lua.EXCHANGE:
             words += plan.words_after()
         is_full = self._clock.mono() - self._full_mono < need.FULL_S
         if is_full and need.makes_room(plan, riding, self.hand):
             script = need.in_need(script)
-        sent = _Sent(batch, wanted, queues, riding, plan)
+        sent = _Sent(batch, wanted, places, riding, plan)
         try:
             return sent, self._bell.begin(script, words, arming)
         except OperationalError:
@@ -208,7 +208,8 @@ class Cycle:
             raise
         if sent.wanted > 0:
             self.due_at = float(next_due) if next_due else None
-        found = self._taken(sent.batch, enumerate(fetched(reply, sent.queues), 1))
+        fetched = self._feeding.fetched(reply, sent.places, sent.wanted)
+        found = self._taken(sent.batch, enumerate(fetched, 1))
         self._note(sent.plan)
         # What was to be written is: an error now would have it written once more.
         if problems and not found and sent.plan.is_empty:

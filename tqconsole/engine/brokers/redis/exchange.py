@@ -6,10 +6,11 @@ The words and their order are those that `lua.EXCHANGE` takes.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
+from tqconsole.engine.brokers.redis.ageing import Ageing, Place
 from tqconsole.engine.brokers.redis.envelope import marked
 from tqconsole.engine.brokers.redis.keys import Keys, tail_of
 from tqconsole.engine.brokers.redis.letters import Cause, letter_of
@@ -142,12 +143,20 @@ def dead_row(
     return tag, keys.dead(queue), queue, keys.dead_bytes, letter
 
 
+class _Words(NamedTuple):
+    """A queue: what is said of it, and a step and a list for each priority."""
+
+    head: list[Word]
+    steps: list[tuple[int, str]]
+
+
 class Feeding:
     """The queues of a consumer as words, in turns: a full one must not starve the others."""
 
     def __init__(self, keys: Keys) -> None:
         self._keys = keys
-        self._words: dict[str, list[Word]] = {}
+        self._words: dict[str, _Words] = {}
+        self._ageing = Ageing()
         self._lists: list[str] = []
         self._turn = -1
 
@@ -163,10 +172,9 @@ class Feeding:
     def add(self, queue: str) -> None:
         """Fetch from this queue too."""
         lists = self._keys.lists(queue)
-        words: list[Word] = [tail_of(queue), self._keys.parked(queue), len(lists)]
-        for step, name in zip(self._keys.steps, lists, strict=True):
-            words += (step, name)
-        self._words = {**self._words, queue: words}
+        head: list[Word] = [tail_of(queue), self._keys.parked(queue), len(lists)]
+        steps = list(zip(self._keys.steps, lists, strict=True))
+        self._words = {**self._words, queue: _Words(head, steps)}
         self._lists = self._listed()
 
     def remove(self, queue: str) -> bool:
@@ -177,26 +185,33 @@ class Feeding:
         self._lists = self._listed()
         return True
 
-    def next_turn(self) -> tuple[list[Word], list[str]]:
-        """Return the words of the queues in this cycle's order, and the queue of each list."""
+    def next_turn(self) -> tuple[list[Word], list[Place]]:
+        """Return the words of the queues in this cycle's order, and what each list is."""
         names = list(self._words)
         self._turn += 1
         first = self._turn % max(1, len(names))
         words: list[Word] = [len(names)]
-        queues: list[str] = []
+        places: list[Place] = []
         for name in names[first:] + names[:first]:
-            words += self._words[name]
-            queues += [name] * len(self._keys.steps)
-        return words, queues
+            head, steps = self._words[name]
+            words += head
+            for at in self._ageing.order(name, len(steps)):
+                words += steps[at]
+                places.append((name, at))
+        return words, places
+
+    def fetched(
+        self, reply: Sequence[Any], places: Sequence[Place], wanted: int
+    ) -> list[tuple[str, bytes]]:
+        """Return (queue, envelope) of what the script popped, in its order of tags."""
+        found: list[tuple[str, bytes]] = []
+        for at in range(0, len(reply), 2):
+            queue = places[reply[at] - 1][0]
+            found += [(queue, envelope) for envelope in reply[at + 1]]
+        if wanted > 0:
+            last = reply[-2] if reply else 0
+            self._ageing.note(places, last, is_full=len(found) >= wanted)
+        return found
 
     def _listed(self) -> list[str]:
         return [name for queue in self._words for name in self._keys.lists(queue)]
-
-
-def fetched(reply: Sequence[Any], queues: Sequence[str]) -> list[tuple[str, bytes]]:
-    """Return (queue, envelope) of what the script popped, in its order of tags."""
-    found: list[tuple[str, bytes]] = []
-    for at in range(0, len(reply), 2):
-        queue = queues[reply[at] - 1]
-        found += [(queue, envelope) for envelope in reply[at + 1]]
-    return found

@@ -212,6 +212,21 @@ def taken_until_good(consumer: Consumer) -> list[Any]:
 # --- lost connections ---------------------------------------------------------------------------
 
 
+def test_silence_counts_from_the_last_word(
+    broker: Broker, consumer: Consumer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    consumer.renew()
+    broker.publish([task("one")])
+    assert names(taken(consumer)) == ["one"]
+
+    # Nobody has looked since: whoever renews was held up elsewhere.
+    with monkeypatch.context() as patch:
+        patch.setattr("amqp.connection.monotonic", lambda: SYSTEM_CLOCK.mono() + 20)
+
+        with pytest.raises(OperationalError, match="heartbeats missed"):
+            consumer.renew()
+
+
 def test_silent_link_is_noticed_and_made_anew(url: str, broker: Broker, proxy: TcpProxy) -> None:
     """Nothing is said any more, also no end, as when a machine or a firewall went away."""
     consumer = open_broker(proxy.url(url)).consumer([QUEUE], "w1@here")

@@ -22,6 +22,8 @@ from amqp.exceptions import ChannelError, UnexpectedFrame, error_for_code
 from amqp.method_framing import frame_handler
 from amqp.transport import SSLTransport, TCPTransport
 
+from tqconsole.engine.clock import SYSTEM_CLOCK
+
 #: Bytes read at once.
 _READ_BYTES = 256 * 1024
 #: Consumed bytes after which the rest is moved to the front of the buffer.
@@ -90,6 +92,8 @@ class _Gathering:
     connected: bool
     #: Whether the other side took the connection, whatever became of it.
     has_met = False
+    #: When something came the last time.
+    heard_mono = 0.0
 
     def _begin(self) -> None:
         self.has_met = True
@@ -174,6 +178,7 @@ class _Gathering:
             self.connected = False
             raise ConnectionResetError("the server hung up")
         self._inbound += data
+        self.heard_mono = SYSTEM_CLOCK.mono()
 
     def _is_readable(self, timeout_s: float) -> bool:
         pending = getattr(self.sock, "pending", None)
@@ -299,6 +304,16 @@ class Connection(amqp.Connection):
             _TlsTransport(host, ssl=ssl, **options) if ssl else _PlainTransport(host, **options)
         )
         return self._first
+
+    def heartbeat_tick(self, rate: int = 2) -> None:
+        """Send a heartbeat if it is time to. Raises: ConnectionForced when the server is silent.
+
+        Silence counts from the last word that came, not from when somebody last looked for one:
+        whoever calls this may have been held up elsewhere.
+        """
+        self.last_heartbeat_received = self.transport.heard_mono
+        self.prev_recv = self.bytes_recv
+        super().heartbeat_tick(rate)
 
     def pump(self, timeout_s: float = 0.0) -> None:
         """Handle all that has come; wait at most `timeout_s` for the first. Raises: OSError, and

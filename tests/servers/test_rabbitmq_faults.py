@@ -15,7 +15,7 @@ from tqconsole.engine.brokers import open_broker
 from tqconsole.engine.clock import SYSTEM_CLOCK
 from tqconsole.engine.exceptions import OperationalError
 from tqconsole.engine.protocol.message import Message
-from tqconsole.engine.protocol.transfer import Publication
+from tqconsole.engine.protocol.transfer import ExchangeSpec, Publication, QueueSpec
 
 STONE = Publication(Message(b"x", properties={"delivery_mode": 2}), "other")
 
@@ -27,7 +27,7 @@ def restarting(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[tuple[Server, Callable[[], None], Iterator[str]]]:
     with rabbitmq_that_restarts(tmp_path_factory.mktemp("rabbitmq")) as (server, restart):
-        yield server, restart, iter(make_vhosts(server, 0, 5))
+        yield server, restart, iter(make_vhosts(server, 0, 6))
 
 
 @pytest.fixture
@@ -86,6 +86,53 @@ def test_worker_outlives_hang_ups(place: Place, server: Server) -> None:
         assert held.get(timeout=30) == "released"
         assert client.send_task("add", (2, 2), queue="shared").get(timeout=30) == 4
     assert place.notes() == ["held it"]
+    assert "Traceback" not in place.log(OURS)
+
+
+def test_worker_waits_for_a_server_that_lets_it_in_no_more(place: Place, server: Server) -> None:
+    worker = place.ours(OURS, "shared", "-P", "threads", "-c", "2")
+    with App("client", broker=place.url) as client:
+        client.send_task("hold", ("it",), queue="shared")
+        assert eventually(lambda: place.notes() == ["held it"])
+        lines = [str(number) for number in range(20)]
+        client.send_many([("note", (line,), {}, {"queue": "shared"}) for line in lines])
+        assert eventually(lambda: len(place.notes()) == 21)
+
+        rabbitmqctl(server, "change_password", "guest", "another")
+        try:
+            vhost = place.url.rpartition("/")[2]
+            rabbitmqctl(server, "close_all_connections", "--vhost", vhost, "for a test")
+            (place.folder / "gate").touch()
+            wanted = "refuses the user or the password"
+            assert eventually(lambda: wanted in place.log(OURS)), place.log(OURS)
+        finally:
+            rabbitmqctl(server, "change_password", "guest", "guest")
+
+        assert eventually(lambda: "The broker answers again" in place.log(OURS)), place.log(OURS)
+        client.send_task("note", ("after",), queue="shared")
+        assert eventually(lambda: "after" in place.notes()), place.log(OURS)
+    assert worker.poll() is None
+    # What was released meanwhile is known again, and has not run twice.
+    assert place.notes() == ["held it", *lines, "after"]
+    assert place.log(OURS).count(wanted) == 1
+    assert place.log(OURS).count("The broker answers again") == 1
+
+
+def test_queue_that_is_made_anew_elsewhere_is_used_as_it_is(place: Place) -> None:
+    worker = place.ours(OURS, "shared", "-P", "threads", "-c", "2")
+    with App("client", broker=place.url) as client, open_broker(place.url) as elsewhere:
+        client.send_task("note", ("before",), queue="shared")
+        assert eventually(lambda: place.notes() == ["before"])
+        elsewhere.delete("shared")
+        elsewhere.declare(QueueSpec("shared", ExchangeSpec("shared"), "shared", max_priority=5))
+
+        lines = [str(number) for number in range(50)]
+        client.send_many([("note", (line,), {}, {"queue": "shared"}) for line in lines])
+
+        assert eventually(lambda: len(place.notes()) >= 51), place.log(OURS)
+    assert sorted(place.notes()[1:]) == sorted(lines)
+    assert worker.poll() is None
+    assert place.log(OURS).count("exists with other settings than asked for") <= 1
     assert "Traceback" not in place.log(OURS)
 
 

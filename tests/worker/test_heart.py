@@ -12,7 +12,8 @@ from tqconsole.engine.clock import SYSTEM_CLOCK, LamportClock
 from tqconsole.engine.events.dispatcher import Dispatcher
 from tqconsole.engine.exceptions import OperationalError
 from tqconsole.engine.protocol.transfer import QueueSpec
-from tqconsole.engine.worker.heart import Heart, HeartPlan
+from tqconsole.engine.worker.absence import Absence
+from tqconsole.engine.worker.heart import Heart, HeartParts, HeartPlan
 from tqconsole.engine.worker.waker import Waker
 
 
@@ -21,8 +22,11 @@ def heart() -> Iterator[Heart]:
     with open_broker("memory://heart") as broker, contextlib.closing(Waker()) as waker:
         consumer = broker.consumer([QueueSpec("celery")], "w1@here")
         dispatcher = Dispatcher(broker, "w1@here", SYSTEM_CLOCK, LamportClock())
-        plan = HeartPlan(renew_s=5.0)
-        yield Heart(broker, consumer, dispatcher, waker, SYSTEM_CLOCK, plan, lambda: (0, 0))
+        absence = Absence(SYSTEM_CLOCK)
+        parts = HeartParts(
+            broker, consumer, dispatcher, waker, SYSTEM_CLOCK, absence, lambda: (0, 0)
+        )
+        yield Heart(parts, HeartPlan(renew_s=5.0))
         consumer.close()
 
 
@@ -48,7 +52,15 @@ def test_what_was_tried_once_hides_nothing_later(
     heart: Heart, caplog: pytest.LogCaptureFixture
 ) -> None:
     heart._try(fails)
+    heart._try(fails, is_repeated=True)
+    assert caplog.text.count("takes no writes") == 1
+
+    heart._try(fails)
+    heart._try(succeeds, is_repeated=True)
+    assert "answers again" not in caplog.text
+    heart._failing.clear()
+    heart._try(succeeds, is_repeated=True)
+    assert caplog.text.count("answers again") == 1
 
     heart._try(fails, is_repeated=True)
-
     assert caplog.text.count("takes no writes") == 2

@@ -81,6 +81,10 @@ class BrokerUnreachableError(OperationalError):
     """Nobody answers at the broker's address."""
 
 
+class NotAdmittedError(OperationalError):
+    """A server that had let us in refuses us now; the text says what it wants."""
+
+
 class NotSupportedError(EngineError, NotImplementedError):
     """This broker, result store or pool cannot do what was asked; the text says which can."""
 

@@ -7,6 +7,7 @@ Options stand in the URL's query or in the transport options; the URL wins.
 from __future__ import annotations
 
 import ssl
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -51,6 +52,8 @@ class Address:
     url: str
     tls: dict[str, Any] | None = None
     options: dict[str, Any] = field(default_factory=dict)
+    #: Set when the server has let one of us in: what it refuses later may pass.
+    has_let_in: threading.Event = field(default_factory=threading.Event, compare=False)
     #: Servers to try, in this order, when this one does not answer.
     others: tuple[Address, ...] = ()
 

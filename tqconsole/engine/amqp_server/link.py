@@ -30,7 +30,12 @@ from tqconsole.engine.amqp_server.address import (
 from tqconsole.engine.amqp_server.ear import Ear
 from tqconsole.engine.amqp_server.wire import Channel, Connection
 from tqconsole.engine.clock import SYSTEM_CLOCK, Clock
-from tqconsole.engine.exceptions import EngineError, OperationalError
+from tqconsole.engine.exceptions import (
+    EngineError,
+    ImproperlyConfigured,
+    NotAdmittedError,
+    OperationalError,
+)
 
 #: After this long without use, seconds, it is looked whether the server has hung up.
 _IDLE_S = 1.0
@@ -256,9 +261,14 @@ class Link:
             raise errors.of_setting(error) from error
         except _WIRE_ERRORS as error:
             _let_go(connection)
-            raise errors.of_connecting(
+            refused = errors.of_connecting(
                 error, address.server, address.vhost, is_someone_there=connection.has_met
-            ) from error
+            )
+            if isinstance(refused, ImproperlyConfigured) and address.has_let_in.is_set():
+                # A password may be being changed, a virtual host start anew: no worker ends for it.
+                refused = NotAdmittedError(str(refused))
+            raise refused from error
+        address.has_let_in.set()
         self._connection, self._pid = connection, os.getpid()
         self._ear.listen(connection.sock)
         self._used_mono = self._clock.mono()

@@ -17,7 +17,12 @@ import hiredis
 
 from tqconsole.engine.alternates import first_answering
 from tqconsole.engine.clock import SYSTEM_CLOCK, Clock
-from tqconsole.engine.exceptions import EngineError, ImproperlyConfigured, OperationalError
+from tqconsole.engine.exceptions import (
+    EngineError,
+    ImproperlyConfigured,
+    NotAdmittedError,
+    OperationalError,
+)
 from tqconsole.engine.redis_server import errors
 from tqconsole.engine.redis_server.address import Address
 from tqconsole.engine.redis_server.opening import RefusedError, open_socket
@@ -308,5 +313,5 @@ def _maybe_passing(error: EngineError, address: Address) -> EngineError:
     stand where the right one will be again. No worker ends for that.
     """
     if isinstance(error, ImproperlyConfigured) and address.has_let_in.is_set():
-        return OperationalError(str(error))
+        return NotAdmittedError(str(error))
     return error

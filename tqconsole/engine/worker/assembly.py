@@ -25,10 +25,11 @@ from tqconsole.engine.exceptions import EngineError, OperationalError
 from tqconsole.engine.middleware.chords import return_part
 from tqconsole.engine.pools.base import Pool
 from tqconsole.engine.protocol.transfer import QueueSpec
+from tqconsole.engine.worker.absence import Absence
 from tqconsole.engine.worker.autoscale import Autoscaler
 from tqconsole.engine.worker.carrier import Carrier, Rim
 from tqconsole.engine.worker.handed import HandedNotes
-from tqconsole.engine.worker.heart import Heart, HeartPlan
+from tqconsole.engine.worker.heart import Heart, HeartParts, HeartPlan
 from tqconsole.engine.worker.loop import Loop, LoopParts
 from tqconsole.engine.worker.machine import Machine
 from tqconsole.engine.worker.mingle import Mingle
@@ -101,14 +102,18 @@ class Worker:
                 make_fallout(app, site.hostname),
             ),
         )
+        self._absence = Absence(site.clock)
         self._heart = Heart(
-            broker,
-            consumer,
-            self._dispatcher,
-            site.waker,
-            site.clock,
+            HeartParts(
+                broker,
+                consumer,
+                self._dispatcher,
+                site.waker,
+                site.clock,
+                self._absence,
+                self._counts,
+            ),
             _heart_plan(site, broker),
-            self._counts,
         )
         self._carrier = self._make_carrier()
         self._panel = self._make_panel()
@@ -135,6 +140,7 @@ class Worker:
                 None if app.write_broker is app.broker else app.write_broker,
                 self._handed_notes,
                 partial(return_part, app),
+                self._absence,
             )
         )
 
@@ -169,6 +175,7 @@ class Worker:
             site.clock,
             _on_signal,
             float(site.app.conf.worker_soft_shutdown_timeout or 0),
+            absence=self._absence,
         )
         return Loop(parts, self._remote, MAX_DEATHS)
 
@@ -215,7 +222,7 @@ class Worker:
                 self._panel.merge_revoked,
                 site.app.mailboxes,
             )
-            chore = self._loop.add_chore("mingle", _MINGLE_S, lambda: None)
+            chore = self._loop.add_chore("mingle", _MINGLE_S, lambda: None, asks_broker=True)
             chore.work = lambda: self._mingle(mingle, chore.rest)
 
     def _report_lost(self, notes: HandedNotes) -> None:

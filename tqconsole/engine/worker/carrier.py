@@ -14,12 +14,14 @@ import msgspec
 
 from tqconsole.engine.backends.base import Backend
 from tqconsole.engine.brokers.base import Broker, Consumer
+from tqconsole.engine.clock import SYSTEM_CLOCK
 from tqconsole.engine.events.dispatcher import Dispatcher
 from tqconsole.engine.exceptions import EngineError, ImproperlyConfigured, NotSupportedError
 from tqconsole.engine.log import one_line
 from tqconsole.engine.middleware.fallout import ReturnedPart
 from tqconsole.engine.pools.base import Job, JobEnded, JobLost, Pool
 from tqconsole.engine.protocol.transfer import Riding
+from tqconsole.engine.worker.absence import WORK, Absence
 from tqconsole.engine.worker.handed import HandedNotes
 from tqconsole.engine.worker.outcome import Outcome, decode_outcome
 from tqconsole.engine.worker.payload import RunPayload, encode_payload
@@ -28,6 +30,8 @@ from tqconsole.engine.worker.revoked_records import RevokedRecords
 from tqconsole.engine.worker.values import (
     Action,
     Arrival,
+    BrokerAway,
+    BrokerBack,
     Emit,
     Exchange,
     ExchangeDone,
@@ -85,6 +89,8 @@ class Rim(msgspec.Struct, frozen=True):
     handed_notes: HandedNotes | None = None
     #: Lets the part of a chord come back. Idempotent.
     return_part: Callable[[ReturnedPart], None] = _keep_part
+    #: Tells of the times when the broker is away.
+    absence: Absence = msgspec.field(default_factory=lambda: Absence(SYSTEM_CLOCK))
 
 
 class Carrier:
@@ -102,8 +108,6 @@ class Carrier:
         #: Something was submitted that the pool may have begun: it is worth a look.
         self.has_submitted = False
         self._shown = ""
-        #: Events that no broker took, for the log and for whoever asks.
-        self.lost_event_count = 0
         self.exit_code: int | None = None
         self._handlers: dict[type, Callable[[Any], None]] = {
             Exchange: self._exchange,
@@ -116,6 +120,8 @@ class Carrier:
             KillAll: self._kill_all,
             Emit: self._emit,
             Log: self._log,
+            BrokerAway: lambda away: rim.absence.notice(WORK, away.reason),
+            BrokerBack: lambda _: rim.absence.served(WORK),
             Notify: rim.notify,
             Exit: self._exit,
         }
@@ -344,11 +350,15 @@ class Carrier:
         if not self._events:
             return
         events, self._events = self._events, []
+        absence = self._rim.absence
         try:
             self._rim.dispatcher.send_many(events)
+        except EngineError as error:
+            absence.notice("task events", error, lost_event_count=len(events))
         except Exception as error:  # noqa: BLE001 - whatever it is, events are never worth a task
-            self.lost_event_count += len(events)
             logger.warning("Lost %s task events: %s", len(events), error)
+        else:
+            absence.served("task events")
 
     def _log(self, log: Log) -> None:
         text = one_line(log.text)

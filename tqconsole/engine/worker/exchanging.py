@@ -6,6 +6,7 @@ meanwhile, until what the store owes fills its room here. Pure: part of the stat
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from random import Random
 
@@ -15,6 +16,8 @@ from tqconsole.engine.worker.hand import Debt, Hand
 from tqconsole.engine.worker.handing import Handing
 from tqconsole.engine.worker.retrying import Retrying
 from tqconsole.engine.worker.values import (
+    BrokerAway,
+    BrokerBack,
     Entry,
     Exchange,
     ExchangeDone,
@@ -46,8 +49,8 @@ class Exchanging:
         #: The last fetch came back full, or the bell rang; and it has rung since the fetch left.
         self._may_have_more = True
         self._has_rung = False
-        self._broker = Retrying("The broker", hand, random)
-        self._store = Retrying("The result store", hand, random)
+        self._broker = Retrying(hand, random)
+        self._store = Retrying(hand, random)
         self._is_spool_full = False
         #: What was acknowledged before it ran and has no end in the store: tag -> id, delivery.
         self._noted: dict[str, tuple[str, Delivery]] = {}
@@ -141,7 +144,8 @@ class Exchanging:
     def done(self, done: ExchangeDone) -> None:
         """The exchange took effect: submit what it handed over, let in what it brought."""
         exchange, batches = self._land()
-        self._broker.succeed()
+        if self._broker.succeed() is not None:
+            self._hand.actions.append(BrokerBack())
         if self._noted:
             for settlement in exchange.settled:
                 self._noted.pop(settlement.tag, None)
@@ -161,7 +165,8 @@ class Exchanging:
         hand.parked[:0] = exchange.parked
         hand.batches[:0] = batches
         self._may_have_more = True
-        self._broker.fail(failed.reason)
+        if self._broker.fail():
+            hand.actions.append(BrokerAway(failed.reason))
 
     def _land(self) -> tuple[Exchange, list[list[Entry]]]:
         if self._flight is None:
@@ -190,7 +195,8 @@ class Exchanging:
         """The records are stored: settle what they belong to."""
         self._settle_stored()
         self._is_spool_full = False
-        self._store.succeed()
+        if (away_s := self._store.succeed()) is not None:
+            self._hand.log(logging.WARNING, f"The result store answers again after {away_s:.1f}s")
 
     def _settle_stored(self) -> None:
         hand = self._hand
@@ -207,7 +213,9 @@ class Exchanging:
         self._storing = []
         spool_bytes = sum(len(write.record) for debt in unsaved for write in debt.results)
         self._is_spool_full = spool_bytes > _SPOOL_BYTES
-        self._store.fail(failed.reason)
+        if self._store.fail():
+            text = f"The result store fails: {failed.reason}; trying again until it answers"
+            self._hand.log(logging.ERROR, text)
 
     def ring(self, _: Rang) -> None:
         """Something may be there to fetch."""

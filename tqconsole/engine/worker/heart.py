@@ -24,6 +24,7 @@ from tqconsole.engine.events.dispatcher import Dispatcher
 from tqconsole.engine.exceptions import EngineError
 from tqconsole.engine.protocol.event import BATCH_KEY, EVENTS
 from tqconsole.engine.protocol.transfer import ExchangeSpec
+from tqconsole.engine.worker.absence import Absence
 from tqconsole.engine.worker.values import EventsSwitched, Rang
 from tqconsole.engine.worker.waker import Waker
 
@@ -33,6 +34,8 @@ logger = logging.getLogger(__name__)
 SOFTWARE = {"sw_ident": "tqconsole", "sw_ver": __version__, "sw_sys": platform.system()}
 #: What is due within so many seconds is done now: an idle worker costs what its wake-ups cost.
 _TOGETHER_S = 0.1
+#: Who it is among those that miss the broker.
+_NAME = "heartbeat"
 #: What the `heartbeat` command's short form says of its rhythm (wire.md §5.3).
 _SHORT_FREQ = 5
 
@@ -49,26 +52,30 @@ class HeartPlan(msgspec.Struct, frozen=True):
     events: ExchangeSpec = EVENTS
 
 
+class HeartParts(msgspec.Struct, frozen=True):
+    """What the heart beats for. `counts` tells how many tasks run, and how many have been run."""
+
+    broker: Broker
+    consumer: Consumer
+    dispatcher: Dispatcher
+    waker: Waker
+    clock: Clock
+    absence: Absence
+    counts: Callable[[], tuple[int, int]]
+
+
 class Heart:
     """Beats until `stop`."""
 
-    def __init__(
-        self,
-        broker: Broker,
-        consumer: Consumer,
-        dispatcher: Dispatcher,
-        waker: Waker,
-        clock: Clock,
-        plan: HeartPlan,
-        counts: Callable[[], tuple[int, int]],
-    ) -> None:
-        self._broker = broker
-        self._consumer = consumer
-        self._dispatcher = dispatcher
-        self._waker = waker
-        self._clock = clock
+    def __init__(self, parts: HeartParts, plan: HeartPlan) -> None:
+        self._broker = parts.broker
+        self._consumer = parts.consumer
+        self._dispatcher = parts.dispatcher
+        self._waker = parts.waker
+        self._clock = parts.clock
+        self._absence = parts.absence
+        self._counts = parts.counts
         self._plan = plan
-        self._counts = counts
         self._mode = plan.events_mode
         self._is_on = False
         self._failing: set[Callable[[], None]] = set()
@@ -121,20 +128,29 @@ class Heart:
                     dues[action] = self._clock.mono() + period_s
 
     def _try(self, action: Callable[[], None], *, is_repeated: bool = False) -> None:
-        """Do it; a broker that fails is told of once, until all that is repeated succeeds again."""
+        """Do it; the broker is back for the heart when all that is repeated succeeds again."""
+        tried_mono = self._clock.mono()
         try:
             action()
-        except Exception as error:  # the heart beats on, whatever an adapter does
+        except EngineError as error:
+            self._absence.notice(_NAME, error, tried_mono=tried_mono)
+            self._note_failure(action, is_repeated=is_repeated)
+        except Exception:  # the heart beats on, whatever an adapter does
             if not self._failing:
-                is_known = isinstance(error, EngineError)
-                logger.warning("Heartbeat fails: %s", error, exc_info=not is_known)
-                # The loop may wait on a connection that says nothing: it is to look for itself.
-                self._waker.post(Rang())
-            if is_repeated:
-                self._failing.add(action)
+                logger.exception("Heartbeat fails")
+            self._note_failure(action, is_repeated=is_repeated)
         else:
             # A server that takes no writes may well let an event pass.
             self._failing.discard(action)
+            if not self._failing:
+                self._absence.served(_NAME)
+
+    def _note_failure(self, action: Callable[[], None], *, is_repeated: bool) -> None:
+        if not self._failing:
+            # The loop may wait on a connection that says nothing: it is to look for itself.
+            self._waker.post(Rang())
+        if is_repeated:
+            self._failing.add(action)
 
     def _beat(self) -> None:
         if signals.heartbeat_sent.receivers:

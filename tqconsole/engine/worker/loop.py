@@ -16,9 +16,10 @@ from typing import Any
 import msgspec
 
 from tqconsole.engine.brokers.base import Broker, Consumer
-from tqconsole.engine.clock import Clock
+from tqconsole.engine.clock import SYSTEM_CLOCK, Clock
 from tqconsole.engine.exceptions import EngineError, ImproperlyConfigured
 from tqconsole.engine.pools.base import Pool
+from tqconsole.engine.worker.absence import Absence
 from tqconsole.engine.worker.carrier import Carrier
 from tqconsole.engine.worker.machine import Machine
 from tqconsole.engine.worker.reading import Reader
@@ -49,15 +50,21 @@ _LOOK_S = 0.001
 _SAFETY_S = 5.0
 #: Between two looks for consumers that died, seconds.
 _GIVE_BACK_S = 5.0
+#: The chore that looks after the mailbox, and who misses the broker for it.
+_MAIL = "remote control"
 
 
 class Chore(msgspec.Struct):
-    """Something done every `period_s` in the loop's thread; what it raises is told of once."""
+    """Something done every `period_s` in the loop's thread; what it raises is told of once.
+
+    `asks_broker`: what fails is the broker, of which others tell as well.
+    """
 
     name: str
     period_s: float
     work: Callable[[], None]
     due_mono: float = 0.0
+    asks_broker: bool = False
     is_failing: bool = False
 
     def rest(self) -> None:
@@ -81,6 +88,8 @@ class LoopParts(msgspec.Struct, frozen=True):
     soft_shutdown_s: float = 0.0
     #: Where it sleeps; a simulation brings its own.
     selector: selectors.BaseSelector = msgspec.field(default_factory=selectors.DefaultSelector)
+    #: Tells of the times when the broker is away.
+    absence: Absence = msgspec.field(default_factory=lambda: Absence(SYSTEM_CLOCK))
 
 
 class Loop:
@@ -97,6 +106,7 @@ class Loop:
         self._clock = parts.clock
         self._on_signal = parts.on_signal
         self._soft_shutdown_s = parts.soft_shutdown_s
+        self._absence = parts.absence
         self._remote = remote
         self._max_deaths = max_deaths
         self._selector = parts.selector
@@ -114,10 +124,16 @@ class Loop:
         self._mail_chore: Chore | None = None
 
     def add_chore(
-        self, name: str, period_s: float, work: Callable[[], None], first_s: float = 0.0
+        self,
+        name: str,
+        period_s: float,
+        work: Callable[[], None],
+        first_s: float = 0.0,
+        *,
+        asks_broker: bool = False,
     ) -> Chore:
         """Have `work` done in `first_s` seconds and then every `period_s` seconds."""
-        chore = Chore(name, period_s, work, self._clock.mono() + first_s)
+        chore = Chore(name, period_s, work, self._clock.mono() + first_s, asks_broker)
         self._chores.append(chore)
         self._next_chore_mono = min(self._next_chore_mono, chore.due_mono)
         return chore
@@ -141,10 +157,12 @@ class Loop:
         self._watch_bell()
         self._inbox.extend(self._carrier.news())
         self._watch_pool()
-        self.add_chore("giving back what dead workers had", _GIVE_BACK_S, self._give_back)
+        name = "giving back what dead workers had"
+        self.add_chore(name, _GIVE_BACK_S, self._give_back, asks_broker=True)
         self.add_chore("fetching", _SAFETY_S, lambda: self.tell(Rang()))
         if self._remote is not None:
-            self._mail_chore = self.add_chore("remote control", 1.0, self._look_after_mail)
+            look = self._look_after_mail
+            self._mail_chore = self.add_chore(_MAIL, 1.0, look, asks_broker=True)
 
     def turn(self, signals: SignalWatch) -> None:
         """Sleep until something happens, and do what follows. Raises: ImproperlyConfigured only."""
@@ -294,24 +312,35 @@ class Loop:
         self._inbox.extend(self._waker.take())
 
     def _on_mail(self) -> None:
+        try:
+            self._serve_mail()
+        except EngineError as error:
+            self._absence.notice(_MAIL, error)
+
+    def _serve_mail(self) -> None:
+        """Run the commands that have come. Raises: OperationalError; the mailbox is lost then."""
         if self._remote is None:
             return
         try:
             self._remote.serve()
-        except EngineError as error:
-            logger.warning("Remote control is away: %s", error)
+        except EngineError:
             self._remote.lose()
-        self._watch_mail()
-        # A command may have changed the pool.
-        self.look_at_pool()
+            raise
+        finally:
+            self._watch_mail()
+            # A command may have changed the pool.
+            self.look_at_pool()
 
     def _look_after_mail(self) -> None:
         """Open the mailbox when there is none; without a descriptor this is also how it is read."""
-        if self._remote is not None:
+        if self._remote is None:
+            return
+        try:
             self._remote.open()
             self._watch_mail()
             if self._mail_fileno is None:
-                self._on_mail()
+                self._serve_mail()
+        finally:
             if self._mail_chore is not None:
                 self._mail_chore.period_s = self._remote.period_s
 
@@ -333,12 +362,16 @@ class Loop:
         except ImproperlyConfigured:
             raise
         except Exception as error:  # a chore that fails is tried again at its next time
-            if not chore.is_failing:
-                is_known = isinstance(error, EngineError)
+            is_known = isinstance(error, EngineError)
+            if chore.asks_broker and is_known:
+                self._absence.notice(chore.name, error)
+            elif not chore.is_failing:
                 logger.warning("%s fails: %s", chore.name, error, exc_info=not is_known)
             chore.is_failing = True
         else:
             chore.is_failing = False
+            if chore.asks_broker:
+                self._absence.served(chore.name)
 
     def _give_back(self) -> None:
         if not self._broker.capabilities.can_give_back or self._machine.is_stopping:

@@ -159,20 +159,24 @@ def _connected(site: Site, signal_watch: SignalWatch) -> Consumer | None:
     """
     broker: Broker = site.app.broker
     random = Random()  # noqa: S311 - jitter
-    pause_s = _CONNECT_FIRST_S
+    pause_s, first_mono = _CONNECT_FIRST_S, site.clock.mono()
     for attempt_count in itertools.count(1):
         try:
             broker.connect()
             if site.options.purge:
                 erased_count = sum(broker.purge(queue.name) for queue in site.queues)
                 logger.warning("Purged %s messages", erased_count)
-            return broker.consumer(site.queues, site.hostname)
+            consumer = broker.consumer(site.queues, site.hostname)
         except OperationalError as error:
             if not _may_retry(site.app.conf, attempt_count):
                 raise
             if attempt_count == 1:
-                logger.error("Cannot connect to %s: %s", broker.url, error)  # noqa: TRY400 - it says it all
-                logger.warning("Trying to connect until it answers")
+                text = "Cannot connect to %s: %s; trying again until it answers"
+                logger.error(text, broker.url, error)  # noqa: TRY400 - it says it all
+        else:
+            if attempt_count > 1:
+                logger.warning("The broker answers after %.1fs", site.clock.mono() - first_mono)
+            return consumer
         select.select([site.waker], [], [], pause_s * random.uniform(0.5, 1.0))
         site.waker.take()
         if signal_watch.take():

@@ -6,7 +6,6 @@ of the state machine.
 
 from __future__ import annotations
 
-import logging
 from random import Random
 
 from tqconsole.engine.worker.hand import Hand
@@ -18,10 +17,9 @@ _MOST_COUNTED = 16
 
 
 class Retrying:
-    """The failures of one party, `name` in words that begin a sentence."""
+    """The failures of one party."""
 
-    def __init__(self, name: str, hand: Hand, random: Random) -> None:
-        self._name = name
+    def __init__(self, hand: Hand, random: Random) -> None:
         self._hand = hand
         self._random = random
         self._failure_count = 0
@@ -47,19 +45,20 @@ class Retrying:
         failing_s = self._hand.now.mono - max(self._failing_mono, since_mono)
         return self.is_failing and failing_s > limit_s
 
-    def fail(self, reason: str) -> None:
-        """Note a failure; the first of a row is told."""
+    def fail(self) -> bool:
+        """Note a failure; return whether it is the first of a row."""
         hand = self._hand
-        if not self._failure_count:
+        is_first = not self._failure_count
+        if is_first:
             self._failing_mono = hand.now.mono
-            hand.log(logging.ERROR, f"{self._name} fails: {reason}; trying again until it answers")
         delay_s = min(_MOST_S, _FIRST_S * 2.0**self._failure_count)
         self._failure_count = min(self._failure_count + 1, _MOST_COUNTED)
         self._retry_mono = hand.now.mono + delay_s * self._random.uniform(0.5, 1.0)
+        return is_first
 
-    def succeed(self) -> None:
-        """Note a success; the first after failures is told."""
-        if self._failure_count:
-            away_s = self._hand.now.mono - self._failing_mono
-            self._failure_count = 0
-            self._hand.log(logging.WARNING, f"{self._name} answers again after {away_s:.1f}s")
+    def succeed(self) -> float | None:
+        """Note a success; return for how many seconds it had failed, None when it had not."""
+        if not self._failure_count:
+            return None
+        self._failure_count = 0
+        return self._hand.now.mono - self._failing_mono

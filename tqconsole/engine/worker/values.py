@@ -353,6 +353,16 @@ class Log(msgspec.Struct, frozen=True):
     traceback: str = ""
 
 
+class BrokerAway(msgspec.Struct, frozen=True):
+    """The broker did not take what it was to have: the first time in a row."""
+
+    reason: str
+
+
+class BrokerBack(msgspec.Struct, frozen=True):
+    """It takes what it is to have again."""
+
+
 class Notify(msgspec.Struct, frozen=True):
     """Something that one of the signals tells: revoked, rejected, unknown, received."""
 
@@ -379,6 +389,8 @@ Action = (
     | KillAll
     | Emit
     | Log
+    | BrokerAway
+    | BrokerBack
     | Notify
     | Exit
 )

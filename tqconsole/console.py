@@ -21,6 +21,7 @@ from tqconsole.core.port import ConsoleSession
 from tqconsole.core.views import Snapshot
 from tqconsole.screens.asking import Asking
 from tqconsole.screens.audit import AuditScreen
+from tqconsole.screens.beat import BeatScreen
 from tqconsole.screens.command_line import CommandLine, completions, parse
 from tqconsole.screens.dashboard import DashboardScreen
 from tqconsole.screens.events import EventsScreen
@@ -97,6 +98,7 @@ class Console(BaseApp):
             "workers": lambda: WorkersScreen(session),
             "queues": lambda: QueuesScreen(session),
             "types": lambda: TypesScreen(session),
+            "beat": lambda: BeatScreen(session),
             "flows": lambda: FlowsScreen(session),
             "events": lambda: EventsScreen(session),
             "audit": lambda: AuditScreen(session),
@@ -150,7 +152,7 @@ class Console(BaseApp):
         """Put the filter or the cursor where it was wanted."""
         if isinstance(screen, TasksScreen | EventsScreen) and message.expression is not None:
             screen.set_expression(message.expression)
-        if isinstance(screen, WorkersScreen | TypesScreen) and message.target:
+        if isinstance(screen, WorkersScreen | TypesScreen | BeatScreen) and message.target:
             screen.go_to(message.target)
 
     def _details(self, message: Goto) -> Screen[None] | None:
@@ -273,7 +275,7 @@ class Console(BaseApp):
         match command.name:
             case "tasks" | "events":
                 self.post_message(Goto(command.name, expression=argument or None))
-            case "task" | "worker" | "queue" | "dead" | "types" | "flow":
+            case "task" | "worker" | "queue" | "dead" | "types" | "beat" | "flow":
                 self.post_message(Goto(command.name, argument))
             case "call":
                 self._open_call({"task_name": argument} if argument else {})

@@ -8,6 +8,7 @@ from fakes import DictBackend, ListBroker, TableControl
 
 from tqconsole.core.actions import ACTIONS, ActionRequest, actions_for
 from tqconsole.core.port import ConsoleSession
+from tqconsole.core.schedules import Scheduled
 from tqconsole.core.session import Session, SessionOptions
 from tqconsole.engine.exceptions import OperationalError
 from tqconsole.engine.protocol.result import ResultRecord, encode_record
@@ -21,7 +22,9 @@ JSON = frozenset({"application/json"})
 class Bench:
     """A session on fakes, pumped by hand as the frame clock would."""
 
-    def __init__(self, *, replies=None, records=None, is_read_only=False, reached_by=()):
+    def __init__(
+        self, *, replies=None, records=None, is_read_only=False, reached_by=(), schedule=None
+    ):
         self.broker = ListBroker()
         self.control = TableControl(replies)
         self.session = Session(
@@ -30,7 +33,7 @@ class Bench:
             self.control,
             context="test",
             is_read_only=is_read_only,
-            options=SessionOptions(tunes_gc=False, reached_by=reached_by),
+            options=SessionOptions(tunes_gc=False, reached_by=reached_by, schedule=schedule),
         )
 
     def start(self):
@@ -159,6 +162,55 @@ def test_a_call_is_published_and_shown(make):
     assert done.equivalent == "tqconsole call proj.add -a '[2, 3]' -k '{}' --priority 4"
     bench.session.drain()
     assert bench.session.task(done.task_id).args == "(2, 3)"
+
+
+class Schedule:
+    def __init__(self, *entries):
+        self.found = entries
+
+    def entries(self):
+        if not self.found:
+            raise ImportError("no module named proj")
+        return self.found
+
+
+def test_a_schedule_is_read_and_one_of_it_run_now(make):
+    entry = Scheduled("nightly", "proj.add", "daily", lambda at: at + 9.0, args=(2, 3))
+    bench = make(schedule=Schedule(entry))
+    bench.start()
+    bench.until(lambda: bench.session.snapshot().beat.state == "read")
+
+    done = bench.perform("beat.run", "nightly", task_name="proj.add", args="[2, 3]", queue="q")
+
+    header, body = bench.call()
+    assert (header.task_name, body.args) == ("proj.add", [2, 3])
+    assert bench.broker.published[0].routing_key == "q"
+    assert done.title == "Run now: nightly"
+    assert done.equivalent == "tqconsole call proj.add -a '[2, 3]' -k '{}' --queue q"
+    bench.session.drain()
+    assert [line.action_id for line in bench.session.audit()] == ["beat.run"]
+
+
+def test_a_schedule_that_cannot_be_read_says_why_and_is_tried_again(make):
+    schedule = Schedule()
+    bench = make(schedule=schedule)
+    bench.start()
+    bench.until(lambda: bench.session.snapshot().beat.state == "failed")
+    assert bench.session.snapshot().beat.detail == "ImportError: no module named proj"
+
+    schedule.found = (Scheduled("nightly", "proj.add", "daily", lambda at: at + 9.0),)
+    bench.session.refresh()
+
+    bench.until(lambda: bench.session.snapshot().beat.state == "read")
+
+
+def test_a_read_only_session_runs_no_entry(make):
+    bench = make(is_read_only=True)
+
+    done = bench.perform("beat.run", "nightly", task_name="proj.add")
+
+    assert "read-only" in done.error
+    assert bench.broker.writes == 0
 
 
 def test_a_call_with_times_carries_them(make):

@@ -51,12 +51,14 @@ def test_every_changing_key_leads_to_actions():
         "dead": "dead",
         "global": "cluster",
         "types": "type",
+        "beat": "beat",
         "flow": "task",
     }
     for binding in KEYMAP:
         # What undo asks for is the opposite of the line under the cursor.
         if binding.does_change and binding.binding_id != "audit.undo":
             odd = {"tasks.limits": "type", "tasks.events": "worker", "dashboard.events": "worker"}
+            odd["beat.events"] = "worker"
             kind = odd.get(binding.binding_id) or kinds[binding.screen]
             found = actions_of_group(kind, binding.action_group)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any
 
 from tqconsole.core.actions import ActionRequest
+from tqconsole.core.beat_views import BeatPicture, BeatRun, BeatView
+from tqconsole.core.equivalent import equivalent_command
 from tqconsole.core.errors import FilterError
 from tqconsole.core.flows import FlowView, flow_views
 from tqconsole.core.sorting import SORT_KEYS
@@ -164,6 +166,83 @@ def wave(count: int, low: float, high: float, period: int, phase: int = 0) -> tu
     half = period / 2
     return tuple(
         low + (high - low) * abs((index + phase) % period - half) / half for index in range(count)
+    )
+
+
+def make_beat() -> BeatPicture:
+    """Return a schedule: one entry in time, one that waits, one that missed two runs."""
+
+    def runs(*states: str, every_s: float, ago_s: float, ran_s: float) -> tuple[BeatRun, ...]:
+        count = len(states)
+        return tuple(
+            BeatRun(
+                f"{(index + 3) * 2654435761 % 2**32:08x}-5d1e-4a55-b0f2-2f0c6d0a41e7",
+                NOW_AT - ago_s - (count - 1 - index) * every_s,
+                state,
+                ran_s if state != "STARTED" else None,
+            )
+            for index, state in enumerate(states)
+        )
+
+    def every(step_s: float) -> Callable[[float, int], tuple[float, ...]]:
+        return lambda at, count: tuple(at + step_s * number for number in range(1, count + 1))
+
+    good = ("SUCCESS",) * 5
+    return BeatPicture(
+        (
+            BeatView(
+                "nightly-report",
+                "report.build",
+                "30 7 * * mon-fri",
+                "(2026, 11)",
+                args_json="[2026, 11]",
+                kwargs_json="{}",
+                queue="report",
+                options="queue 'report', expires 3600",
+                next_at=NOW_AT + 62_909.0,
+                runs=runs(*good[:3], "FAILURE", *good, every_s=86400, ago_s=23_491, ran_s=44.1),
+                run_count=9,
+                upcoming=every(86400.0),
+            ),
+            BeatView(
+                "heartbeat",
+                "mail.send",
+                "every 30 s",
+                "()",
+                args_json="[]",
+                kwargs_json="{}",
+                interval_s=30.0,
+                next_at=NOW_AT + 18.0,
+                runs=runs(*good, *good, every_s=30, ago_s=12, ran_s=0.01),
+                run_count=204_117,
+                upcoming=every(30.0),
+            ),
+            BeatView(
+                "import-feeds",
+                "import.batch",
+                "*/15 * * * *",
+                "(['eu', 'us'],)",
+                "{'full': False}",
+                args_json='[["eu", "us"]]',
+                kwargs_json='{"full": false}',
+                next_at=NOW_AT + 509.0,
+                runs=runs(*good, "RETRY", "SUCCESS", every_s=900, ago_s=2191, ran_s=8.2),
+                run_count=7,
+                missed_count=2,
+                missed_at=NOW_AT - 391.0,
+                upcoming=every(900.0),
+            ),
+            BeatView(
+                "gallery",
+                "gallery.publish",
+                "solar: sunset at latitude 48.1, longitude 11.6",
+                next_at=NOW_AT + 9_122.0,
+                args_json="[]",
+                kwargs_json="{}",
+            ),
+            BeatView("cleanup", "db.vacuum", "every 6 h", interval_s=21600.0),
+        ),
+        "read",
     )
 
 
@@ -331,6 +410,7 @@ def make_snapshot(rows: list[TaskRow]) -> Snapshot:
                 rows[0].task_id if rows else "",
             ),
         ),
+        beat=make_beat(),
         failures=failures,
         task_names=("img.resize", "import.batch", "mail.send", "report.build"),
         rows_kept=len(rows),
@@ -446,6 +526,8 @@ class FakeSession:
         return "missing a required argument: 'image_id'" if not args and not kwargs else ""
 
     def equivalent(self, request: ActionRequest) -> str:
+        if request.action_id == "beat.run":
+            return equivalent_command(request)
         return f"tqconsole control {request.action_id} " + " ".join(request.targets)
 
     def inspect(self, worker: str, what: str) -> Future[Inspected]:

@@ -21,7 +21,7 @@ from tqconsole.screens.tasks import TasksScreen
 from tqconsole.widgets.frame import ConsoleScreen
 
 SIZE = (120, 36)
-MAINS = ("dashboard", "tasks", "workers", "queues", "types", "flows", "events", "audit")
+MAINS = ("dashboard", "tasks", "workers", "queues", "types", "beat", "flows", "events", "audit")
 
 
 UNDOABLE = AuditLine(
@@ -50,6 +50,7 @@ def bound_ids(screen: ConsoleScreen) -> set[str]:
         ("3", "workers"),
         ("4", "queues"),
         ("5", "types"),
+        ("6", "beat"),
         ("7", "flows"),
         ("8", "events"),
         ("9", "audit"),

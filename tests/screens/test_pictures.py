@@ -6,6 +6,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from driving import press, settle, type_text
 from fake import NOW_AT, FakeSession, make_flow
 
 from tqconsole.console import Console
+from tqconsole.core.beat_views import BeatPicture
 from tqconsole.core.port import ConsoleSession
 from tqconsole.core.simulate import SimulatedSession
 from tqconsole.core.views import Snapshot
@@ -36,6 +38,9 @@ SCENES: dict[str, tuple[str, tuple[str, ...]]] = {
     "queues": ("queues", ()),
     "queue": ("queues", ("enter",)),
     "types": ("types", ("s", "f")),
+    "beat": ("beat", ("down",)),
+    "beat-run": ("beat", ("down", "B")),
+    "beat-no-app": ("beat", ()),
     "flows": ("flows", ()),
     "flow": ("flows", ("enter",)),
     "gantt": ("flows", ("enter", "tab")),
@@ -81,6 +86,12 @@ def unused_session() -> FakeSession:
     return session
 
 
+def no_app_session() -> FakeSession:
+    session = FakeSession()
+    session.view = replace(session.view, beat=BeatPicture())
+    return session
+
+
 def flow_session() -> FakeSession:
     return FakeSession(make_flow())
 
@@ -89,6 +100,8 @@ SESSIONS: dict[str, Callable[[], ConsoleSession]] = {
     "start": unused_session,
     # What was asked for in other pictures is none of this one's.
     "audit": SimulatedSession,
+    **dict.fromkeys(("beat", "beat-run"), FakeSession),
+    "beat-no-app": no_app_session,
     **dict.fromkeys(("flows", "flow", "gantt", "graph"), flow_session),
 }
 CASES = [

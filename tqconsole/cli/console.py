@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -136,9 +137,11 @@ class Opener:
         tasks_app: App | None,
         reached_by: tuple[str, ...],
     ) -> Session:
+        from tqconsole.core.schedules import AppSchedule  # noqa: PLC0415 - console only
         from tqconsole.core.session import Session, SessionOptions  # noqa: PLC0415 - console only
         from tqconsole.core.store import ROWS_LIMIT  # noqa: PLC0415 - as above
 
+        reader = _AppReader(tasks_app) if tasks_app is not None else None
         return Session(
             app.broker,
             app.backend if app.backend.is_enabled else None,
@@ -153,7 +156,8 @@ class Opener:
                 history=self._history(app, context),
                 reached_by=reached_by,
                 saved_filters=dict(context.filters) if context is not None else None,
-                read_tasks=_reader(tasks_app) if tasks_app is not None else None,
+                read_tasks=reader.tasks if reader is not None else None,
+                schedule=AppSchedule(reader.schedule, tasks_app) if reader is not None else None,
             ),
         )
 
@@ -170,11 +174,23 @@ class Opener:
         return History(path, rows_limit=self._options.history or ROWS_LIMIT)
 
 
-def _reader(app: App) -> Callable[[], Mapping[str, Any]]:
-    """Return what imports the app's tasks: done in a thread, since users' modules may take long."""
+class _AppReader:
+    """Imports the app's tasks: done in threads, since users' modules may take long."""
 
-    def read() -> Mapping[str, Any]:
-        app.import_modules()
-        return dict(app.tasks)
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self._lock = threading.Lock()
 
-    return read
+    def tasks(self) -> Mapping[str, Any]:
+        """Return the tasks by name."""
+        self._import()
+        return dict(self._app.tasks)
+
+    def schedule(self) -> Mapping[Any, Any]:
+        """Return the entries of the schedule by name."""
+        self._import()
+        return dict(self._app.conf.beat_schedule or {})
+
+    def _import(self) -> None:
+        with self._lock:
+            self._app.import_modules()

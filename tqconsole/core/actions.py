@@ -44,7 +44,7 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """One thing that can be done. `target_kind` is task, worker, queue, type, dead or cluster.
+    """One thing that can be done to a task, worker, queue, type, beat, dead or the cluster.
 
     `group` gathers the actions that share a key and a dialog (P on workers: grow, shrink, ...).
     `can_bulk`: it takes several targets at once.
@@ -339,6 +339,16 @@ _TABLE: tuple[Action, ...] = (
         is_danger=True,
         can_bulk=False,
         fields=(Field("workers", "Workers", help="names, separated by commas"),),
+    ),
+    Action(
+        "beat.run",
+        "Run now",
+        "Send what this entry of the schedule sends; the schedule goes on as it was.",
+        "B",
+        "beat",
+        "run",
+        can_bulk=False,
+        fields=_CALL_FIELDS,
     ),
     Action(
         "dead.replay",

@@ -33,6 +33,7 @@ def find_attention(
         *_type_findings(cluster, now_at),
         *_worker_findings(cluster, now_at),
         *_task_findings(cluster, now_at),
+        *_beat_findings(cluster, now_at),
         *_event_findings(cluster, now_at),
     ]
     findings.sort(key=lambda finding: finding.level != "error")
@@ -114,6 +115,15 @@ def _task_findings(cluster: Cluster, now_at: float) -> Iterator[Attention]:
         usual = f" (p99 is {span(p99_s)})" if p99_s is not None else ""
         text = f"running {span(ran_s)}{usual} on {row.worker}"
         yield Attention("warning", "task", row.name or row.task_id, text, "tasks", row.task_id)
+
+
+def _beat_findings(cluster: Cluster, now_at: float) -> Iterator[Attention]:
+    for entry in cluster.beat.missed():
+        name, missed_at = entry.scheduled.name, entry.missed_at or now_at
+        count = entry.missed_count
+        runs = f"{count} run{'s' * (count != 1)} missed"
+        text = f"{runs}, the last was due {span(now_at - missed_at)} ago"
+        yield Attention("warning", "beat", name, text, "beat", name)
 
 
 def _event_findings(cluster: Cluster, now_at: float) -> Iterator[Attention]:

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from tqconsole.core.beat import BeatWatch
 from tqconsole.core.filter_terms import FilterContext
 from tqconsole.core.merge import ENDED, number
 from tqconsole.core.nodes import Nodes
@@ -46,6 +47,7 @@ class Cluster:
         self.nodes = Nodes()
         self.queues = Queues()
         self.stats = Stats(clock.now())
+        self.beat = BeatWatch()
         #: Task names that workers said they know.
         self.registered: set[str] = set()
         #: Events that never reached this console, as far as it can tell (broker, own overflow).
@@ -83,6 +85,7 @@ class Cluster:
             return False
         self._second_at = int(now_at)
         self._mark_lost(now_at)
+        self.beat.tick(now_at, has_events=self.has_task_events(now_at) is not False)
         self.nodes.forget_old(now_at)
         if not any(node.status(now_at) == "online" for node in self.nodes):
             self._online_since_at = None
@@ -200,6 +203,8 @@ class Cluster:
             return
         self.nodes.note_task(node, event_type, now_at)
         row, has_decided = applied
+        if event_type in ("task-sent", "task-received"):
+            self.beat.note(row)
         if event_type == "task-sent":
             self._sent_event_at = now_at
             if row.queue:

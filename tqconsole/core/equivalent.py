@@ -129,6 +129,7 @@ def _on_targets(*verb: str) -> Callable[[ActionRequest], Words]:
 
 _COMMANDS: dict[str, Callable[[ActionRequest], Words]] = {
     "task.call": _call,
+    "beat.run": _call,
     "task.revoke": _on_targets("control", "revoke"),
     "task.terminate": _on_targets("control", "terminate"),
     "worker.ping": _ask("inspect", "ping"),

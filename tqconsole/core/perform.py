@@ -109,7 +109,7 @@ class Performer:
             raise ActionError("nothing was chosen")
         if not action.can_bulk and len(request.targets) > 1:
             raise ActionError(f"{action.label} takes one at a time")
-        if request.action_id == "task.call":
+        if request.action_id in ("task.call", "beat.run"):
             return self._call(given)
         if request.action_id == "task.rerun":
             return self._rerun(request.targets, given, known)

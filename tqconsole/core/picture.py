@@ -73,6 +73,7 @@ class Picture:
             workers=workers,
             queues=queues,
             types=self._types(now_at),
+            beat=cluster.beat.picture(cluster.store.get),
             attention=tuple(find_attention(cluster, queues, now_at)),
             task_names=cluster.task_names(),
             oldest_at=cluster.store.oldest_at(),

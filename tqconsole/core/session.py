@@ -10,7 +10,7 @@ from __future__ import annotations
 import gc
 import logging
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -31,6 +31,7 @@ from tqconsole.core.picture import Surroundings
 from tqconsole.core.poller import Poller
 from tqconsole.core.reading import letter_view, peeked
 from tqconsole.core.sanitize import clean
+from tqconsole.core.schedules import ScheduleSource
 from tqconsole.core.signatures import ReadTasks
 from tqconsole.core.store import BYTES_LIMIT, ROWS_LIMIT
 from tqconsole.core.views import (
@@ -86,6 +87,8 @@ class SessionOptions:
     read_tasks: ReadTasks | None = None
     #: Where tasks outlive the console; None: nowhere.
     history: History | None = None
+    #: What is scheduled; None where nobody said which app's.
+    schedule: ScheduleSource | None = None
     #: Tune the garbage collector of the process: off where the console is a guest in one.
     tunes_gc: bool = True
 
@@ -128,6 +131,7 @@ class Session(ModelReader):
         )
         self._pool = ThreadPoolExecutor(ACTION_THREADS, thread_name_prefix="tqconsole-action")
         self._ended: deque[tuple[AuditLine, Performed]] = deque()
+        self._learned: deque[Callable[[Cluster, float], None]] = deque()
         self._asked_names: frozenset[str] = frozenset()
         self._freeze_mono = float("inf")
         self._old_thresholds: tuple[int, int, int] | None = None
@@ -148,6 +152,7 @@ class Session(ModelReader):
         self._poller.start()
         if self._options.read_tasks is not None:
             self._pool.submit(self._read_signatures, self._options.read_tasks)
+        self._ask_schedule()
 
     def stop(self) -> None:
         """End the threads. May be called twice. The broker stays its owner's."""
@@ -266,15 +271,16 @@ class Session(ModelReader):
         self._poller.set_paused(is_paused=False)
 
     def refresh(self) -> None:
-        """Ask the cluster now."""
+        """Ask the cluster now, and read the schedule anew."""
         self._poller.ask_now()
+        self._ask_schedule()
 
     def _known(self, task_id: str) -> KnownTask:
         return KnownTask.of(task_id, self.task(task_id))
 
     def _with_queue(self, request: ActionRequest) -> ActionRequest:
         """A call without a queue goes where the type's last one went: routes are not known here."""
-        if request.action_id != "task.call" or request.arguments.get("queue"):
+        if request.action_id not in ("task.call", "beat.run") or request.arguments.get("queue"):
             return request
         name = str(request.arguments.get("task_name", "")).strip()
         queue = self._model.cluster.queue_of(name)
@@ -287,6 +293,9 @@ class Session(ModelReader):
         has_any = False
         while (fact := self._poller.take()) is not None:
             fact.tell(self._model.cluster, now_at)
+            has_any = True
+        while self._learned:
+            self._learned.popleft()(self._model.cluster, now_at)
             has_any = True
         while self._ended:
             line, performed = self._ended.popleft()
@@ -324,6 +333,24 @@ class Session(ModelReader):
         except Exception:
             # The user's modules may raise anything; calls go out by name all the same.
             logger.exception("the app's tasks could not be imported")
+
+    def _ask_schedule(self) -> None:
+        if self._options.schedule is not None:
+            self._model.cluster.beat.await_entries()
+            self._pool.submit(self._read_schedule, self._options.schedule)
+
+    def _read_schedule(self, source: ScheduleSource) -> None:
+        try:
+            entries = source.entries()
+        except Exception as error:
+            # The user's modules may raise anything: the screen says what, the log where.
+            logger.exception("the schedule could not be read")
+            reason = f"{type(error).__name__}: {error}"
+            self._learned.append(lambda cluster, _now_at: cluster.beat.fail(reason))
+        else:
+            self._learned.append(
+                lambda cluster, now_at: cluster.beat.take_entries(entries, cluster.store, now_at)
+            )
 
     def _ask_newcomers(self) -> None:
         """Ask workers that came just now for their pool and queues, each once out of turn."""

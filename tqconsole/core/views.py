@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from tqconsole.core.actions import ActionRequest
+from tqconsole.core.beat_views import BeatPicture
 from tqconsole.core.type_views import TypeView
 
 #: `TaskRow.source` of a row that an earlier run of the console has left.
@@ -145,7 +146,7 @@ class QueueView:
 class Attention:
     """Something a human should look at. `screen` and `target` lead to its cause.
 
-    `level` is "error" or "warning"; `kind` is queue, type, worker, task, dead or events.
+    `level` is "error" or "warning"; `kind` is queue, type, worker, task, beat, dead or events.
     """
 
     level: str
@@ -222,6 +223,7 @@ class Snapshot:
     workers: tuple[WorkerView, ...] = ()
     queues: tuple[QueueView, ...] = ()
     types: tuple[TypeView, ...] = ()
+    beat: BeatPicture = field(default_factory=BeatPicture)
     attention: tuple[Attention, ...] = ()
     failures: tuple[TaskRow, ...] = ()
     task_names: tuple[str, ...] = ()

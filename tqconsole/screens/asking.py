@@ -31,6 +31,9 @@ class Asking:
         if message.group == "rerun" and len(message.targets) == 1:
             self._rerun(message.targets[0])
             return
+        if message.group == "run":
+            self._run_entry(message.targets[0])
+            return
         dialog = group_dialog(
             self._session,
             message.target_kind,
@@ -58,6 +61,14 @@ class Asking:
         if shown is not None:
             shown.acted()
         self._app.push_screen(RepliesDialog(done))
+
+    def _run_entry(self, name: str) -> None:
+        """Ask before an entry of the schedule is sent now."""
+        entries = self._session.snapshot().beat.entries
+        entry = next((entry for entry in entries if entry.name == name), None)
+        if entry is not None:
+            dialog = CallDialog(self._session, entry=entry)
+            self._app.push_screen(dialog, self.perform)
 
     def _rerun(self, task_id: str) -> None:
         def deliver(facts: TaskFacts) -> None:

@@ -17,6 +17,7 @@ from textual.widget import Widget
 from textual.widgets import Button, Input
 
 from tqconsole.core.actions import ACTIONS, Action, ActionRequest
+from tqconsole.core.beat_views import BeatView
 from tqconsole.core.port import ConsoleSession
 from tqconsole.core.views import TaskFacts
 from tqconsole.widgets.dialog import Dialog, button, equivalent_maker
@@ -47,11 +48,14 @@ class CallDialog(Dialog[ActionRequest]):
         preset: dict[str, str] | None = None,
         rerun_of: str = "",
         facts: TaskFacts | None = None,
+        entry: BeatView | None = None,
     ) -> None:
         self._session = session
         self._rerun_of = rerun_of
         self._facts = facts
-        self._action: Action = ACTIONS["task.rerun" if rerun_of else "task.call"]
+        self._targets = (rerun_of,) if rerun_of else (entry.name,) if entry is not None else ()
+        action_id = "task.rerun" if rerun_of else "beat.run" if entry is not None else "task.call"
+        self._action: Action = ACTIONS[action_id]
         self._preset = preset or {}
         self._offers: list[str] = []
         self._picked = -1
@@ -60,6 +64,9 @@ class CallDialog(Dialog[ActionRequest]):
             title = f"Re-run {facts.name or 'task'} {rerun_of[:8]}"
             found = {"args": facts.args_json, "kwargs": facts.kwargs_json, "queue": facts.queue}
             self._preset = {key: value for key, value in found.items() if value}
+        elif entry is not None:
+            title = f"Run {entry.name} now"
+            self._preset = entry_preset(entry)
         else:
             title = "Call a task"
         super().__init__(f"{title} on {context}" if context else title)
@@ -94,8 +101,8 @@ class CallDialog(Dialog[ActionRequest]):
         self._update()
 
     def first_focus(self) -> str:
-        """Begin in the first input; a re-run begins on Cancel."""
-        return "#cancel" if self._rerun_of else "Input"
+        """Begin in the first input; what is all filled in begins on Cancel."""
+        return "#cancel" if self._targets else "Input"
 
     def _source_lines(self, width: int, look: Look) -> Sequence[list[Piece]]:
         facts = self._facts
@@ -219,8 +226,7 @@ class CallDialog(Dialog[ActionRequest]):
     # ending
 
     def _request(self) -> ActionRequest:
-        targets = (self._rerun_of,) if self._rerun_of else ()
-        return ActionRequest(self._action.action_id, targets, self._values())
+        return ActionRequest(self._action.action_id, self._targets, self._values())
 
     def action_send(self) -> None:
         """Send when everything is right."""
@@ -235,6 +241,21 @@ class CallDialog(Dialog[ActionRequest]):
     def accept(self, button_id: str) -> None:
         """Send."""
         self.action_send()
+
+
+def entry_preset(entry: BeatView) -> dict[str, str]:
+    """Return what an entry of the schedule sends, by the names of the fields.
+
+    Arguments that are no JSON are left as the entry shows them: they want to be put right.
+    """
+    return {
+        "task_name": entry.task_name,
+        "args": entry.args_json or entry.args,
+        "kwargs": entry.kwargs_json or entry.kwargs,
+        "queue": entry.queue,
+        "priority": entry.priority,
+        "expires": entry.expires,
+    }
 
 
 def offers(names: Sequence[str], text: str) -> list[str]:

@@ -35,6 +35,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("workers", ("w",), "the workers"),
     Command("queues", ("qu",), "the queues"),
     Command("types", ("ty",), "the task types", "its name"),
+    Command("beat", ("b",), "the schedule", "an entry"),
     Command("flows", ("f",), "the flows"),
     Command("flow", (), "one flow", "the id of a task in it"),
     Command("events", ("e",), "the events", "a filter"),

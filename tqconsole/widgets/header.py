@@ -21,6 +21,7 @@ TABS: tuple[tuple[str, str, str], ...] = (
     ("workers", "3", "Workers"),
     ("queues", "4", "Queues"),
     ("types", "5", "Types"),
+    ("beat", "6", "Beat"),
     ("flows", "7", "Flows"),
     ("events", "8", "Events"),
     ("audit", "9", "Audit"),
@@ -101,13 +102,14 @@ class TabLine(Lines):
     def _make(self, width: int, look: Look) -> list[list[Piece]]:
         line: list[Piece] = [(" ", "")]
         self._spans = []
-        # " 1 Dash " each, and what room there is between them.
+        # " 1 Dash " each and what room there is between them; on 80 columns "1 Dash ".
         room = width - sum(len(key) + len(title) + 3 for _, key, title in TABS)
         gap = " " if room > len(TABS) else ""
+        lead = " " if room > 0 else ""
         for name, key, title in TABS:
             is_active = name == self._active
             start = line_width(line)
-            line.append((f" {key} ", "bold picked key" if is_active else "key"))
+            line.append((f"{lead}{key} ", "bold picked key" if is_active else "key"))
             line.append((f"{title} ", "bold picked" if is_active else "dim"))
             self._spans.append((start, line_width(line), name))
             line.append((gap, ""))

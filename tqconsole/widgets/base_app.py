@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import signal
+import sys
 from pathlib import Path
 
 from textual.css.query import NoMatches
@@ -17,6 +17,7 @@ from textual.css.query import NoMatches
 from tqconsole.core.port import ConsoleSession
 from tqconsole.core.views import Changes, Snapshot
 from tqconsole.widgets.crash import crash_text, write_crash
+from tqconsole.widgets.ending import Ending
 from tqconsole.widgets.files import write_export
 from tqconsole.widgets.frame import ConsoleScreen
 from tqconsole.widgets.look import LookApp
@@ -44,21 +45,31 @@ class BaseApp(LookApp):
         self._has_mouse = True
         self._frame_count = 0
         self._unseen = Changes()
+        self._ending: Ending | None = None
 
     def begin(self) -> None:
         """Start to listen and to draw."""
-        self._catch_signals()
+        self._watch_terminal()
         self.session.start()
         self.set_interval(1 / FPS, self._frame)
         self.set_timer(GC_FREEZE_AFTER_S, gc.freeze)
 
-    def _catch_signals(self) -> None:
-        """Leave in order on TERM and HUP, so that the terminal is given back."""
+    def _watch_terminal(self) -> None:
+        """Leave on TERM and HUP, and when the terminal is gone; give it back if it is not."""
+        if self.is_headless or sys.__stdin__ is None:
+            return
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
-            # Not in the main thread (tests), or a platform without them: then as usual.
-            with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
-                loop.add_signal_handler(number, self.exit, 128 + number)
+        self._ending = Ending(
+            lambda code: loop.call_soon_threadsafe(self.exit, code),
+            sys.__stdin__.fileno(),
+            getattr(self._driver, "attrs_before", None),
+        )
+        self._ending.start()
+
+    def on_unmount(self) -> None:
+        """Give the signals back."""
+        if self._ending is not None:
+            self._ending.stop()
 
     # frames
 

@@ -16,12 +16,12 @@ from faults.account import Account
 from faults.figures import beyond, p95
 from faults.scenario import ENGINES, Case, Report, Scenario
 from faults.site import Site
-from tqconsole.engine.worker.window import MAX_BATCH
+from tqconsole.engine.worker.window import MAX_HANDED
 
 _CHILD_COUNT = 2
 _TASK_S = 0.002
 #: What may be handed over at once: as many tasks as start within a millisecond (design §3).
-HANDED_OVER_COUNT = MAX_BATCH * _CHILD_COUNT
+HANDED_OVER_COUNT = MAX_HANDED * _CHILD_COUNT
 #: A worker that ends nothing for so long is killed all the same, in seconds.
 _STALLED_S = 5.0
 #: Goals: seconds from the start of a worker to its first task (p95), and from the last kill to the

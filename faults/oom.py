@@ -18,7 +18,7 @@ from faults.ledger import DIE
 from faults.process import cpu_ratio
 from faults.scenario import ENGINES, Case, Report, Scenario
 from faults.site import Site
-from tqconsole.engine.worker.window import MAX_BATCH
+from tqconsole.engine.worker.window import MAX_HANDED
 
 _TASK_S = 0.015
 #: Goals, in seconds: a loss is reported, and the pool has its size again.
@@ -86,7 +86,7 @@ def _kills(case: Case, acks: str, figures: dict[str, float | str], broken: list[
         figures["early: reported p95 s"] = p95(reported_s)
     touched = "duplicated" if acks == "late" else "reported"
     broken += [f"{acks}: {line}" for line in account.not_zero(touched)]
-    bound = volume.kill_count * MAX_BATCH
+    bound = volume.kill_count * MAX_HANDED
     broken += beyond(
         {
             f"{acks}: worker exits": (float(exit_code is not None), 0),

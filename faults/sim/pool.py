@@ -46,6 +46,18 @@ class Slot:
     jobs: deque[Job] = field(default_factory=deque)
     started_mono: float = 0.0
     is_gone: bool = False
+    #: Jobs of the batch that came last; 0 when nothing may follow it.
+    followed_count: int = 0
+
+    @property
+    def has_room_behind(self) -> bool:
+        """True when another batch may follow the one that runs."""
+        return 1 < self.followed_count >= len(self.jobs) > 0
+
+    def take(self, jobs: Sequence[Job]) -> None:
+        """Take a batch."""
+        self.jobs.extend(jobs)
+        self.followed_count = len(jobs)
 
 
 class SimPool(Pool):
@@ -55,6 +67,7 @@ class SimPool(Pool):
     can_terminate = True
     can_limit_time = True
     shares_memory = True
+    takes_behind = True
 
     def __init__(self, ground: Ground, slot_count: int, fileno: int) -> None:
         self._ground = ground
@@ -79,15 +92,18 @@ class SimPool(Pool):
         """Those without a job."""
         return sum(not slot.jobs for slot in self.slots)
 
+    def room_behind(self) -> int:
+        """Those whose batch may be followed by another."""
+        return sum(slot.has_room_behind for slot in self.slots)
+
     def submit(self, jobs: Sequence[Job]) -> None:
-        """Give jobs to a free slot."""
+        """Give jobs to a free slot, or behind the short ones of another."""
         free = [slot for slot in self.slots if not slot.jobs]
-        if not free:
-            raise AssertionError("submitted without a free slot")
-        if self._ground.is_slot_dead():
+        roomy = [slot for slot in self.slots if slot.has_room_behind]
+        if self._ground.is_slot_dead() or not (free or roomy):
             raise RuntimeError("simulated: the slot died before it took them")
-        slot = free[0]
-        slot.jobs.extend(jobs)
+        slot = (free + roomy)[0]
+        slot.take(jobs)
         self._ground.after(0.0, lambda: self._begin(slot))
 
     def _begin(self, slot: Slot) -> None:
@@ -154,6 +170,8 @@ class SimPool(Pool):
         """Take back what waits behind a running job."""
         taken: list[int] = []
         for slot in self.slots:
+            if len(slot.jobs) > 1:
+                slot.followed_count = 0
             while len(slot.jobs) > 1:
                 taken.append(slot.jobs.pop().job_id)
         return taken[::-1]

@@ -282,6 +282,7 @@ class World:
             name,
             prefetch_multiplier=weather.prefetch_multiplier,
             fetches_ahead=weather.fetches_ahead,
+            follows_batches=SimPool.takes_behind,
             store_rides=weather.store_rides,
             grace_s=weather.grace_s,
             max_deaths=MAX_DEATHS,

@@ -65,6 +65,7 @@ class Rig:
             Random(1),
         )
         self.slots = slots
+        self.follows_batches = bool(options.get("follows_batches"))
         self.now = Now(1_800_000_000.0, 1000.0)
         self.queue: list[Arrival] = []
         self.is_broker_down = self.is_store_down = False
@@ -229,7 +230,11 @@ class Rig:
         return ExchangeDone(taken)
 
     def _count(self) -> SlotsChanged:
-        return SlotsChanged(self.slots, self.slots - len(self.busy))
+        behind_count = max(0, len(self.busy) - self.slots)
+        roomy_count = sum(len(jobs) > 1 for jobs in self.busy[: self.slots]) - behind_count
+        if not self.follows_batches:
+            return SlotsChanged(self.slots, self.slots - len(self.busy))
+        return SlotsChanged(self.slots, max(0, self.slots - len(self.busy)), max(0, roomy_count))
 
     def _leave(self, task_id: str) -> int:
         job_id = self.job_id(task_id)

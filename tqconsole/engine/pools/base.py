@@ -1,8 +1,9 @@
 """The pool port: slots that run a callable on a payload. A pool knows no task.
 
-The runner takes a job's payload and returns its outcome, which only the worker understands: bytes
-where the slots are processes, plain values where they share the worker's memory. The worker's loop
-is the only caller; a pool speaks back through `poll`, and its descriptors wake the loop's selector.
+The runner takes a job's payload and returns its outcome, which only the worker understands: where
+the slots are processes, plain values that `marshal` knows one way and bytes the other. The worker's
+loop is the only caller; a pool speaks back through `poll`, and its descriptors wake the loop's
+selector.
 Death of a child is news, never an exception.
 """
 
@@ -89,7 +90,9 @@ class Pool(abc.ABC):
     can_resize: bool = False
     #: True when `submit` itself runs the job before it returns (solo).
     is_inline: bool = False
-    #: True when payloads and outcomes need not be bytes.
+    #: True when `submit` takes jobs for a slot that runs short ones; see `room_behind`.
+    takes_behind: bool = False
+    #: True when payloads and outcomes may be anything.
     shares_memory: bool = False
     #: True when its slots are coroutines: the runner is an `AwaitingRunner` then.
     runs_coroutines: bool = False
@@ -109,17 +112,23 @@ class Pool(abc.ABC):
     def free_slots(self) -> int:
         """How many slots have nothing to run."""
 
+    def room_behind(self) -> int:
+        """How many slots that run short jobs take more of them now, to go on without a pause."""
+        return 0
+
     @abc.abstractmethod
     def submit(self, jobs: Sequence[Job]) -> None:
-        """Hand `jobs`, in order, to ONE free slot. More than one only for very short tasks.
+        """Hand `jobs`, in order, to ONE free slot, or behind short ones when none is free. More
+        than one only for very short tasks.
 
-        Raises: RuntimeError when no slot is free (a mistake of the caller's).
+        Raises: RuntimeError when no slot takes them (a mistake of the caller's).
         """
 
     @abc.abstractmethod
     def poll(self) -> list[PoolNews]:
         """Return what happened since the last call, in order. Never blocks. It also enforces hard
-        limits and replaces dead or used-up children.
+        limits and replaces dead or used-up children. Of a job that had ended when its start could
+        first be told, the end alone may be told.
         """
 
     @abc.abstractmethod

@@ -82,8 +82,8 @@ class Child:
     def _run_batch(self, generation: int, jobs: Sequence[frame.SentJob]) -> int | None:
         """Run what is not withdrawn; return the exit code when this child is at its end."""
         self._rung_mono = SYSTEM_CLOCK.mono()
-        for index, job in enumerate(jobs):
-            if index and not self._has_claimed(generation):
+        for job in jobs:
+            if not self._has_claimed(generation):
                 return None
             try:
                 if self._run(job):
@@ -96,7 +96,7 @@ class Child:
         return None
 
     def _has_claimed(self, generation: int) -> bool:
-        """Claim the next job of the batch; False when the parent has withdrawn the rest."""
+        """Claim the next job of the batch; False when the parent has withdrawn it and the rest."""
         claim = self._held_claim or frame.take_claims(self._claims, 1)
         if claim and claim[0] == generation:
             self._held_claim = b""

@@ -5,11 +5,13 @@ Every frame is a fixed head and bytes. Parent to child: a batch of jobs, or "sto
 parent: "forked", "fork failed", "exited".
 
 Which jobs of a batch may still be run is not said in frames, because a child that runs a slow task
-reads none. It is said by *claims*: for each job behind the first, the parent puts one byte (the
-batch's generation) into a pipe of that child. The child takes one before it begins a job; the
-parent takes some to withdraw as many jobs from the batch's end. The kernel gives each byte to
-exactly one of the two: a job is run or withdrawn, never both. A child that takes a byte of the
-next generation keeps it: its old batch has been withdrawn, and one job of the next is claimed.
+reads none. It is said by *claims*: for each job, the parent puts one byte (the batch's generation)
+into a pipe of that child. The child takes one before it begins a job; the parent takes some to
+withdraw as many jobs from the end of what the child has. The kernel gives each byte to exactly one
+of the two: a job is run or withdrawn, never both. A batch that follows another one at once is of
+its generation; after a withdrawal nothing follows until the child has run dry, and the next
+generation begins. A child that takes a byte of that keeps it: what it still has of the old one has
+been withdrawn, and one job of the next is claimed.
 
 Notes wake nobody: the parent sleeps on a *bell*, a pipe of each child's, which that child rings at
 the end of a batch and when it has written for a millisecond. To be woken for each of ten jobs that
@@ -24,7 +26,7 @@ import marshal
 import os
 from collections.abc import Sequence
 from struct import Struct
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tqconsole.engine.pools.base import Job
 
@@ -62,11 +64,11 @@ class SentJob(NamedTuple):
 
     job_id: int
     soft_limit_s: float | None
-    payload: bytes
+    payload: Any
 
 
 def encode_batch(generation: int, jobs: Sequence[Job]) -> bytes:
-    """Return the frame of a batch; no jobs: "stop"."""
+    """Return the frame of a batch; no jobs: "stop". Payloads are what marshal knows."""
     if not jobs:
         return BATCH_HEAD.pack(0, 0)
     body = marshal.dumps([(job.job_id, job.soft_limit_s, job.payload) for job in jobs])

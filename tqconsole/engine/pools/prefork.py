@@ -46,6 +46,7 @@ class PreforkPool(Pool):
     can_terminate = True
     can_limit_time = True
     can_resize = True
+    takes_behind = True
 
     def __init__(
         self,
@@ -124,12 +125,24 @@ class PreforkPool(Pool):
         """How many children are ready and have nothing to run."""
         return len(self._free)
 
+    def room_behind(self) -> int:
+        """How many children have short jobs, and take as many more before they have ended."""
+        return sum(slot.has_room_behind for slot in self._crew.slots.values())
+
     def submit(self, jobs: Sequence[Job]) -> None:
-        """Hand the jobs to one free child. Raises: RuntimeError when none is free."""
-        slot = self._pop_free()
+        """Hand the jobs to one child: a free one, else one that has room behind short ones.
+
+        Raises: RuntimeError when there is none.
+        """
+        slot = self._pop_free() or self._next_behind()
         if slot is None:
             raise RuntimeError("no free slot")
         self._send(slot, jobs)
+
+    def _next_behind(self) -> Slot | None:
+        """Return the child with the least before it is free, of those that have room."""
+        roomy = [slot for slot in self._crew.slots.values() if slot.has_room_behind]
+        return min(roomy, key=lambda slot: len(slot.jobs), default=None)
 
     def poll(self) -> list[PoolNews]:
         """Return what happened; kill what is over its limit, replace what is gone."""
@@ -243,25 +256,34 @@ class PreforkPool(Pool):
         self._sort_out()
 
     def _take(self, happened: Iterable[Happening]) -> None:
-        now_mono = self._clock.mono()
+        moved: Slot | None = None
         for slot, note in happened:
+            if moved is not None and moved is not slot:
+                self._tell_next(moved)
+                moved = None
             if note is None:
                 self._lose(slot)
             else:
                 if not note.is_ready:
-                    self._end_job(slot, note, now_mono)
+                    self._end_job(slot, note)
+                    moved = slot
                 if not (slot.jobs or slot.is_leaving or slot.is_gone):
                     self._welcome(slot)
+        if moved is not None:
+            self._tell_next(moved)
 
-    def _end_job(self, slot: Slot, note: Note, now_mono: float) -> None:
+    def _end_job(self, slot: Slot, note: Note) -> None:
         job = slot.jobs.popleft()
         del self._running[job.job_id]
         slot.terminated_id = slot.limit_mono = None
         self._news.append(JobEnded(note.job_id, note.outcome))
         if note.is_last:
             self._rehouse(slot)
-        elif slot.jobs:
-            self._tell_start(slot, now_mono)
+
+    def _tell_next(self, slot: Slot) -> None:
+        """What now runs in the child; those before it are told of by their ends."""
+        if slot.jobs and not slot.is_gone:
+            self._tell_start(slot, self._clock.mono())
 
     def _welcome(self, slot: Slot) -> None:
         """Give a child that has nothing to run its leave, its next job, or its place."""
@@ -283,12 +305,14 @@ class PreforkPool(Pool):
         return self._free.pop() if self._free else None
 
     def _send(self, slot: Slot, jobs: Sequence[Job]) -> None:
+        was_idle = not slot.jobs
         slot.send(jobs)
         if slot.socket_events:
             self._crew.watch(slot)
         for job in jobs:
             self._running[job.job_id] = slot
-        self._tell_start(slot, self._clock.mono())
+        if was_idle:
+            self._tell_start(slot, self._clock.mono())
 
     def _tell_start(self, slot: Slot, now_mono: float) -> None:
         """The first of the slot's jobs runs from now on."""

@@ -53,8 +53,9 @@ class Slot:
         self.timed_out_id: int | None = None
         self.terminated_id: int | None = None
         self.batch_count = 0
-        self._has_left_unread = False
         self._generation = 0
+        #: Jobs of the batch sent last; 0 when nothing may follow it.
+        self._followed_count = 0
         self._unread = b""
         self._unsent = bytearray()
         self._sock, self._childs_sock = socket.socketpair()
@@ -76,6 +77,15 @@ class Slot:
         """True when jobs may be sent."""
         return self.is_ready and not (
             self.jobs or self.is_leaving or self.is_retiring or self.is_gone
+        )
+
+    @property
+    def has_room_behind(self) -> bool:
+        """True when a batch may follow the one that runs: both are of short tasks then, and the
+        child need not wait for this process in between.
+        """
+        return 1 < self._followed_count >= len(self.jobs) > 0 and not (
+            self.is_leaving or self.is_retiring or self.is_gone
         )
 
     @property
@@ -102,11 +112,12 @@ class Slot:
 
     def send(self, jobs: Sequence[Job]) -> None:
         """Hand over a batch."""
-        self._generation = self._generation % frame.LAST_GENERATION + 1
+        if not self.jobs:
+            self._generation = self._generation % frame.LAST_GENERATION + 1
+        self._followed_count = len(jobs)
         self.batch_count += 1
         self.jobs.extend(jobs)
-        if len(jobs) > 1:
-            os.write(self._claims_writer, bytes([self._generation]) * (len(jobs) - 1))
+        os.write(self._claims_writer, bytes([self._generation]) * len(jobs))
         self._write(frame.encode_batch(self._generation, jobs))
 
     def dismiss(self) -> None:
@@ -141,7 +152,7 @@ class Slot:
                 break
             except ConnectionResetError:
                 # It died with a batch of ours in its hands that it had not read.
-                self._has_left_unread = self.is_gone = True
+                self.is_gone = True
                 break
             self.is_gone = not chunk
             chunks.append(chunk)
@@ -169,12 +180,12 @@ class Slot:
     def take_back(self) -> list[Job]:
         """Withdraw what has not begun behind the first job; the child will not run it."""
         claims = frame.take_claims(self._claims, len(self.jobs) - 1)
+        if claims:
+            self._followed_count = 0
         return [self.jobs.pop() for _ in claims][::-1]
 
     def has_begun(self) -> bool:
         """True if the dead child had begun its first job. Takes the claims: ask once."""
-        if self._has_left_unread or self._unsent:
-            return False
         return len(frame.take_claims(self._claims, len(self.jobs))) < len(self.jobs)
 
     def kill(self, signal_number: int = signal.SIGKILL) -> bool:

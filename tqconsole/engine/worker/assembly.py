@@ -320,6 +320,7 @@ def _machine_options(site: Site, pool: Pool, broker: Broker) -> MachineOptions:
         stores_results=backend.is_enabled,
         store_rides=backend.rides_on(broker.place),
         max_batch=MAX_INLINE_BATCH if pool.is_inline else MAX_BATCH,
+        follows_batches=pool.takes_behind,
         max_deaths=MAX_DEATHS,
         grace_s=site.options.grace,
         notes_handed=not broker.capabilities.keeps_handed

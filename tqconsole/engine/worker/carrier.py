@@ -20,7 +20,7 @@ from tqconsole.engine.exceptions import EngineError, ImproperlyConfigured, NotSu
 from tqconsole.engine.log import one_line
 from tqconsole.engine.middleware.fallout import ReturnedPart
 from tqconsole.engine.pools.base import Job, JobEnded, JobLost, Pool
-from tqconsole.engine.protocol.transfer import Riding
+from tqconsole.engine.protocol.transfer import Delivery, Riding
 from tqconsole.engine.worker.absence import WORK, Absence
 from tqconsole.engine.worker.handed import HandedNotes
 from tqconsole.engine.worker.outcome import Outcome, decode_outcome
@@ -30,6 +30,7 @@ from tqconsole.engine.worker.revoked_records import RevokedRecords
 from tqconsole.engine.worker.values import (
     Action,
     Arrival,
+    Arrived,
     BrokerAway,
     BrokerBack,
     Emit,
@@ -45,6 +46,7 @@ from tqconsole.engine.worker.values import (
     NoteHanded,
     Notify,
     Order,
+    Read,
     RecordRevoked,
     RecordsLeft,
     RunEnded,
@@ -103,6 +105,8 @@ class Carrier:
         self._is_pool_dead = False
         #: An exchange was begun and its end is not told yet.
         self._is_exchange_open = False
+        #: What it brings may be read when the next one has left.
+        self._may_read_later = False
         #: How many publications of an exchange that failed have left for `write_broker`.
         self._published_count = 0
         #: Something was submitted that the pool may have begun: it is worth a look.
@@ -111,6 +115,7 @@ class Carrier:
         self.exit_code: int | None = None
         self._handlers: dict[type, Callable[[Any], None]] = {
             Exchange: self._exchange,
+            Read: self._read,
             NoteHanded: self._note_handed,
             Store: self._store,
             RecordRevoked: self._record_revoked,
@@ -140,6 +145,7 @@ class Carrier:
         failed = self._tried(lambda: self._begin(exchange))
         if failed is None:
             self._is_exchange_open = True
+            self._may_read_later = exchange.is_ahead and self.is_awaiting
             if exchange.started:
                 # They start now; the answer is taken when there is nothing else to do.
                 self._tell_forfeited()
@@ -168,6 +174,9 @@ class Carrier:
         answers, self._answers = self._answers, []
         return answers
 
+    def _read(self, read: Read) -> None:
+        self._answers.append(Arrived(self._rim.reader.read(read.deliveries)))
+
     def _begin(self, exchange: Exchange) -> None:
         rim = self._rim
         riding = self._riding(exchange)
@@ -177,6 +186,12 @@ class Carrier:
 
     def _ended_exchange(self) -> Happening:
         self._is_exchange_open = False
+        if self._may_read_later:
+            deliveries: list[Delivery] = []
+            failed = self._tried(lambda: deliveries.extend(self._rim.consumer.finish()))
+            if failed is None:
+                self._published_count = 0
+            return failed or ExchangeDone(unread=deliveries)
         arrivals: list[Arrival] = []
         failed = self._tried(
             lambda: arrivals.extend(self._rim.reader.read(self._rim.consumer.finish()))
@@ -311,7 +326,7 @@ class Carrier:
 
     def _slots(self) -> SlotsChanged:
         pool = self._rim.pool
-        return SlotsChanged(pool.slot_count, pool.free_slots())
+        return SlotsChanged(pool.slot_count, pool.free_slots(), pool.room_behind())
 
     def _withdraw(self, _: Withdraw) -> None:
         job_ids = self._rim.pool.withdraw()

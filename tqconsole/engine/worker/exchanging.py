@@ -16,6 +16,7 @@ from tqconsole.engine.worker.hand import Debt, Hand
 from tqconsole.engine.worker.handing import Handing
 from tqconsole.engine.worker.retrying import Retrying
 from tqconsole.engine.worker.values import (
+    Arrived,
     BrokerAway,
     BrokerBack,
     Entry,
@@ -25,6 +26,7 @@ from tqconsole.engine.worker.values import (
     ExchangeWritten,
     NoteHanded,
     Rang,
+    Read,
     Store,
     StoreDone,
     StoreFailed,
@@ -49,6 +51,9 @@ class Exchanging:
         #: The last fetch came back full, or the bell rang; and it has rung since the fetch left.
         self._may_have_more = True
         self._has_rung = False
+        #: What the last exchange brought and nobody has read yet.
+        self._unread: Sequence[Delivery] = ()
+        self._is_reading = False
         self._broker = Retrying(hand, random)
         self._store = Retrying(hand, random)
         self._is_spool_full = False
@@ -62,7 +67,7 @@ class Exchanging:
 
     def is_idle(self) -> bool:
         """True when nothing is under way and nothing is owed."""
-        return self._flight is None and not self._storing and self._hand.owes_nothing()
+        return not (self._flight or self._storing or self._unread) and self._hand.owes_nothing()
 
     def has_given_up(self, stopped_mono: float) -> bool:
         """True when broker or store have failed for longer than a shutdown begun then waits."""
@@ -105,6 +110,7 @@ class Exchanging:
             hand.results,
             hand.publications,
             hand.parked,
+            is_ahead=bool(hand.ready),
         )
         if hand.options.notes_handed:
             self._note(hand.batches)
@@ -133,7 +139,7 @@ class Exchanging:
         if not hand.options.fetches_ahead:
             return max(0, hand.free_count - len(hand.batches) - len(hand.ready))
         size = hand.window.size(hand.slot_count, hand.now.mono)
-        return max(0, size - hand.in_window_count())
+        return max(0, size - hand.in_window_count() - len(self._unread))
 
     def written(self, _: ExchangeWritten) -> None:
         """What the exchange hands over may start, although nobody has answered yet."""
@@ -151,8 +157,21 @@ class Exchanging:
                 self._noted.pop(settlement.tag, None)
         self._handing.submit(batches)
         if exchange.wanted:
-            self._may_have_more = self._has_rung or len(done.arrivals) >= exchange.wanted
+            found_count = len(done.arrivals) + len(done.unread)
+            self._may_have_more = self._has_rung or found_count >= exchange.wanted
         self._admission.admit(done.arrivals)
+        self._unread = done.unread
+
+    def read(self) -> None:
+        """Have what came read, behind the exchange that leaves now: the broker works meanwhile."""
+        if self._unread and not self._is_reading:
+            self._is_reading = True
+            self._hand.actions.append(Read(self._unread))
+
+    def arrived(self, arrived: Arrived) -> None:
+        """What came is read."""
+        self._unread, self._is_reading = (), False
+        self._admission.admit(arrived.arrivals)
 
     def failed(self, failed: ExchangeFailed) -> None:
         """It took none: all of it goes into the next one."""

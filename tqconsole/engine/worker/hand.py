@@ -39,8 +39,10 @@ class Hand:
         #: The pool's word, less what was submitted since.
         self.slot_count = 0
         self.free_count = 0
-        #: Batches submitted in this step.
-        self.submitted_count = 0
+        #: Slots that run a batch of short tasks, and take another one behind it.
+        self.behind_count = 0
+        #: Batches submitted in this step, and those of them that another one may follow.
+        self.submitted_count = self.followable_count = 0
         #: Task events are wanted.
         self.has_listeners = False
         #: Nothing more is fetched or begun.

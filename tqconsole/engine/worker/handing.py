@@ -26,19 +26,41 @@ class Handing:
         self._hand = hand
         self._endings = endings
         self._last_batch_id = 0
-        #: Batches of more than one: batch id -> [jobs not ended, submitted at (monotonic)].
+        #: Batches in which something may wait: batch id -> [jobs not ended, submitted at
+        #: (monotonic), jobs of it that wait for none of it].
         self._crowds: dict[int, list[float]] = {}
 
     def fill(self) -> None:
-        """Make a batch for each free slot, from what is ready."""
+        """Make a batch for each free slot, from what is ready, and one behind each that runs
+        short tasks, so that it need not wait for this thread.
+        """
         hand = self._hand
         free_count = hand.free_count - len(hand.batches) - hand.in_flight_count
-        while free_count > 0 and hand.ready:
+        # Each batch for a slot that is not free takes one of these places, and makes it less.
+        place_count = free_count + hand.behind_count + self._followable_count()
+        while hand.ready and place_count > 0:
+            if free_count <= 0 and not self._is_short(hand.ready[0]):
+                break
             # An equal share for each slot: nobody idles while another has forty.
-            batch = self._next_batch(-(-len(hand.ready) // free_count))
+            slot_count = free_count if free_count > 0 else place_count
+            batch = self._next_batch(-(-len(hand.ready) // slot_count))
             if batch:
                 hand.batches.append(batch)
+                place_count -= 0 if free_count > 0 and self._is_followable(batch) else 1
                 free_count -= 1
+
+    def _followable_count(self) -> int:
+        """Return how many of the batches that go to free slots may be followed by another."""
+        hand = self._hand
+        first_count = max(0, hand.free_count - hand.in_flight_count)
+        return sum(map(self._is_followable, hand.batches[:first_count]))
+
+    def _is_followable(self, batch: Sequence[object]) -> bool:
+        return len(batch) > 1 and self._hand.options.follows_batches
+
+    def _is_short(self, entry: Entry) -> bool:
+        """True for what may wait for a moment in a slot, since all that is there is as short."""
+        return self._hand.run_times.cost_s(entry.policy.task_name) * 2 < BATCH_S
 
     def _next_batch(self, share: int) -> list[Entry]:
         hand = self._hand
@@ -88,7 +110,10 @@ class Handing:
                 else:
                     orders.append(self._order(entry))
             if orders:
-                self._note_batch([order.entry for order in orders])
+                self._note_batch([order.entry for order in orders], is_behind=hand.free_count <= 0)
+                if hand.free_count > 0 and self._is_followable(orders):
+                    hand.behind_count += 1
+                    hand.followable_count += 1
                 hand.free_count -= 1
                 hand.submitted_count += 1
                 hand.actions.append(Submit(orders, hand.options.logs_info or hand.has_listeners))
@@ -104,13 +129,14 @@ class Handing:
         # Zero is "no limit", as in Celery.
         return Order(entry, soft_s or None, hard_s or None)
 
-    def _note_batch(self, batch: Sequence[Entry]) -> None:
+    def _note_batch(self, batch: Sequence[Entry], *, is_behind: bool) -> None:
         self._last_batch_id += 1
         for entry in batch:
             entry.batch_id = self._last_batch_id
             entry.submitted_mono = self._hand.now.mono
-        if len(batch) > 1:
-            self._crowds[self._last_batch_id] = [len(batch), self._hand.now.mono]
+        if len(batch) > 1 or is_behind:
+            first_count = 0 if is_behind else 1
+            self._crowds[self._last_batch_id] = [len(batch), self._hand.now.mono, first_count]
 
     def leave(self, job_id: int) -> Entry | None:
         """Take a job off the running ones; None when it is not there (its end was told before)."""
@@ -121,7 +147,7 @@ class Handing:
         crowd = self._crowds.get(entry.batch_id)
         if crowd is not None:
             crowd[0] -= 1
-            if crowd[0] <= 1:
+            if crowd[0] <= crowd[2]:
                 del self._crowds[entry.batch_id]
         return entry
 

@@ -29,6 +29,7 @@ from tqconsole.engine.worker.rates import SharedBucket
 from tqconsole.engine.worker.revokes import carries_stamp
 from tqconsole.engine.worker.values import (
     Action,
+    Arrived,
     Emit,
     Entry,
     EventsSwitched,
@@ -88,6 +89,7 @@ class Machine:
             ExchangeWritten: exchanging.written,
             ExchangeDone: exchanging.done,
             ExchangeFailed: exchanging.failed,
+            Arrived: exchanging.arrived,
             Forfeited: self._on_forfeited,
             StoreDone: exchanging.stored,
             StoreFailed: exchanging.not_stored,
@@ -131,7 +133,7 @@ class Machine:
         """Take in what happened, in order, and return what to do, in order. Never raises."""
         hand = self._hand
         hand.now = now
-        hand.submitted_count = 0
+        hand.submitted_count = hand.followable_count = 0
         handlers = self._handlers
         for happening in happenings:
             handlers[type(happening)](happening)
@@ -145,6 +147,7 @@ class Machine:
         if hand.unsaved:
             self._exchanging.store()
         self._exchanging.exchange()
+        self._exchanging.read()
         if hand.is_stopping:
             self._finish()
         if hand.events:
@@ -172,6 +175,7 @@ class Machine:
         self._hand.slot_count = slots.slot_count
         # Counted before this step, so what the step has submitted is not in it yet.
         self._hand.free_count = slots.free_count - self._hand.submitted_count
+        self._hand.behind_count = slots.behind_count + self._hand.followable_count
 
     def _on_started(self, started: JobStarted) -> None:
         hand = self._hand

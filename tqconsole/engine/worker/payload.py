@@ -44,13 +44,19 @@ class RunPayload(msgspec.Struct, frozen=True, gc=False):
     is_told: bool = True
 
 
-def encode_payload(payload: RunPayload) -> bytes:
-    """Return the payload's bytes for the pipe. Never raises: a header that marshal does not know
-    (AMQP has dates and decimals) travels as its text.
+#: What goes through the pipe, where it is marshalled with others: plain values, or what `marshal`
+#: has made of them already.
+Packed = tuple[Any, ...] | bytes
+
+
+def encode_payload(payload: RunPayload) -> Packed:
+    """Return the payload for the pipe. Never raises: a header that marshal does not know (AMQP has
+    dates and decimals) travels as its text.
     """
     message = payload.message
     if type(message) is SealedMessage:
-        return marshal.dumps((message.envelope, *_rest(payload)))
+        # Whatever was in it, its bytes are plain; what is around them is our own.
+        return (message.envelope, *_rest(payload))
     try:
         return _dump(payload, message.headers, message.properties)
     except ValueError:
@@ -90,9 +96,9 @@ def _rest(payload: RunPayload) -> tuple[Any, ...]:
 _REST_COUNT = 10
 
 
-def decode_payload(data: bytes) -> RunPayload:
-    """Return the payload that `encode_payload` wrote."""
-    fields = marshal.loads(data)  # noqa: S302 - our own parent's pipe
+def decode_payload(packed: Packed) -> RunPayload:
+    """Return the payload that `encode_payload` packed."""
+    fields = marshal.loads(packed) if isinstance(packed, bytes) else packed  # noqa: S302 - our own parent's pipe
     message: Message | None
     if len(fields) == _REST_COUNT + 1:
         message = open_usual(fields[0])

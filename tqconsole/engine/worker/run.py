@@ -49,7 +49,7 @@ from tqconsole.engine.signals import (
     worker_process_shutdown,
 )
 from tqconsole.engine.worker.outcome import Outcome, encode_outcome
-from tqconsole.engine.worker.payload import RunPayload, decode_payload
+from tqconsole.engine.worker.payload import Packed, RunPayload, decode_payload
 from tqconsole.engine.worker.request import request_of
 from tqconsole.engine.worker.values import NOTHING_AFTER, After
 
@@ -94,10 +94,10 @@ class TaskRunner:
         """Tear down a process of the pool: for `PoolOptions.on_child_stop`."""
         worker_process_shutdown.send(sender=None, pid=os.getpid(), exitcode=0)
 
-    def __call__(self, data: bytes) -> bytes:
+    def __call__(self, packed: Packed) -> bytes:
         """Run one task in a process of the pool. Never raises."""
         try:
-            return encode_outcome(self.outcome_of(decode_payload(data)))
+            return encode_outcome(self.outcome_of(decode_payload(packed)))
         except BaseException as error:  # noqa: BLE001 - logged there
             return encode_outcome(failed_machinery(error))
 

@@ -70,6 +70,8 @@ class MachineOptions(msgspec.Struct, frozen=True):
     store_rides: bool = True
     #: Jobs handed to one slot together at most.
     max_batch: int = MAX_BATCH
+    #: A batch may be submitted behind another one of short tasks that its slot still runs.
+    follows_batches: bool = False
     #: Deaths after which a task is a dead letter.
     max_deaths: int = 5
     #: Seconds a warm shutdown waits for running tasks; None: as long as they take.
@@ -116,9 +118,18 @@ class ExchangeWritten(msgspec.Struct, frozen=True):
 
 
 class ExchangeDone(msgspec.Struct, frozen=True):
-    """The last exchange took effect; these came in (oldest first)."""
+    """The last exchange took effect; these came in (oldest first). `unread` is what came and may
+    be read when the next exchange has left.
+    """
 
     arrivals: Sequence[Arrival] = ()
+    unread: Sequence[Delivery] = ()
+
+
+class Arrived(msgspec.Struct, frozen=True):
+    """What an exchange brought, read after the next one had left."""
+
+    arrivals: Sequence[Arrival]
 
 
 class Forfeited(msgspec.Struct, frozen=True):
@@ -152,6 +163,8 @@ class SlotsChanged(msgspec.Struct, frozen=True):
 
     slot_count: int
     free_count: int
+    #: Slots that run short tasks and take more of them behind these.
+    behind_count: int = 0
 
 
 class RunEnded(msgspec.Struct, frozen=True, gc=False):
@@ -250,6 +263,7 @@ Happening = (
     | StoreDone
     | StoreFailed
     | Rang
+    | Arrived
     | SlotsChanged
     | JobStarted
     | RunEnded
@@ -282,6 +296,14 @@ class Exchange(msgspec.Struct, frozen=True):
     results: Sequence[ResultWrite] = ()
     publications: Sequence[Publication] = ()
     parked: Sequence[tuple[str, float]] = ()
+    #: There is enough in hand for the next one: what this one brings need not be read before that.
+    is_ahead: bool = False
+
+
+class Read(msgspec.Struct, frozen=True):
+    """Read what came with the last exchange. Answered by `Arrived`."""
+
+    deliveries: Sequence[Delivery]
 
 
 class NoteHanded(msgspec.Struct, frozen=True):
@@ -380,6 +402,7 @@ class Exit(msgspec.Struct, frozen=True):
 
 Action = (
     Exchange
+    | Read
     | NoteHanded
     | Store
     | RecordRevoked

@@ -19,6 +19,9 @@ BATCH_S = 0.001
 #: Jobs in one batch at most: each one more is one more that a death can touch, and past ten the
 #: pipe gains next to nothing (`faults/kill.py` holds the worker to it).
 MAX_BATCH = 10
+#: Jobs that a slot has at most: of short tasks, a batch that it runs and one behind it, which lets
+#: it go on while this process sees to the first.
+MAX_HANDED = 2 * MAX_BATCH
 #: The same where one slot is all there is (solo): no more than two children have, and ten would
 #: cost a sixth of the no-op rate.
 MAX_INLINE_BATCH = 20

@@ -44,6 +44,7 @@ from tqconsole.engine.protocol.transfer import (
 )
 from tqconsole.engine.states import SUCCESS
 from tqconsole.engine.worker.machine import Machine
+from tqconsole.engine.worker.machine_options import MachineOptions
 from tqconsole.engine.worker.outcome import decode_outcome, encode_outcome
 from tqconsole.engine.worker.payload import RunPayload, decode_payload, encode_payload
 from tqconsole.engine.worker.policies import policies_of
@@ -57,7 +58,6 @@ from tqconsole.engine.worker.values import (
     ExchangeDone,
     ExchangeWritten,
     Happening,
-    MachineOptions,
     Now,
     Rang,
     RunEnded,

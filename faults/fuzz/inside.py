@@ -27,6 +27,7 @@ from tqconsole.engine.protocol.message import Message
 from tqconsole.engine.protocol.result import decode_record
 from tqconsole.engine.protocol.transfer import Delivery, Verdict
 from tqconsole.engine.worker.machine import Machine
+from tqconsole.engine.worker.machine_options import MachineOptions, TaskPolicy
 from tqconsole.engine.worker.outcome import decode_outcome
 from tqconsole.engine.worker.payload import RunPayload, encode_payload
 from tqconsole.engine.worker.reading import Reader
@@ -34,13 +35,11 @@ from tqconsole.engine.worker.run import make_runner
 from tqconsole.engine.worker.values import (
     Exchange,
     ExchangeDone,
-    MachineOptions,
     Now,
     Rang,
     RunEnded,
     SlotsChanged,
     Submit,
-    TaskPolicy,
 )
 
 VOLUMES = {"ci": 20_000, "night": 200_000, "release": 1_000_000}

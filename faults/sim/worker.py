@@ -18,8 +18,9 @@ from faults.sim.pool import SimPool
 from tqconsole.engine.worker.carrier import Carrier, Rim
 from tqconsole.engine.worker.loop import Loop, LoopParts
 from tqconsole.engine.worker.machine import Machine
+from tqconsole.engine.worker.machine_options import MachineOptions, TaskPolicy
 from tqconsole.engine.worker.reading import Reader
-from tqconsole.engine.worker.values import Happening, MachineOptions, Stop, TaskPolicy
+from tqconsole.engine.worker.values import Happening, Stop
 
 #: Deaths after which a task is a dead letter, as in production.
 MAX_DEATHS = 5

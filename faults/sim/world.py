@@ -19,8 +19,9 @@ from tqconsole.engine.exceptions import OperationalError
 from tqconsole.engine.pools.base import Job
 from tqconsole.engine.protocol.message import Message
 from tqconsole.engine.protocol.transfer import Publication, ResultWrite
+from tqconsole.engine.worker.machine_options import MachineOptions, TaskPolicy
 from tqconsole.engine.worker.outcome import Outcome
-from tqconsole.engine.worker.values import MachineOptions, RevokeAsked, TaskPolicy
+from tqconsole.engine.worker.values import RevokeAsked
 
 EPOCH_S = 1_800_000_000.0
 #: Seconds of a turn of the loop; of a lease's renewal; of a restart.

@@ -8,10 +8,10 @@ from worker_rig import Rig, policies
 
 from tqconsole.engine.protocol.transfer import ResultWrite
 from tqconsole.engine.worker.machine import Machine
+from tqconsole.engine.worker.machine_options import MachineOptions
 from tqconsole.engine.worker.values import (
     Exchange,
     ExchangeDone,
-    MachineOptions,
     NoteHanded,
     Now,
     Rang,

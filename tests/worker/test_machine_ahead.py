@@ -10,6 +10,7 @@ from tqconsole.engine.protocol.header import TaskHeader
 from tqconsole.engine.protocol.message import Message
 from tqconsole.engine.protocol.transfer import Delivery, Verdict
 from tqconsole.engine.worker.machine import Machine
+from tqconsole.engine.worker.machine_options import MachineOptions
 from tqconsole.engine.worker.values import (
     Action,
     Arrival,
@@ -18,7 +19,6 @@ from tqconsole.engine.worker.values import (
     ExchangeDone,
     ExchangeWritten,
     Exit,
-    MachineOptions,
     Now,
     Rang,
     Read,

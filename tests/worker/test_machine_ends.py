@@ -7,12 +7,8 @@ from worker_rig import Rig, policies
 
 from tqconsole.engine.protocol.message import Message
 from tqconsole.engine.protocol.transfer import Publication
-from tqconsole.engine.worker.values import (
-    EventsSwitched,
-    Submit,
-    TaskPolicy,
-    TimeLimitSet,
-)
+from tqconsole.engine.worker.machine_options import TaskPolicy
+from tqconsole.engine.worker.values import EventsSwitched, Submit, TimeLimitSet
 
 
 def test_unknown_task_fails_and_is_a_dead_letter() -> None:

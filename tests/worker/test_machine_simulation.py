@@ -15,6 +15,7 @@ from tqconsole.engine.protocol.header import TaskHeader
 from tqconsole.engine.protocol.message import Message
 from tqconsole.engine.protocol.transfer import Delivery, Verdict
 from tqconsole.engine.worker.machine import Machine
+from tqconsole.engine.worker.machine_options import MachineOptions, TaskPolicy
 from tqconsole.engine.worker.outcome import Outcome
 from tqconsole.engine.worker.values import (
     Action,
@@ -24,7 +25,6 @@ from tqconsole.engine.worker.values import (
     Exit,
     Happening,
     KillAll,
-    MachineOptions,
     Now,
     Order,
     Rang,
@@ -37,7 +37,6 @@ from tqconsole.engine.worker.values import (
     StoreDone,
     StoreFailed,
     Submit,
-    TaskPolicy,
     Tick,
     Withdraw,
     Withdrawn,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from worker_rig import Rig, policies
 
 from tqconsole.engine.protocol.transfer import ResultWrite
-from tqconsole.engine.worker.values import KillAll, RevokeAsked, Stop, TaskPolicy
+from tqconsole.engine.worker.machine_options import TaskPolicy
+from tqconsole.engine.worker.values import KillAll, RevokeAsked, Stop
 
 
 def test_idle_worker_exits_at_once() -> None:

@@ -6,12 +6,8 @@ import pytest
 from worker_rig import Rig
 
 from tqconsole.engine.pools.base import JobStarted
-from tqconsole.engine.worker.values import (
-    EventsSwitched,
-    LossReported,
-    Now,
-    TaskPolicy,
-)
+from tqconsole.engine.worker.machine_options import TaskPolicy
+from tqconsole.engine.worker.values import EventsSwitched, LossReported, Now
 
 
 def test_events_are_made_only_for_listeners() -> None:

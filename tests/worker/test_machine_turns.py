@@ -5,13 +5,8 @@ from __future__ import annotations
 import pytest
 from worker_rig import Rig, policies
 
-from tqconsole.engine.worker.values import (
-    Exchange,
-    ExchangeDone,
-    Rang,
-    RateSet,
-    TaskPolicy,
-)
+from tqconsole.engine.worker.machine_options import TaskPolicy
+from tqconsole.engine.worker.values import Exchange, ExchangeDone, Rang, RateSet
 
 
 def test_bell_that_rings_during_a_fetch_is_not_forgotten() -> None:

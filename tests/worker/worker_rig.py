@@ -15,6 +15,7 @@ from tqconsole.engine.protocol.message import Message
 from tqconsole.engine.protocol.result import decode_record
 from tqconsole.engine.protocol.transfer import Delivery, Settlement
 from tqconsole.engine.worker.machine import Machine
+from tqconsole.engine.worker.machine_options import MachineOptions, TaskPolicy
 from tqconsole.engine.worker.outcome import Outcome
 from tqconsole.engine.worker.values import (
     Action,
@@ -27,7 +28,6 @@ from tqconsole.engine.worker.values import (
     Forfeited,
     Happening,
     Log,
-    MachineOptions,
     Now,
     Rang,
     RunEnded,
@@ -36,7 +36,6 @@ from tqconsole.engine.worker.values import (
     StoreDone,
     StoreFailed,
     Submit,
-    TaskPolicy,
     Tick,
     Withdrawn,
 )

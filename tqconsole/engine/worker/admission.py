@@ -17,8 +17,9 @@ from tqconsole.engine.protocol.transfer import Verdict
 from tqconsole.engine.worker.ending import Endings
 from tqconsole.engine.worker.forfeits import Forfeits
 from tqconsole.engine.worker.hand import Hand
+from tqconsole.engine.worker.machine_options import TaskPolicy
 from tqconsole.engine.worker.rates import Bucket, SharedBucket
-from tqconsole.engine.worker.values import Arrival, Entry, Notify, TaskPolicy
+from tqconsole.engine.worker.values import Arrival, Entry, Notify
 
 #: Seconds until its time below which a task is held here instead of parked: below that a trip to
 #: the broker and back costs more than it saves.

@@ -32,6 +32,7 @@ from tqconsole.engine.worker.handed import HandedNotes
 from tqconsole.engine.worker.heart import Heart, HeartParts, HeartPlan
 from tqconsole.engine.worker.loop import Loop, LoopParts
 from tqconsole.engine.worker.machine import Machine
+from tqconsole.engine.worker.machine_options import MachineOptions
 from tqconsole.engine.worker.mingle import Mingle
 from tqconsole.engine.worker.notices import Notices
 from tqconsole.engine.worker.options import WorkerOptions, events_mode
@@ -43,7 +44,7 @@ from tqconsole.engine.worker.revoked_records import RevokedRecords
 from tqconsole.engine.worker.run import make_failure_links, make_fallout
 from tqconsole.engine.worker.statedb import StateFile
 from tqconsole.engine.worker.turns import TURNS_S, Turns, check_shared
-from tqconsole.engine.worker.values import Happening, LossReported, MachineOptions, RevokeAsked
+from tqconsole.engine.worker.values import Happening, LossReported, RevokeAsked
 from tqconsole.engine.worker.waker import SignalWatch, Waker
 from tqconsole.engine.worker.window import MAX_BATCH, MAX_INLINE_BATCH
 from tqconsole.engine.worker.writing import Writing

@@ -25,9 +25,10 @@ from tqconsole.engine.protocol.limits import Reason
 from tqconsole.engine.protocol.result import ResultRecord
 from tqconsole.engine.protocol.transfer import Delivery, ResultWrite, Settlement, Verdict
 from tqconsole.engine.worker.hand import Debt, Hand
+from tqconsole.engine.worker.machine_options import TaskPolicy
 from tqconsole.engine.worker.next_attempt import may_retry, next_attempt
 from tqconsole.engine.worker.outcome import Outcome
-from tqconsole.engine.worker.values import Arrival, Entry, Notify, TaskPolicy
+from tqconsole.engine.worker.values import Arrival, Entry, Notify
 from tqconsole.engine.worker.writing import Writing
 
 #: Around the repr of a reason that is a text; Celery shows the text itself.

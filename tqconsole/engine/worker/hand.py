@@ -13,15 +13,9 @@ from typing import Any
 from tqconsole.engine.middleware.fallout import ReturnedPart
 from tqconsole.engine.protocol.header import TaskHeader
 from tqconsole.engine.protocol.transfer import Publication, ResultWrite, Settlement, Verdict
+from tqconsole.engine.worker.machine_options import MachineOptions, TaskPolicy
 from tqconsole.engine.worker.revokes import Revokes
-from tqconsole.engine.worker.values import (
-    Action,
-    Entry,
-    Log,
-    MachineOptions,
-    Now,
-    TaskPolicy,
-)
+from tqconsole.engine.worker.values import Action, Entry, Log, Now
 from tqconsole.engine.worker.window import RunTimes, Window
 
 

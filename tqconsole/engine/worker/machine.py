@@ -25,6 +25,7 @@ from tqconsole.engine.worker.exchanging import Exchanging
 from tqconsole.engine.worker.forfeits import Forfeits
 from tqconsole.engine.worker.hand import Hand
 from tqconsole.engine.worker.handing import Handing
+from tqconsole.engine.worker.machine_options import MachineOptions, TaskPolicy
 from tqconsole.engine.worker.rates import SharedBucket
 from tqconsole.engine.worker.revokes import carries_stamp
 from tqconsole.engine.worker.values import (
@@ -41,7 +42,6 @@ from tqconsole.engine.worker.values import (
     Happening,
     KillAll,
     LossReported,
-    MachineOptions,
     Now,
     Rang,
     RateSet,
@@ -54,7 +54,6 @@ from tqconsole.engine.worker.values import (
     Stop,
     StoreDone,
     StoreFailed,
-    TaskPolicy,
     Terminate,
     Tick,
     TimeLimitSet,

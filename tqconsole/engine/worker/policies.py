@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from tqconsole.engine.exceptions import ImproperlyConfigured
+from tqconsole.engine.worker.machine_options import TaskPolicy
 from tqconsole.engine.worker.rates import parse_rate
-from tqconsole.engine.worker.values import TaskPolicy
 
 
 def policies_of(app: Any) -> dict[str, TaskPolicy]:

@@ -11,7 +11,7 @@ from tqconsole.engine.backends.base import Backend
 from tqconsole.engine.clock import Clock
 from tqconsole.engine.exceptions import ImproperlyConfigured, NotSupportedError, OperationalError
 from tqconsole.engine.worker.machine import Machine
-from tqconsole.engine.worker.values import TaskPolicy
+from tqconsole.engine.worker.machine_options import TaskPolicy
 
 #: Between two looks for rates that wait, seconds.
 TURNS_S = 0.05

@@ -82,6 +82,7 @@ class Console(BaseApp):
         super().__init__(session, is_ascii=is_ascii)
         #: What comes after this one, once it was left for something else.
         self.next_session: ConsoleSession | None = None
+        self.next_screen = "dashboard"
         self.connect: Connect | None = None
         start = start or StartFacts()
         self._switch = Switch(self, start.contexts)
@@ -279,7 +280,7 @@ class Console(BaseApp):
                 self.post_message(Goto(command.name, argument))
             case "call":
                 self._open_call({"task_name": argument} if argument else {})
-            case "ctx" | "connect":
+            case "ctx" | "connect" | "seek" | "speed":
                 self._switch.run(command.name, argument)
             case "theme":
                 self._set_theme(argument)
@@ -347,6 +348,11 @@ class Console(BaseApp):
         else:
             self.exit(0)
 
+    def go_on_with(self, session: ConsoleSession) -> None:
+        """End, so that the console goes on with that session, on the same screen."""
+        self.next_session, self.next_screen = session, self.current_mode
+        self.exit(0)
+
 
 def run_console(
     session: ConsoleSession,
@@ -385,4 +391,4 @@ def run_console(
             session.stop()
         if app.next_session is None:
             return code if code is not None else app.return_code or 0
-        session, screen, expression = app.next_session, "dashboard", None
+        session, screen, expression = app.next_session, app.next_screen, None

@@ -13,12 +13,13 @@ from pathlib import Path
 import pytest
 from driving import press, settle, type_text
 from fake import NOW_AT, FakeSession, make_flow
+from replays import replay_session
 
 from tqconsole.console import Console
 from tqconsole.core.beat_views import BeatPicture
 from tqconsole.core.port import ConsoleSession
 from tqconsole.core.simulate import SimulatedSession
-from tqconsole.core.views import Snapshot
+from tqconsole.core.views import PAST, Snapshot
 from tqconsole.screens.start import StartChoice, StartFacts
 
 PICTURES = Path(__file__).parents[2] / "snapshots"
@@ -56,6 +57,8 @@ SCENES: dict[str, tuple[str, tuple[str, ...]]] = {
     "pool": ("workers", ("P",)),
     "replies": ("workers", ("space", "space", "space", "b")),
     "help": ("tasks", ("question_mark",)),
+    "past": ("tasks", ("G",)),
+    "replay": ("dashboard", ()),
 }
 START = StartFacts(
     (
@@ -96,12 +99,25 @@ def flow_session() -> FakeSession:
     return FakeSession(make_flow())
 
 
+def past_session() -> SimulatedSession:
+    """A young run after another one: what that has seen stands below, dim."""
+    session = SimulatedSession(history_s=12)
+    before = SimulatedSession(2, NOW_AT - 7200, history_s=60)
+    rows = [row for row in before._model.cluster.store if row.name]
+    for row in rows:
+        row.source = PAST
+    session._model.cluster.add_past(rows)
+    return session
+
+
 SESSIONS: dict[str, Callable[[], ConsoleSession]] = {
     "start": unused_session,
     # What was asked for in other pictures is none of this one's.
     "audit": SimulatedSession,
     **dict.fromkeys(("beat", "beat-run"), FakeSession),
     "beat-no-app": no_app_session,
+    "past": past_session,
+    "replay": replay_session,
     **dict.fromkeys(("flows", "flow", "gantt", "graph"), flow_session),
 }
 CASES = [

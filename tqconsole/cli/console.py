@@ -8,6 +8,7 @@ import threading
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -41,15 +42,24 @@ class ConsoleOptions:
     #: Rows kept in memory and in the history's file; None: the usual number.
     history: int | None = None
     no_history: bool = False
+    record: Path | None = None
+    replay: Path | None = None
+    speed: float = 1.0
 
 
 def open_console(invocation: Invocation, options: ConsoleOptions) -> int:
     """Open the console and return its exit code; without a terminal print one page."""
-    if options.plain or options.once or invocation.options.json or not has_terminal():
-        return print_page(invocation)
+    is_page = options.plain or options.once or invocation.options.json or not has_terminal()
+    _check_files(invocation, options, is_page=is_page)
     if options.expression:
         # A mistake in it is told on the shell's line, not on a screen that hides that line.
         compile_filter(options.expression)
+    if options.replay is not None:
+        from tqconsole.cli.replay import open_replay  # noqa: PLC0415 - the console's mind
+
+        return open_replay(invocation, options, is_page=is_page)
+    if is_page:
+        return print_page(invocation)
     if invocation.options.no_color:
         os.environ["NO_COLOR"] = "1"
     app = invocation.app()
@@ -78,6 +88,24 @@ def open_console(invocation: Invocation, options: ConsoleOptions) -> int:
     return show_demo(theme=theme, is_ascii=options.is_ascii or None)
 
 
+def _check_files(invocation: Invocation, options: ConsoleOptions, *, is_page: bool) -> None:
+    """Refuse what would be ignored. Raises: UsageError."""
+    if options.replay is None:
+        if options.speed != 1.0:
+            raise click.UsageError("--speed goes with --replay FILE")
+        if options.record is not None and is_page:
+            raise click.UsageError(
+                "--record goes with the screen; without one: tqconsole events --json > FILE"
+            )
+        return
+    if options.record is not None:
+        raise click.UsageError("--record and --replay: a replay is recorded already")
+    given = invocation.options
+    for name, value in (("-b", given.broker), ("--context", given.context), ("-A", given.app)):
+        if value:
+            raise click.UsageError(f"--replay shows a file and asks no cluster: leave out {name}")
+
+
 def theme_named(name: str | None) -> str | None:
     """Return a theme's full name. Raises: UsageError naming the nearest."""
     if name is None:
@@ -100,6 +128,8 @@ class Opener:
     def __init__(self, options: ConsoleOptions, opened: ExitStack) -> None:
         self._options = options
         self._opened = opened
+        #: Of the first session only: a recording is of one cluster.
+        self._record = options.record
         #: The demo was picked on the start screen: it brings a console of its own.
         self.is_demo_picked = False
 
@@ -137,16 +167,21 @@ class Opener:
         tasks_app: App | None,
         reached_by: tuple[str, ...],
     ) -> Session:
-        from tqconsole.core.schedules import AppSchedule  # noqa: PLC0415 - console only
-        from tqconsole.core.session import Session, SessionOptions  # noqa: PLC0415 - console only
+        from tqconsole.core.recording import Recorder  # noqa: PLC0415 - console only
+        from tqconsole.core.schedules import AppSchedule  # noqa: PLC0415 - as above
+        from tqconsole.core.session import Session, SessionOptions  # noqa: PLC0415 - as above
         from tqconsole.core.store import ROWS_LIMIT  # noqa: PLC0415 - as above
 
         reader = _AppReader(tasks_app) if tasks_app is not None else None
+        name = context.name if context is not None else ""
+        path, self._record = self._record, None
+        recorder = Recorder(path, broker_url=app.broker.url, context=name) if path else None
+
         return Session(
             app.broker,
             app.backend if app.backend.is_enabled else None,
             app.control,
-            context=context.name if context is not None else "",
+            context=name,
             reason=reason,
             is_read_only=self._options.read_only or (context is not None and context.is_read_only),
             options=SessionOptions(
@@ -154,6 +189,7 @@ class Opener:
                 mailboxes=app.mailboxes,
                 default_queue=app.conf.task_default_queue,
                 history=self._history(app, context),
+                recorder=recorder,
                 reached_by=reached_by,
                 saved_filters=dict(context.filters) if context is not None else None,
                 read_tasks=reader.tasks if reader is not None else None,

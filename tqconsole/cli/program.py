@@ -10,6 +10,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -115,6 +116,22 @@ def program() -> Program:
                 is_flag=True,
                 envvar="TQCONSOLE_NO_HISTORY",
                 help="Console: keep nothing over restarts ($TQCONSOLE_NO_HISTORY).",
+            ),
+            click.Option(
+                ["--record"],
+                type=click.Path(path_type=Path, dir_okay=False),
+                help="Console: write what it hears into this new file (.gz: compressed).",
+            ),
+            click.Option(
+                ["--replay"],
+                type=click.Path(path_type=Path, dir_okay=False),
+                help="Console: show a recording, or what `events --json` has written.",
+            ),
+            click.Option(
+                ["--speed"],
+                type=click.FloatRange(min=0.01, max=10_000),
+                default=1.0,
+                help="Console: with --replay, how many times as fast. 1 by default.",
             ),
             click.Option(["--plain"], is_flag=True, help="Print one page of status, no screen."),
             click.Option(["--once"], is_flag=True, help="The same as --plain."),

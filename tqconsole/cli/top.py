@@ -36,13 +36,18 @@ def verb(invocation: Invocation, count: int | None, interval_s: float) -> int:
 
     with watched(invocation) as session:
         for number, snapshot in enumerate(snapshots(session, interval_s), 1):
-            if invocation.output.is_json:
-                invocation.output.json(record_of(snapshot))
-            else:
-                _print_page(invocation.output, snapshot)
+            print_snapshot(invocation.output, snapshot)
             if number == count:
                 break
     return exits.OK
+
+
+def print_snapshot(output: Output, snapshot: Snapshot) -> None:
+    """Print a snapshot's figures as a page, or as one object."""
+    if output.is_json:
+        output.json(record_of(snapshot))
+    else:
+        _print_page(output, snapshot)
 
 
 def record_of(snapshot: Snapshot) -> dict[str, Any]:

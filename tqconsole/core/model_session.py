@@ -86,10 +86,11 @@ class SessionModel:
             self._snapshot = None
         return changes
 
-    def note_files(self, note: str) -> None:
-        """Say what is wrong with the history's file or the recording, "" when nothing is."""
-        if note != self._picture.file_note:
-            self._picture.file_note = note
+    def note_files(self, note: str, recorded_bytes: int | None) -> None:
+        """Say what is wrong with history or recording, and how long a recording has become."""
+        picture = self._picture
+        if (note, recorded_bytes) != (picture.file_note, picture.recorded_bytes):
+            picture.file_note, picture.recorded_bytes = note, recorded_bytes
             self._snapshot = None
 
     def snapshot(self) -> Snapshot:

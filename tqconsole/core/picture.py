@@ -32,6 +32,7 @@ class Picture:
         self._cluster = cluster
         #: What is wrong with the history's file or the recording; "" when nothing is.
         self.file_note = ""
+        self.recorded_bytes: int | None = None
         self._last = Snapshot(
             now_at=0.0,
             context=surroundings.context,
@@ -54,6 +55,7 @@ class Picture:
             rows_limit=store.rows_limit,
             bytes_kept=store.bytes_kept,
             file_note=self.file_note,
+            recorded_bytes=self.recorded_bytes,
         )
         return self._last
 

@@ -30,6 +30,7 @@ from tqconsole.core.perform import Performed, Performer
 from tqconsole.core.picture import Surroundings
 from tqconsole.core.poller import Poller
 from tqconsole.core.reading import letter_view, peeked
+from tqconsole.core.recording import Recorder
 from tqconsole.core.sanitize import clean
 from tqconsole.core.schedules import ScheduleSource
 from tqconsole.core.signatures import ReadTasks
@@ -89,6 +90,8 @@ class SessionOptions:
     history: History | None = None
     #: What is scheduled; None where nobody said which app's.
     schedule: ScheduleSource | None = None
+    #: Writes down what comes; None: nothing does.
+    recorder: Recorder | None = None
     #: Tune the garbage collector of the process: off where the console is a guest in one.
     tunes_gc: bool = True
 
@@ -122,7 +125,7 @@ class Session(ModelReader):
             is_read_only=is_read_only,
         )
         super().__init__(SessionModel(clock, surroundings, cluster, self._options.saved_filters))
-        self._keeping = Keeping(self._model, self._options.history)
+        self._keeping = Keeping(self._model, self._options.history, self._options.recorder)
         self._ingest = Ingest(broker, clock, self._options.mailboxes)
         self._poller = Poller(broker, self._remote, clock, backend)
         self._lookup = Lookup(broker, backend, self._remote)
@@ -173,17 +176,19 @@ class Session(ModelReader):
         is_behind = False
         while (batch := self._ingest.take()) is not None:
             self._model.take(batch)
+            self._keeping.note_events(batch)
             has_events = True
             if self._clock.mono() >= until_mono:
                 is_behind = True
                 break
-        if self._keeping.keep():
+        link = (self._ingest.link.state, clean(self._ingest.link.detail, 300))
+        if self._keeping.keep(link):
             self._poller.ask_in_hand_now()
             self._freeze_mono = min(self._freeze_mono, self._clock.mono())
         cluster = self._model.cluster
         cluster.dropped_count = self._ingest.dropped_count
         changes = self._model.finish_frame(
-            (self._ingest.link.state, clean(self._ingest.link.detail, 300)),
+            link,
             has_events=has_events,
             has_facts=has_facts,
             is_behind=is_behind,
@@ -293,6 +298,7 @@ class Session(ModelReader):
         has_any = False
         while (fact := self._poller.take()) is not None:
             fact.tell(self._model.cluster, now_at)
+            self._keeping.note_fact(fact, now_at)
             has_any = True
         while self._learned:
             self._learned.popleft()(self._model.cluster, now_at)

@@ -233,6 +233,8 @@ class Snapshot:
     oldest_at: float | None = None
     #: What is wrong with the file of the history or of the recording; "" when nothing is.
     file_note: str = ""
+    #: How long the recording that is being made has become; None while none is.
+    recorded_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,8 @@ COMMANDS: tuple[Command, ...] = (
     Command("call", ("n",), "call a task", "its name"),
     Command("ctx", ("context",), "another saved cluster", "its name"),
     Command("connect", (), "another broker", "its URL"),
+    Command("seek", (), "another time of a replay", "14:05, +5m or -30s"),
+    Command("speed", (), "how fast a replay goes", "a factor"),
     Command("theme", (), "another theme", "its name"),
     Command("pause", ("p",), "pause and go on"),
     Command("help", ("h", "?"), "help"),

@@ -1,4 +1,4 @@
-"""The ways to another cluster: saved contexts and a broker's URL."""
+"""The ways to another cluster or time: saved contexts, a broker's URL, a place in a replay."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from textual.screen import Screen
 
 from tqconsole.core.broker_url import url_forms, wrong_url
 from tqconsole.core.contexts import contexts_path
+from tqconsole.core.errors import ConsoleError
+from tqconsole.core.port import ConsoleSession
+from tqconsole.core.replay import ReplaySession
 from tqconsole.screens.connect import ConnectDialog
 from tqconsole.screens.start import StartChoice
 from tqconsole.widgets.menu import Choice, Menu
@@ -16,6 +19,12 @@ from tqconsole.widgets.menu import Choice, Menu
 
 class Leaving(Protocol):
     """What the console does for it."""
+
+    session: ConsoleSession
+
+    def go_on_with(self, session: ConsoleSession) -> None:
+        """End, so that the console goes on with that session, on the same screen."""
+        ...
 
     def leave_for(self, choice: str) -> None:
         """End with a choice."""
@@ -38,11 +47,14 @@ class Switch:
         self._contexts = list(contexts)
 
     def run(self, command: str, argument: str) -> None:
-        """Carry out what the command line asks: "ctx" or "connect"."""
-        if command == "ctx":
-            self.open_contexts(argument)
-        else:
-            self.open_connect(argument)
+        """Carry out what the command line asks: "ctx", "connect", "seek" or "speed"."""
+        match command:
+            case "ctx":
+                self.open_contexts(argument)
+            case "connect":
+                self.open_connect(argument)
+            case _:
+                self._wind(command, argument)
 
     def candidates(self) -> Iterator[str]:
         """Return what the command line completes to."""
@@ -72,6 +84,23 @@ class Switch:
             self._console.tell(wrong, is_error=True)
         else:
             self._console.leave_for(url)
+
+    def _wind(self, command: str, argument: str) -> None:
+        """Go to another time of a replay, or change its speed."""
+        session = self._console.session
+        if not isinstance(session, ReplaySession):
+            self._console.tell(f":{command} is for replays (tqconsole --replay FILE)")
+            return
+        try:
+            if command == "speed":
+                self._console.tell(f"{session.set_speed(argument):g} times as fast as it was")
+                return
+            earlier = session.wind(argument)
+        except ConsoleError as error:
+            self._console.tell(str(error), is_error=True)
+            return
+        if earlier is not None:
+            self._console.go_on_with(earlier)
 
     def _go_to(self, name: str) -> None:
         for choice in self._contexts:

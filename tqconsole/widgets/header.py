@@ -69,6 +69,9 @@ def _link_line(snapshot: Snapshot, width: int, look: Look) -> list[Piece]:
     parts: list[list[Piece]] = []
     if snapshot.is_demo:
         parts.append([(" DEMO ", "chip")])
+    if snapshot.recorded_bytes is not None:
+        size = "" if is_narrow else f" {figures.size(snapshot.recorded_bytes)}"
+        parts.append([(f"{look.glyphs.live} ", "error"), (f"REC{size}", "bold error")])
     parts.append([(f"{sign} ", style), (word, f"bold {style}")])
     parts.append([(f"{rate(snapshot.events_per_s)} ev/s", "")])
     if snapshot.missed_count:

@@ -61,8 +61,6 @@ def times_line(row: TaskRow) -> list[Piece]:
         for name, at in known
         if at is not None
     ]
-    if row.source == PAST:
-        parts.append([("seen by an earlier run of the console", "dim")])
     return joined(parts)
 
 
@@ -72,7 +70,9 @@ def preview_lines(row: TaskRow | None, now_at: float) -> Maker:
     def maker(width: int, look: Look) -> Sequence[list[Piece]]:
         if row is None:
             return [[("no task under the cursor", "dim")]]
-        lines: list[list[Piece]] = [[(call_text(row), "bold")], outcome_line(row, look, now_at)]
+        past = "  seen by an earlier run" if row.source == PAST else ""
+        call: list[Piece] = [(call_text(row), "bold"), (past, "dim")]
+        lines: list[list[Piece]] = [call, outcome_line(row, look, now_at)]
         if row.exception:
             lines.append([(row.exception, "error")])
             frames = [line for line in row.traceback.split("\n") if line.startswith("  ")]

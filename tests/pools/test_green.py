@@ -14,6 +14,7 @@ import pytest
 from tqconsole.engine.app import App
 from tqconsole.engine.exceptions import (
     ImproperlyConfigured,
+    SoftTimeLimitExceeded,
     TaskRevokedError,
     TimeLimitExceeded,
 )
@@ -28,7 +29,7 @@ PROJECT = """
 import time, socket, threading
 from pathlib import Path
 from tqconsole.engine import Celery
-from tqconsole.engine.exceptions import TimeLimitExceeded
+from tqconsole.engine.exceptions import SoftTimeLimitExceeded
 app = Celery("green", broker="sqlite:///{folder}/queue.db")
 folder = Path("{folder}")
 inside = []
@@ -48,6 +49,20 @@ def hold():
             time.sleep(0.01)
     finally:
         (folder / "ended").touch()
+
+@app.task
+def yield_at_last():
+    try:
+        while True:
+            time.sleep(0.01)
+    except SoftTimeLimitExceeded:
+        time.sleep(0.05)
+        return "in time"
+
+@app.task
+def nap(nap_s):
+    time.sleep(nap_s)
+    return nap_s
 
 @app.task
 def add(x, y):
@@ -133,6 +148,21 @@ def test_hard_limit_kills_the_greenlet(start: Start, pool: str, tmp_path: Path) 
     with pytest.raises(TimeLimitExceeded):
         app.send_task("green_project.hold", time_limit=0.2).get(timeout=PATIENCE_S)
     assert _comes(app, tmp_path / "ended")
+
+
+@pytest.mark.parametrize("pool", POOLS)
+def test_soft_limit_is_raised_where_the_greenlet_waits(start: Start, pool: str) -> None:
+    app = start(pool, "--soft-time-limit", "30")
+    soon, never = {"soft_time_limit": 0.2}, {"soft_time_limit": PATIENCE_S}
+
+    ends = [app.send_task("green_project.yield_at_last", **soon) for _ in range(5)]
+    others = [app.send_task("green_project.nap", (0.6,), **never) for _ in range(5)]
+    failed = app.send_task("green_project.nap", (PATIENCE_S,), **soon)
+
+    assert {end.get(timeout=PATIENCE_S) for end in ends} == {"in time"}
+    with pytest.raises(SoftTimeLimitExceeded):
+        failed.get(timeout=PATIENCE_S)
+    assert {other.get(timeout=PATIENCE_S) for other in others} == {0.6}
 
 
 @pytest.mark.parametrize(

@@ -9,18 +9,20 @@ from collections.abc import Callable
 from typing import Any
 
 from tqconsole.engine.middleware.base import Middleware
-from tqconsole.engine.pools.alarm import find_alarm
+from tqconsole.engine.pools.alarm import armed, find_alarm
 from tqconsole.engine.task import Task
 
 
 class TimeLimits(Middleware):
-    """Arms this process's alarm around the function; only prefork children have one."""
+    """Arms the alarm around the function: a prefork child's, or that of a run in a greenlet."""
 
     def wrap(self, task: Task, function: Callable[..., Any]) -> Callable[..., Any]:
         """Return `function` within the alarm."""
         alarm = find_alarm()
         if alarm is None:
             return function
+        if not alarm.is_of_process:
+            return _limited_by_own(function)
 
         def limited(*args: Any, **kwargs: Any) -> Any:
             try:
@@ -30,3 +32,13 @@ class TimeLimits(Middleware):
                 alarm.disarm()
 
         return limited
+
+
+def _limited_by_own(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return `function` within the alarm that its run has brought."""
+
+    def limited(*args: Any, **kwargs: Any) -> Any:
+        with armed():
+            return function(*args, **kwargs)
+
+    return limited

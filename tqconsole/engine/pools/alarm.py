@@ -1,10 +1,11 @@
-"""The soft time limit of a prefork child: an exception raised inside user code, and only there.
+"""The soft time limit of a process or a greenlet: an exception raised inside user code, only there.
 
 A child installs one `SoftAlarm` as its handler of SIGUSR1 (which operators and Celery send) and
 of SIGALRM (its own timer). The pool says how long the next run may take (`limit_s`), the runner
 says where user code begins and ends (`with armed()`); outside of that both signals do nothing, so
 that neither the next run nor the engine's own code is ever hit. The installed handler is the only
-state: who has none (solo, threads, a plain process) has no soft limits.
+state: who has none (solo, threads, a plain process) has no soft limits. A greenlet's run brings an
+alarm of its own, which stands in its context.
 """
 
 from __future__ import annotations
@@ -13,13 +14,32 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from types import FrameType
+from typing import Protocol
 
 from tqconsole.engine.exceptions import SoftTimeLimitExceeded
 
 
+class Alarm(Protocol):
+    """What may strike inside user code."""
+
+    #: One for all runs; else each run has its own.
+    is_of_process: bool
+
+    def arm(self) -> None:
+        """From here on user code runs; the limit starts to count."""
+        ...
+
+    def disarm(self) -> None:
+        """User code has ended."""
+        ...
+
+
 class SoftAlarm:
     """A signal handler that raises SoftTimeLimitExceeded once, while it is armed."""
+
+    is_of_process = True
 
     __slots__ = ("_is_armed", "_is_ticking", "limit_s")
 
@@ -55,8 +75,21 @@ class SoftAlarm:
             signal.setitimer(signal.ITIMER_REAL, 0)
 
 
-def find_alarm() -> SoftAlarm | None:
-    """Return this process's alarm; None outside of prefork children and of their main thread."""
+_own: ContextVar[Alarm | None] = ContextVar("alarm", default=None)
+
+
+def set_alarm(alarm: Alarm) -> None:
+    """Make it that of the present context: of the greenlet that calls."""
+    _own.set(alarm)
+
+
+def find_alarm() -> Alarm | None:
+    """Return this greenlet's alarm, or this process's; None outside of runs in greenlets, of
+    prefork children and of their main thread.
+    """
+    own = _own.get()
+    if own is not None:
+        return own
     handler = signal.getsignal(signal.SIGUSR1)
     if isinstance(handler, SoftAlarm) and threading.current_thread() is threading.main_thread():
         return handler

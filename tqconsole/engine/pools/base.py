@@ -85,8 +85,6 @@ class Pool(abc.ABC):
     implementation: str
     can_terminate: bool = False
     can_limit_time: bool = False
-    #: Where time is limited: soft limits are in force too.
-    can_limit_softly: bool = True
     can_resize: bool = False
     #: True when `submit` itself runs the job before it returns (solo).
     is_inline: bool = False

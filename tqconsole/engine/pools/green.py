@@ -2,7 +2,8 @@
 
 The worker's loop is a greenlet among the others: the process was patched before anything was
 imported (`patch`), so that whatever waits lets the others run. A greenlet can be killed where it
-waits, so there are hard time limits and `terminate`; a soft limit there is none, as in Celery.
+waits, so there are hard time limits and `terminate`, and a soft limit is raised there: only what
+never waits cannot be reached. (Celery has no soft limits here.)
 """
 
 from __future__ import annotations
@@ -16,7 +17,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tqconsole.engine.clock import SYSTEM_CLOCK, Clock
-from tqconsole.engine.exceptions import ImproperlyConfigured, NotSupportedError
+from tqconsole.engine.exceptions import (
+    ImproperlyConfigured,
+    NotSupportedError,
+    SoftTimeLimitExceeded,
+)
+from tqconsole.engine.pools.alarm import set_alarm
 from tqconsole.engine.pools.base import (
     Job,
     JobEnded,
@@ -42,7 +48,6 @@ class GreenPool(Pool):
 
     can_terminate = True
     can_limit_time = True
-    can_limit_softly = False
     can_resize = True
     shares_memory = True
     #: What it is called in the lists of extras.
@@ -79,6 +84,10 @@ class GreenPool(Pool):
     @abc.abstractmethod
     def call_later(self, delay_s: float, function: Callable[[], None]) -> Callable[[], None]:
         """Call a function in a while; return what prevents it."""
+
+    @abc.abstractmethod
+    def raise_later(self, delay_s: float, error: Exception) -> Callable[[], None]:
+        """Raise an error in this greenlet in a while; return what prevents it."""
 
     def pause(self, pause_s: float) -> None:
         """Let the others run."""
@@ -124,6 +133,7 @@ class GreenPool(Pool):
             prevent = self.call_later(
                 job.hard_limit_s, lambda: self._cut(job.job_id, by_limit=True)
             )
+        set_alarm(_GreenAlarm(job.soft_limit_s, self.raise_later))
         news: PoolNews = JobLost(job.job_id, True, pid, None, None)  # noqa: FBT003 - was_started
         try:
             news = JobEnded(job.job_id, self._runner(job.payload))
@@ -236,6 +246,11 @@ class GeventPool(GreenPool):
         later = self._green.spawn_later(delay_s, function)
         return lambda: later.kill(block=False)
 
+    def raise_later(self, delay_s: float, error: Exception) -> Callable[[], None]:
+        """Raise an error in this greenlet in a while; return what prevents it."""
+        prevent: Callable[[], None] = self._green.Timeout.start_new(delay_s, error).close
+        return prevent
+
 
 class EventletPool(GreenPool):
     """Greenlets of eventlet."""
@@ -256,6 +271,34 @@ class EventletPool(GreenPool):
         """Call a function in a while; return what prevents it."""
         later = self._green.spawn_after(delay_s, function)
         return lambda: later.cancel()
+
+    def raise_later(self, delay_s: float, error: Exception) -> Callable[[], None]:
+        """Raise an error in this greenlet in a while; return what prevents it."""
+        prevent: Callable[[], None] = self._green.Timeout(delay_s, error).cancel
+        return prevent
+
+
+class _GreenAlarm:
+    """The soft limit of one run, by a timer of the library's."""
+
+    is_of_process = False
+
+    def __init__(
+        self, limit_s: float | None, raise_later: Callable[[float, Exception], Callable[[], None]]
+    ) -> None:
+        self._limit_s = limit_s
+        self._raise_later = raise_later
+        self._prevent: Callable[[], None] | None = None
+
+    def arm(self) -> None:
+        """From here on user code runs; the limit starts to count."""
+        if self._limit_s:
+            self._prevent = self._raise_later(self._limit_s, SoftTimeLimitExceeded())
+
+    def disarm(self) -> None:
+        """User code has ended: nothing waits between here and the timer's end."""
+        if self._prevent is not None:
+            self._prevent()
 
 
 class _Slot:

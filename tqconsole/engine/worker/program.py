@@ -204,8 +204,6 @@ def _pool(app: Any, options: WorkerOptions, hostname: str) -> Pool:
         slot_count = max(1, options.autoscale[1])
     if pool_class.can_limit_time is False and (conf.task_time_limit or conf.task_soft_time_limit):
         logger.warning("The pool %s cannot end tasks: time limits are not in force here", name)
-    elif not pool_class.can_limit_softly and conf.task_soft_time_limit:
-        logger.warning("The pool %s knows no soft time limits: only hard ones are in force", name)
     awaits = pool_class.runs_coroutines
     runner = _awaiting_runner(app, hostname) if awaits else make_runner(app, hostname)
     pool_options = PoolOptions(

@@ -51,6 +51,14 @@ def make_app(url: str) -> App:  # noqa: C901, PLR0915 - one flat list of tasks
         wait_for(gate)
         return number
 
+    @app.task(name="alone", unique_key="{2}")
+    def alone(ledger: str, gate: str, number: int) -> int:
+        return hold_number(ledger, gate, number)
+
+    @app.task(name="together", unique_key="{2}", unique_policy="join")
+    def together(ledger: str, gate: str, number: int) -> int:
+        return hold_number(ledger, gate, number)
+
     @app.task(name="fail")
     def fail(text: str) -> None:
         raise ValueError(text)

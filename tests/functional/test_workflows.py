@@ -82,3 +82,24 @@ def test_a_chord_survives_the_death_of_its_worker(site: Site) -> None:
     site.worker(pool="prefork", concurrency=2, conf=conf)
 
     assert result.get(timeout=PATIENCE_S) == 6
+
+
+@pytest.mark.parametrize("pool", ["threads", "prefork"])
+def test_a_unique_part_fails_its_workflow_or_joins(site: Site, pool: str) -> None:
+    gate = site.folder / "gate"
+    site.worker(pool=pool, concurrency=4)
+    held = (str(site.ledger), str(gate), 40)
+    first = {name: sig(site, name, *held).apply_async() for name in ("alone", "together")}
+    assert eventually(lambda: len(site.lines()) == 2)
+
+    refused = chain(sig(site, "alone", *held), sig(site, "add", 1))()
+    joined = chord([sig(site, "together", *held), sig(site, "add", 1, 1)], sig(site, "xsum"))()
+    linked = sig(site, "add", 1, 1, link=sig(site, "together", *held, immutable=True)).apply_async()
+
+    error = refused.parent.get(timeout=PATIENCE_S, propagate=False)
+    assert linked.get(timeout=PATIENCE_S) == 2
+    assert f"is on its way as {first['alone'].id}" in str(error)
+    gate.touch()
+    assert joined.get(timeout=PATIENCE_S) == 42
+    assert linked.children[0].get(timeout=PATIENCE_S) == 40
+    assert len(site.lines()) == 2, "neither ran twice"

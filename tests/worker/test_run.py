@@ -58,7 +58,7 @@ def test_failure_tells_error_and_trace_of_user_code(rig: RunRig) -> None:
     lines = outcome.traceback.splitlines()
     assert lines[0] == "Traceback (most recent call last):"
     assert __file__ in lines[1]
-    assert "engine" not in outcome.traceback
+    assert "tqconsole/engine" not in outcome.traceback
     assert repr(record(outcome).result) == "ValueError('no', 7)"
     assert record(outcome).traceback == outcome.traceback
 

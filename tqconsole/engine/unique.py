@@ -6,7 +6,10 @@
 
 The key is claimed in the result store before a call is sent, and let go when its run has ended (a
 retry keeps it). A call whose holder is known to have ended takes the key over; where no record
-tells, it is free again after `unique_for_s`. What chains and links send is not held to it.
+tells, it is free again after `unique_for_s`. What nobody claimed it for claims it when its run
+begins: steps of chains, parts of groups and chords, links, calls by name and those of Celery's
+clients. There a second one fails with DuplicateTaskError, or, to join, comes again every second
+until the first one's end is known, which is then its own.
 """
 
 from __future__ import annotations
@@ -19,7 +22,13 @@ from collections.abc import Callable
 from typing import Any
 
 from tqconsole.engine import states
-from tqconsole.engine.exceptions import DuplicateTaskError, EngineError, ImproperlyConfigured
+from tqconsole.engine.exceptions import (
+    DuplicateTaskError,
+    EngineError,
+    ImproperlyConfigured,
+    OperationalError,
+    Retry,
+)
 from tqconsole.engine.protocol.identity import new_id
 
 logger = logging.getLogger(__name__)
@@ -28,6 +37,10 @@ logger = logging.getLogger(__name__)
 POLICIES = ("refuse", "join")
 #: In front of the keys in the store.
 _PREFIX = "tq-unique-"
+#: Custom header of a call that waits for another one: its id, and how often this one was retried.
+_JOINED = "tq-joined"
+#: Seconds between two looks at it.
+_LOOK_S = 1
 #: Characters of a key that are kept as they are.
 _MOST_CHARS = 200
 
@@ -89,11 +102,28 @@ def send_unique(
             raise
     if task.unique_policy == "join":
         return task.AsyncResult(holder_id)
-    raise DuplicateTaskError(
-        f"{task.name} with the key {key.removeprefix(_PREFIX)!r} is on its way as {holder_id}:"
-        " wait for it, or give the task unique_policy='join'",
-        holder_id,
-    )
+    raise _duplicate(task, key, holder_id)
+
+
+def run_unique(task: Any, request: Any, function: Callable[[], Any]) -> Any:
+    """Run a call if it has the key, or can have it; else end as the call that has it has ended.
+
+    Raises: DuplicateTaskError; Retry while that one is on its way, or the store is not there; what
+    that one raised; ValueError when the arguments give no key.
+    """
+    key, store, own_id = key_of(task, request.args, request.kwargs), task.backend, str(request.id)
+    joined_id = _joined_id(request)
+    try:
+        if joined_id and _has_ended(task, joined_id):
+            return task.AsyncResult(joined_id).get(disable_sync_subtasks=False)
+        holder_id = _claim(task, store, key, own_id)
+    except OperationalError as error:
+        raise _later(task, request, joined_id, f"no result store: {error}") from error
+    if holder_id == own_id:
+        return function()
+    if task.unique_policy == "join":
+        raise _later(task, request, holder_id, f"{holder_id} has the key")
+    raise _duplicate(task, key, holder_id)
 
 
 def let_go(task: Any, request: Any) -> None:
@@ -103,6 +133,30 @@ def let_go(task: Any, request: Any) -> None:
         task.backend.release(key, str(request.id).encode())
     except (EngineError, ValueError) as error:
         logger.warning("The key of task %s[%s] stays: %s", task.name, request.id, error)
+
+
+def _duplicate(task: Any, key: str, holder_id: str) -> DuplicateTaskError:
+    return DuplicateTaskError(
+        f"{task.name} with the key {key.removeprefix(_PREFIX)!r} is on its way as {holder_id}:"
+        " wait for it, or give the task unique_policy='join'",
+        holder_id,
+    )
+
+
+def _joined_id(request: Any) -> str:
+    """Return the id of the call that this one waits for, "" once it has run itself."""
+    joined_id, _, retries = str((request.headers or {}).get(_JOINED, "")).rpartition(":")
+    return joined_id if retries == str(request.retries or 0) else ""
+
+
+def _later(task: Any, request: Any, holder_id: str, why: str) -> Retry:
+    """Return what has the call come again, which is none of its retries."""
+    retries = request.retries or 0
+    headers = {**(request.headers or {}), _JOINED: f"{holder_id}:{retries}"}
+    again = task.signature_from_request(
+        request, countdown=_LOOK_S, retries=retries, headers=headers
+    )
+    return Retry(f"Waits: {why}", when=_LOOK_S, sig=again)
 
 
 def _template(task: Any) -> Any:

@@ -42,6 +42,9 @@ class Task:
     is_over: bool = False
     #: A worker died that had acknowledged it early.
     is_orphan: bool = False
+    #: Its message left when it was revoked or had expired: what a run before that owed (a link, of
+    #: a worker that died between storing and sending it) is not sent any more.
+    is_called_off: bool = False
 
 
 class Account:
@@ -105,6 +108,7 @@ class Account:
             return
         state = server.results.get(task.task_id)
         is_revoked = task.revoked_at is not None or (task.expires_at or until) < until
+        task.is_called_off = is_revoked
         self.require(
             task.is_over or is_revoked or task.is_orphan or state in ENDED_STATES,
             f"{task.task_id} was acknowledged and has neither run nor been reported",
@@ -139,7 +143,7 @@ class Account:
                 )
             if task.end_count and task.stores_result and not task.is_orphan:
                 self.require(state is not None, f"{task.task_id} ended and has no result")
-            if task.has_child and state == "SUCCESS":
+            if task.has_child and state == "SUCCESS" and not task.is_called_off:
                 self.require(
                     f"child-of-{task.task_id}" in published_ids, f"{task.task_id} lost its link"
                 )

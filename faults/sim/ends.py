@@ -149,7 +149,9 @@ class SimConsumer(Consumer):
             return found
         self._ended -= {_run_of(it) for it in known}
         self._server.settle(self.holder, [Settlement(it.tag, Verdict.ACK) for it in known])
-        return [it for it in found if it not in known]
+        kept = [it for it in found if it not in known]
+        # What was known leaves its place to the next.
+        return kept + self._fetched(wanted - len(kept))
 
     def finish(self) -> list[Delivery]:
         """Take the answer of the exchange that was begun."""

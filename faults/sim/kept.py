@@ -19,4 +19,6 @@ KEPT: Mapping[int, str] = {
     21: "a dead letter whose message was taken back and came again, without its reason",
     45: "links of an exchange that failed, forgotten",
     99: "a dead letter whose message was taken back and came again, without its reason",
+    4706: "a link owed by a worker that died, whose message was called off before it ran again",
+    8723: "what has come behind a message that had run here already, left until the bell rings",
 }

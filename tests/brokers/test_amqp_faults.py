@@ -202,6 +202,22 @@ def test_hostile_header_stops_nobody(broker: Any, consumer: Consumer, kind: str)
     assert letter.message.body == b"body"
 
 
+def test_what_is_refused_leaves_its_place_to_the_next(broker: Any, consumer: Consumer) -> None:
+    assert consumer.exchange(wanted=4) == []
+    content = _Raw(b"body")
+    content.properties_bytes = b"\x20\x00" + next(iter(HOSTILE_TABLES.values()))
+    with broker._link.channel("raw") as channel:
+        for _ in range(2):
+            channel.basic_publish(content, "", "celery")
+    broker.publish([task("good")])
+    # All three are here before the first is taken: nobody rings for the last one again.
+    while len(consumer._intake._waiting["celery"]) < 3:
+        assert consumer.wait(5)
+        consumer._intake.refresh(0.01)
+
+    assert names(consumer.exchange(wanted=1)) == ["good"]
+
+
 def taken_until_good(consumer: Consumer) -> list[Any]:
     found = taken(consumer)
     while found[-1].message.headers.get("id") != "good":

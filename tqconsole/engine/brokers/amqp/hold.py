@@ -318,9 +318,21 @@ class AmqpConsumer(Consumer):
 
     def _fetch(self, wanted: int) -> list[Delivery]:
         self._wanted_mono = self._clock.mono()
-        intake = self._intake
-        taken = self._due(wanted)
-        taken += intake.take(wanted - len(taken))
+        deliveries: list[Delivery] = []
+        has_left_room = True
+        while has_left_room:
+            missing = wanted - len(deliveries)
+            taken = self._due(missing)
+            taken += self._intake.take(missing - len(taken))
+            read = self._read(taken)
+            deliveries += read
+            # What was refused or known leaves its place to the next, of which nobody rings again.
+            has_left_room = len(read) < len(taken)
+        self._intake.want(wanted - len(deliveries))
+        return deliveries
+
+    def _read(self, taken: Sequence[Held]) -> list[Delivery]:
+        """Take into our hands what can be read and has not run here already."""
         deliveries: list[Delivery] = []
         refused: list[tuple[Held, RefusedError]] = []
         for held in taken:
@@ -330,13 +342,12 @@ class AmqpConsumer(Consumer):
                 refused.append((held, error))
                 continue
             if self._ended.knows(held):
-                intake.acknowledge([held])
+                self._intake.acknowledge([held])
                 continue
             self._hand[held.tag] = held
             deliveries.append(delivery)
         if refused:
             self._bury(refused)
-        intake.want(wanted - len(deliveries))
         return deliveries
 
     def _bury(self, refused: Sequence[tuple[Held, RefusedError]]) -> None:

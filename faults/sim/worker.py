@@ -129,7 +129,8 @@ class SimWorker:
                 self.machine,
                 self.carrier,
                 SimpleNamespace(  # type: ignore[arg-type]
-                    capabilities=SimpleNamespace(can_give_back=setting.can_give_back)
+                    capabilities=SimpleNamespace(can_give_back=setting.can_give_back),
+                    give_back_interval_s=5.0,
                 ),
                 consumer,
                 pool,

@@ -197,6 +197,8 @@ class Broker(abc.ABC):
     transport: str
     #: Seconds between two calls of `Consumer.renew`.
     renew_interval_s: float = 5.0
+    #: Seconds between two calls of `Consumer.give_back`.
+    give_back_interval_s: float = 5.0
 
     @property
     @abc.abstractmethod

@@ -48,8 +48,6 @@ _DUE_SLEEP_S = 0.002
 _LOOK_S = 0.001
 #: Between two fetches although no bell rang, seconds: a bell may be lost.
 _SAFETY_S = 5.0
-#: Between two looks for consumers that died, seconds.
-_GIVE_BACK_S = 5.0
 #: The chore that looks after the mailbox, and who misses the broker for it.
 _MAIL = "remote control"
 
@@ -157,8 +155,8 @@ class Loop:
         self._watch_bell()
         self._inbox.extend(self._carrier.news())
         self._watch_pool()
-        name = "giving back what dead workers had"
-        self.add_chore(name, _GIVE_BACK_S, self._give_back, asks_broker=True)
+        name, period_s = "giving back what dead workers had", self._broker.give_back_interval_s
+        self.add_chore(name, period_s, self._give_back, asks_broker=True)
         self.add_chore("fetching", _SAFETY_S, lambda: self.tell(Rang()))
         if self._remote is not None:
             look = self._look_after_mail

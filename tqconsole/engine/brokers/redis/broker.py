@@ -40,6 +40,8 @@ class RedisBroker(Broker):
     # Of Celery's workers nobody knows; who asks compares with how many listen.
     capabilities = Capabilities(knows_workers=True)
     transport = "redis"
+    # It looks at what the last renewal brought.
+    give_back_interval_s = 1.0
 
     def __init__(
         self, url: str, options: Mapping[str, Any] | None = None, *, clock: Clock = SYSTEM_CLOCK

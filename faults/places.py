@@ -70,6 +70,10 @@ class Places:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop the servers."""
         self._stack.close()
 
     def empty(self, broker: str) -> Place:

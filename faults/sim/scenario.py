@@ -8,7 +8,7 @@ from collections import Counter
 from faults.scenario import IN_PROCESS, Case, Report, Scenario
 from faults.sim.run import live_all
 
-VOLUMES = {"ci": 500, "night": 10_000, "release": 10_000}
+VOLUMES = {"ci": 300, "night": 10_000, "release": 10_000}
 #: Broken seeds that are told of one by one.
 _TOLD_COUNT = 20
 

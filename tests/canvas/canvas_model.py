@@ -73,19 +73,20 @@ class Oracle:
 
     events: Counter[str] = field(default_factory=Counter)
 
-    def run(self, node: Any, given: Any) -> Any:
+    def run(self, node: Any, given: Any, behind: tuple[Any, ...] = ()) -> Any:
+        """Return what comes of it. `behind`: the steps that come after it in its chain."""
         match node:
             case Task():
                 return self._task(node, given)
             case Chain(steps):
-                return self._chain(steps, given)
+                return self._chain(steps, given, behind)
             case Group(members):
                 return Many(tuple(self.run(each, given) for each in flattened(members)))
             case Chord(header, body):
                 outcome = one_value(self.run(Group(header), given))
                 if isinstance(outcome, Value):
-                    return self.run(body, outcome.value)
-                self._report(body)
+                    return self.run(body, outcome.value, behind)
+                self._report(body, *behind)
                 return shape_of_body(body, outcome)
 
     def _task(self, task: Task, given: Any) -> Any:
@@ -101,7 +102,7 @@ class Oracle:
             self.events[f"L{task.label} {json.dumps(outcome.value)}"] += 1
         return outcome
 
-    def _chain(self, steps: tuple[Any, ...], given: Any) -> Any:
+    def _chain(self, steps: tuple[Any, ...], given: Any, behind: tuple[Any, ...]) -> Any:
         outcome: Any = Value(given)
         for number, step in enumerate(steps):
             step = unrolled(step)
@@ -111,23 +112,23 @@ class Oracle:
                 case Failed():
                     return shape(steps[-1], outcome)
                 case Many():
-                    return self._joined(outcome, list(steps[number:]))
+                    return self._joined(outcome, steps[number:], behind)
                 case Value(value):
-                    outcome = self.run(step, value)
+                    outcome = self.run(step, value, (*steps[number + 1 :], *behind))
         if isinstance(outcome, Failed):
             return shape(steps[-1], outcome)
         return outcome
 
-    def _joined(self, parts: Many, rest: list[Any]) -> Any:
+    def _joined(self, parts: Many, rest: tuple[Any, ...], behind: tuple[Any, ...]) -> Any:
         """What comes of the first of `rest` called with all values, and of the others after it."""
         outcome = one_value(parts)
         if isinstance(outcome, Value):
-            return self._chain(tuple(rest), outcome.value)
-        self._report(rest[0])
+            return self._chain(rest, outcome.value, behind)
+        self._report(*rest, *behind)
         return shape(rest[-1], outcome)
 
-    def _report(self, body: Any) -> None:
-        for task in reporters(body):
+    def _report(self, *line: Any) -> None:
+        for task in reporters(*line):
             if task.has_errback:
                 self.events[f"E{task.label}"] += 1
 
@@ -186,18 +187,22 @@ def shape_of_body(body: Any, failed: Failed) -> Any:
     return shape(body, failed)
 
 
-def reporters(node: Any) -> list[Task]:
-    """Return whose errbacks are told that a chord with this body failed."""
-    match node:
-        case Task():
-            return [node]
+def reporters(first: Any, *behind: Any) -> list[Task]:
+    """Return whose errbacks are told that a chord failed whose body begins this line of steps.
+
+    A group with something behind it is a chord, whose body is what comes next: the innermost body
+    is told, since that is where the error links of a chord of chords are.
+    """
+    match unrolled(first):
+        case Task() as task:
+            return [task]
         case Chain(steps):
-            return reporters(steps[0])
-        case Group(members):
-            return [task for each in flattened(members) for task in reporters(each)]
+            return reporters(*steps, *behind)
         case Chord(_, body):
-            return reporters(body)
-    return []
+            return reporters(body, *behind)
+        case Group(members) if not behind:
+            return [task for each in flattened(members) for task in reporters(each)]
+    return reporters(*behind)
 
 
 def flattened(members: Any) -> list[Any]:

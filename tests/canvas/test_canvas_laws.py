@@ -6,9 +6,9 @@ import os
 from typing import Any
 
 from canvas_builder import Builder, canvases
-from canvas_model import Group, Many, Oracle, agrees, told
+from canvas_model import Chain, Group, Many, Oracle, Task, agrees, told
 from canvas_rig import Worker
-from hypothesis import HealthCheck, given, note, settings
+from hypothesis import HealthCheck, example, given, note, settings
 
 #: More of them for a night: CANVAS_EXAMPLES=20000.
 EXAMPLES = int(os.environ.get("CANVAS_EXAMPLES", "500"))
@@ -18,6 +18,14 @@ LAWS = settings(
     database=None,
     derandomize="CANVAS_SEED" not in os.environ,
     suppress_health_check=list(HealthCheck),
+)
+#: Found by one of 20,000: a group with two steps behind it fails, and the last one hears of it.
+TOLD_TWO_STEPS_ON = Chain(
+    (
+        Group((Task("t0"), Task("t1", "fail"))),
+        Group((Task("t2"), Task("t3"))),
+        Task("t4", has_errback=True),
+    )
 )
 
 
@@ -37,6 +45,7 @@ eager_builder = Builder(eager.app)
 
 
 @LAWS
+@example(TOLD_TWO_STEPS_ON)
 @given(canvases())
 def test_workers_and_oracle_agree(canvas: Any) -> None:
     oracle = Oracle()
@@ -56,6 +65,7 @@ def test_workers_and_oracle_agree(canvas: Any) -> None:
 
 
 @LAWS
+@example(TOLD_TWO_STEPS_ON)
 @given(canvases())
 def test_eager_and_oracle_agree(canvas: Any) -> None:
     oracle = Oracle()

@@ -9,8 +9,8 @@ import pytest
 from canvas_builder import Builder, canvases
 from canvas_model import Oracle, agrees, told
 from canvas_rig import RedisWorker
-from hypothesis import given, note
-from test_canvas_laws import LAWS, expected_of
+from hypothesis import example, given, note
+from test_canvas_laws import LAWS, TOLD_TWO_STEPS_ON, expected_of
 
 from tests.servers.brokers_up import redis_up
 
@@ -31,6 +31,7 @@ def redis_builder(redis_worker: RedisWorker) -> Builder:
 
 
 @LAWS
+@example(canvas=TOLD_TWO_STEPS_ON)
 @given(canvas=canvases())
 @pytest.mark.timeout(600)
 def test_redis_and_oracle_agree(

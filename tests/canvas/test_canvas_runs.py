@@ -74,6 +74,22 @@ def test_both_styles_of_errbacks_hear_of_a_failed_chord(worker: Worker, t: Any) 
     assert heard == [(result.id, ChordError), result.id]
 
 
+@pytest.mark.parametrize("way", ["a chord of a chord", "groups in a chain", "on the chord"])
+def test_the_innermost_body_hears_of_a_failed_header(worker: Worker, t: Any, way: str) -> None:
+    """However a chord of a chord was put together; with Celery nobody hears, and `get` hangs."""
+    heard: list[str] = []
+    note = worker.app.task(name="note", lazy=False)(lambda task_id: heard.append(task_id))
+    header, inner = group(t.add.s(1, 1), t.fail.s()), group(t.xsum.s(), t.ident.s())
+    last = t.ident.s() if way == "on the chord" else t.ident.s().on_error(note.s())
+
+    flow = header | inner | last if way == "groups in a chain" else chord(header, inner | last)
+    result = (flow.on_error(note.s()) if way == "on the chord" else flow).delay()
+    worker.run_all()
+
+    assert heard == [result.id]
+    assert isinstance(result.get(propagate=False, timeout=1), ChordError)
+
+
 def test_an_errback_of_a_chain_is_every_steps(worker: Worker, t: Any) -> None:
     heard: list[str] = []
     note = worker.app.task(name="note", lazy=False)(lambda task_id: heard.append(task_id))

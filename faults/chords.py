@@ -7,11 +7,12 @@ errback once. Afterwards nothing of a chord is kept for ever.
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import redis
@@ -22,23 +23,33 @@ from faults.site import QUIET_S, Site
 from tqconsole.engine import chord
 
 _CHILD_COUNT = 2
-_PART_S = 0.002
-#: Every so manyth chord has a part that fails.
-_FAILING = 8
 #: A worker that ends nothing for so long is killed all the same, in seconds.
 _STALLED_S = 5.0
+#: Keys that are asked for at once.
+_SCAN_COUNT = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class Volume:
-    """How much of it."""
+    """How much of it.
+
+    `part_s`: how long a part takes, in seconds. One of `failing_share` chords has a part that
+    fails; 0: none has.
+    """
 
     chord_count: int
     kill_count: int
     part_count: int = 10
+    part_s: float = 0.002
+    failing_share: int = 8
 
 
-VOLUMES = {"ci": Volume(80, 10), "night": Volume(5_000, 200), "release": Volume(50_000, 0)}
+VOLUMES = {
+    "ci": Volume(80, 10),
+    "night": Volume(5_000, 200),
+    # As many as nobody kills, nor fails: one body each.
+    "release": Volume(50_000, 0, part_s=0.0, failing_share=0),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +71,7 @@ def _run(case: Case) -> Report:
         sent = _send(site, volume)
         _kill(site, volume)
         with site.worker("-c", str(_CHILD_COUNT)):
+            site.await_ends(volume.chord_count * volume.part_count + len(sent.good_ids))
             _drain(site, sent)
         states = site.states(sent.all_ids)
         for_ever_count = _kept_for_ever(site)
@@ -82,9 +94,9 @@ def _send(site: Site, volume: Volume) -> Sent:
     bad_ids: list[str] = []
     app = site.client
     for number in range(volume.chord_count):
-        fails = number % _FAILING == 0
+        fails = volume.failing_share > 0 and number % volume.failing_share == 0
         parts = [
-            app.signature(PART, args=(index, _PART_S, fails and index == 3))
+            app.signature(PART, args=(index, volume.part_s, fails and index == 3))
             for index in range(volume.part_count)
         ]
         body = app.signature(BODY).on_error(app.signature(TOLD))
@@ -105,11 +117,14 @@ def _kill(site: Site, volume: Volume) -> None:
 
 def _drain(site: Site, sent: Sent) -> None:
     """Return when every body has ended and every failure was told, or nothing moves any more."""
+    waiting: Sequence[str] = sent.all_ids
     moved_mono, seen = time.monotonic(), (-1, -1, -1)
     while time.monotonic() - moved_mono < QUIET_S:
-        reading = site.reading.refresh()
-        now = (len(site.states(sent.all_ids)), len(_by_id(site, HEARD)), len(reading.ends))
-        if now[:2] >= (len(sent.all_ids), len(sent.bad_ids)):
+        known = site.states(waiting)
+        waiting = [task_id for task_id in waiting if task_id not in known]
+        end_count = len(site.reading.refresh().ends)
+        now = (len(waiting), len(_by_id(site, HEARD)), end_count)
+        if not waiting and now[1] >= len(sent.bad_ids):
             return
         if now != seen:
             moved_mono, seen = time.monotonic(), now
@@ -150,9 +165,16 @@ def _kept_for_ever(site: Site) -> int:
     url = site.place.backend_url
     if not url.startswith("redis"):
         return 0
+    for_ever_count = 0
     with redis.Redis.from_url(url) as link:
-        names: Iterable[bytes] = link.scan_iter(b"celery-task*", count=1000)
-        return sum(link.ttl(name) < 0 for name in names)
+        names: Iterator[bytes] = link.scan_iter(b"celery-task*", count=_SCAN_COUNT)
+        while batch := list(itertools.islice(names, _SCAN_COUNT)):
+            ages = link.pipeline(transaction=False)
+            for name in batch:
+                ages.ttl(name)
+            # -2 is one that went meanwhile.
+            for_ever_count += ages.execute().count(-1)
+    return for_ever_count
 
 
 CHORD = Scenario(

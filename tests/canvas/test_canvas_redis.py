@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 from canvas_builder import Builder, canvases
-from canvas_model import Oracle, agrees, told
-from canvas_rig import RedisWorker
+from canvas_model import Oracle, Task, agrees, told
+from canvas_rig import RedisWorker, names
 from hypothesis import example, given, note
 from test_canvas_laws import LAWS, TOLD_TWO_STEPS_ON, expected_of
 
 from tests.servers.brokers_up import redis_up
+from tqconsole.engine import chord
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 
@@ -50,3 +51,27 @@ def test_redis_and_oracle_agree(
     assert redis_builder.events == oracle.events
     assert redis_worker.open_chords() == []
     assert redis_worker.keys_for_ever() == []
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["body", "errback"])
+def test_what_a_chord_ends_in_is_sent_once_whoever_dies(
+    redis_worker: RedisWorker,
+    redis_builder: Builder,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    fails: bool,
+) -> None:
+    """Also a Celery worker, which knows no marks, cannot run it twice then."""
+    app = redis_worker.run_all().app
+    part = redis_builder.build(Task("part", "fail" if fails else "tag"))
+    body = redis_builder.build(Task("body", has_errback=True))
+    chord([part.clone((0,))], body)()
+    (message,) = app.broker.peek("celery", 9)
+    monkeypatch.setattr(app.backend.joiner, "close_chord", lambda group_id: None)
+
+    for _ in range(3):
+        redis_worker.run_only(message)
+
+    sent = [it for it in app.broker.peek("celery", 9) if "tq_once" in it.headers]
+    assert names(sent) == ["failed" if fails else "tag"]
+    redis_worker.run_all()

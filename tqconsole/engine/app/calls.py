@@ -30,7 +30,12 @@ if TYPE_CHECKING:
     from tqconsole.engine.events.facade import Events
     from tqconsole.engine.middleware.records import Records
     from tqconsole.engine.protocol.result import ResultRecord
-    from tqconsole.engine.protocol.transfer import Publication, QueueSpec, ResultWrite
+    from tqconsole.engine.protocol.transfer import (
+        ChordEnd,
+        Publication,
+        QueueSpec,
+        ResultWrite,
+    )
     from tqconsole.engine.result import AsyncResult, EagerResult, GroupResult, ResultSet
 
 #: An app that has sent nothing yet does not need it: importing the engine stays quick.
@@ -189,6 +194,12 @@ class Caller:
     def publish(self, publications: Sequence[Publication], **options: Any) -> None:
         """Publish messages in one trip, by the publish policy. Raises: OperationalError."""
         self._sender.publish(publications, options)
+
+    def publish_end(self, publications: Sequence[Publication], end: ChordEnd) -> bool:
+        """Publish what a chord ends in and close it, in one step: where results are kept at the
+        broker's own place, and that can; else return False. Raises: OperationalError.
+        """
+        return self._sender.publish_end(publications, end)
 
     def publish_retry(self, request: Context, retry: Retry) -> None:
         """Publish the next attempt of a run now."""

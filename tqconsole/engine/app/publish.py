@@ -13,7 +13,7 @@ from tqconsole.engine.app.queues import Address, is_plain
 from tqconsole.engine.brokers.base import Broker
 from tqconsole.engine.clock import Clock
 from tqconsole.engine.exceptions import OperationalError
-from tqconsole.engine.protocol.transfer import Publication
+from tqconsole.engine.protocol.transfer import ChordEnd, Publication
 
 #: Seconds after which nothing is tried again, where neither the call nor the settings say how
 #: often: a server that is silent takes as long for one try, and no call is to hang.
@@ -48,6 +48,11 @@ class Publisher:
         """Publish messages in one trip. Raises: OperationalError; nothing was sent then."""
         broker = self._app.write_broker
         self._trying(lambda: broker.publish(publications), policy)
+
+    def publish_end(self, publications: Sequence[Publication], end: ChordEnd) -> None:
+        """Publish what a chord ends in and close it. Raises: as `Broker.publish_end`."""
+        broker = self._app.write_broker
+        self._trying(lambda: broker.publish_end(publications, end), {})
 
     def declare(self, address: Address, policy: dict[str, Any]) -> None:
         """Make the queue where its name alone does not say how. Raises: OperationalError."""

@@ -46,7 +46,7 @@ from tqconsole.engine.protocol.identity import new_id
 from tqconsole.engine.protocol.message import Message
 from tqconsole.engine.protocol.stencil import Stencil, can_repeat
 from tqconsole.engine.protocol.task import NO_EMBED, Embed, TaskCall, encode_task
-from tqconsole.engine.protocol.transfer import Publication
+from tqconsole.engine.protocol.transfer import ChordEnd, Publication
 from tqconsole.engine.result import AsyncResult
 from tqconsole.engine.routing import Router
 from tqconsole.engine.signals import before_task_publish
@@ -174,6 +174,14 @@ class Sender:
     def publish(self, publications: Sequence[Publication], policy: dict[str, Any]) -> None:
         """Publish messages in one trip, by the publish policy. Raises: OperationalError."""
         self._publisher.publish(publications, policy)
+
+    def publish_end(self, publications: Sequence[Publication], end: ChordEnd) -> bool:
+        """Publish what a chord ends in and close it, in one step; False where that is not one."""
+        broker = self._app.write_broker
+        if not broker.capabilities.can_end_chords or not self._app.backend.rides_on(broker.place):
+            return False
+        self._publisher.publish_end(publications, end)
+        return True
 
     def origin(self) -> str:
         """Return this process's name as a sender."""

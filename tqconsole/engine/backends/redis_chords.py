@@ -12,14 +12,12 @@ from collections.abc import Sequence
 from tqconsole.engine.backends.base import Joiner
 from tqconsole.engine.protocol.chord import ChordPart, group_key
 from tqconsole.engine.protocol.transfer import ResultWrite
-from tqconsole.engine.redis_server import records
+from tqconsole.engine.redis_server import chord_ends, records
 from tqconsole.engine.redis_server.link import Link, Script
 
 #: Seconds for which a chord is its holder's. It is shorter than a worker's lease: when the holder's
 #: part comes again because its worker died, also a Celery worker may complete the chord.
 _CLAIM_S = 10
-#: Seconds for which a chord is known to be done, as Celery has it.
-_DONE_S = 300
 #: Seconds that a mark is kept where results are kept for ever.
 _MARK_S = 86_400
 
@@ -59,8 +57,7 @@ local call = redis.call
 local written = 1 + 4 * tonumber(ARGV[1])
 for i = 2, written, 4 do store_record(ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]) end
 local base, task_id, score, packed = unpack(ARGV, written + 1, written + 4)
-local is_ordered, seconds = unpack(ARGV, written + 5, written + 6)
-local token = 'tq:' .. task_id
+local is_ordered, seconds, token = unpack(ARGV, written + 5, written + 7)
 local holder = call('GET', base .. '.c')
 if holder == 'done' then return 0 end
 local parts = base .. '.j'
@@ -79,15 +76,6 @@ if count < tonumber(size) + tonumber(call('GET', base .. '.t') or 0) then return
 if holder and holder ~= token then return 0 end
 call('SET', base .. '.c', token, 'EX', {_CLAIM_S})
 return 1
-"""
-)
-
-_CLOSE = Script(
-    _READ
-    + f"""
-local base = take()
-call('UNLINK', base .. '.j', base .. '.d', base .. '.s', base .. '.t', base .. '.x')
-call('SET', base .. '.c', 'done', 'EX', {_DONE_S})
 """
 )
 
@@ -129,6 +117,7 @@ class RedisJoiner(Joiner):
             part.packed,
             int(self._is_ordered),
             _whole_s(expires_s),
+            chord_ends.token_of(part.task_id),
         ]
         return bool(self._link.script(_ADD, words))
 
@@ -140,7 +129,7 @@ class RedisJoiner(Joiner):
 
     def close_chord(self, group_id: str) -> None:
         """See `Joiner.close_chord`."""
-        self._link.script(_CLOSE, [self._base(group_id)])
+        self._link.script(chord_ends.CLOSE, [self._base(group_id)])
 
     def may_begin(self, key: str, mark: str, expires_s: float | None) -> bool:
         """See `Joiner.may_begin`."""

@@ -18,9 +18,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from tqconsole.engine.exceptions import NotSupportedError
 from tqconsole.engine.protocol.message import Message
 from tqconsole.engine.protocol.transfer import (
     Broadcasted,
+    ChordEnd,
     DeadLetter,
     Delivery,
     ExchangeSpec,
@@ -58,6 +60,8 @@ class Capabilities(msgspec.Struct, frozen=True):
     keeps_unacked: bool = True
     #: What it had acknowledged and begun is on record, and comes with `give_back`.
     keeps_handed: bool = True
+    #: `publish_end`, for chords of a store that `rides_on` this broker.
+    can_end_chords: bool = False
 
 
 class Subscription(abc.ABC):
@@ -236,6 +240,14 @@ class Broker(abc.ABC):
         Raises: OperationalError within the publish timeout; QueueNotFound is never raised: a
         direct publish to an unknown queue makes it.
         """
+
+    def publish_end(self, publications: Sequence[Publication], end: ChordEnd) -> None:
+        """Publish what a chord ends in, and close it, in one step; nothing when another task holds
+        it by now, or it is closed. So whatever is lost or killed, it is published once.
+
+        Raises: OperationalError; call again then. NotSupportedError without `can_end_chords`.
+        """
+        raise NotSupportedError(f"{self.transport} publishes and closes a chord in two steps")
 
     @abc.abstractmethod
     def consumer(self, queues: Sequence[QueueSpec], worker_name: str) -> Consumer:

@@ -12,7 +12,7 @@ from typing import Any
 
 from tqconsole.engine.brokers.base import Broker, Capabilities, Consumer, Subscription
 from tqconsole.engine.clock import SYSTEM_CLOCK, Clock
-from tqconsole.engine.embedded import bindings, inspection, letters, log, publish
+from tqconsole.engine.embedded import bindings, chords, inspection, letters, log, publish
 from tqconsole.engine.embedded.hold import RENEW_INTERVAL_S, Hold
 from tqconsole.engine.embedded.location import locate
 from tqconsole.engine.embedded.log import Feed
@@ -24,6 +24,7 @@ from tqconsole.engine.exceptions import BrokerUnreachableError, OperationalError
 from tqconsole.engine.protocol.message import Message
 from tqconsole.engine.protocol.transfer import (
     Broadcasted,
+    ChordEnd,
     DeadLetter,
     Delivery,
     ExchangeSpec,
@@ -122,7 +123,7 @@ class SqliteConsumer(Consumer):
 class SqliteBroker(Broker):
     """A broker in one file of this machine. `url` as in `embedded/location.py`."""
 
-    capabilities = Capabilities(knows_workers=True)
+    capabilities = Capabilities(knows_workers=True, can_end_chords=True)
     transport = "sqlite"
     renew_interval_s = RENEW_INTERVAL_S
 
@@ -190,6 +191,17 @@ class SqliteBroker(Broker):
         if publications:
             messages = prepare_all(publications)
             self._store.main.write(lambda it: publish.put(it, messages), is_durable=True)
+
+    def publish_end(self, publications: Sequence[Publication], end: ChordEnd) -> None:
+        """See `Broker.publish_end`: one transaction."""
+        messages = prepare_all(publications)
+
+        def end_chord(transaction: Transaction) -> None:
+            if chords.is_held(transaction, end):
+                publish.put(transaction, messages)
+                chords.close_chord(transaction, end.group_id)
+
+        self._store.main.write(end_chord, is_durable=True)
 
     def consumer(self, queues: Sequence[QueueSpec], worker_name: str) -> SqliteConsumer:
         """See `Broker.consumer`."""

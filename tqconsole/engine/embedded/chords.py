@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from tqconsole.engine.embedded import results
 from tqconsole.engine.embedded.writer import Transaction
 from tqconsole.engine.protocol.chord import ChordPart, group_key
-from tqconsole.engine.protocol.transfer import ResultWrite
+from tqconsole.engine.protocol.transfer import ChordEnd, ResultWrite
 
 #: Seconds for which a chord is known to be done.
 _DONE_S = 300.0
@@ -87,6 +87,11 @@ def parts(transaction: Transaction, group_id: str) -> list[bytes]:
             "SELECT value FROM entry WHERE key>=? AND key<? ORDER BY key", *_range(group_id, ".j:")
         )
     ]
+
+
+def is_held(transaction: Transaction, end: ChordEnd) -> bool:
+    """Tell whether the task still holds the chord."""
+    return _value(transaction, group_key(end.group_id, ".c")) == end.task_id.encode()
 
 
 def close_chord(transaction: Transaction, group_id: str) -> None:

@@ -20,7 +20,7 @@ from tqconsole.engine.context import Context
 from tqconsole.engine.exceptions import Retry
 from tqconsole.engine.middleware.einfo import ExceptionInfo
 from tqconsole.engine.protocol.result import ResultRecord
-from tqconsole.engine.protocol.transfer import Publication, ResultWrite
+from tqconsole.engine.protocol.transfer import ChordEnd, Publication, ResultWrite
 from tqconsole.engine.result import AsyncResult
 from tqconsole.engine.task import Task
 
@@ -62,6 +62,10 @@ class RunHub(Protocol):
 
     def publish(self, publications: Sequence[Publication], **options: Any) -> None:
         """Publish messages in one trip."""
+        ...
+
+    def publish_end(self, publications: Sequence[Publication], end: ChordEnd) -> bool:
+        """Publish what a chord ends in and close it, in one step; False where that is not one."""
         ...
 
     def build_canvas(

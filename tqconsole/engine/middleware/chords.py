@@ -1,8 +1,9 @@
 """The part of a chord comes back; the last one sends the body (wire.md §4.3).
 
 It runs where the part ran, before its message is settled: whatever dies on the way, the part comes
-again, finds that it holds the chord, and goes on. So the body may be published twice, and then
-carries two marks, of which the store lets one begin (`ONCE_HEADER`).
+again, finds that it holds the chord, and goes on. Where broker and store are one place, the body is
+published in the step that closes the chord, so it is published once. Elsewhere it may be published
+twice, and then carries two marks, of which the store lets one begin (`ONCE_HEADER`).
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from tqconsole.engine.protocol.identity import new_id
 from tqconsole.engine.protocol.limits import DEFAULT_LIMITS
 from tqconsole.engine.protocol.message import Message
 from tqconsole.engine.protocol.payload import decoded_payload
-from tqconsole.engine.protocol.transfer import Publication, ResultWrite
+from tqconsole.engine.protocol.transfer import ChordEnd, Publication, ResultWrite
 
 logger = logging.getLogger(__name__)
 
@@ -83,14 +84,24 @@ def _complete(hub: RunHub, joiner: Joiner, part: ReturnedPart) -> None:
         raise
     except ChordError as error:
         logger.error("Chord %s failed: %s", part.group_id, error)  # noqa: TRY400 - a task's error
-        _fail_body(hub, part, body, error)
+        _end(hub, joiner, part, _fail_body(hub, part, body, error))
     except Exception as error:
         # A value that cannot be read, a body that cannot be built: the chord's end all the same.
         logger.exception("The body of chord %s cannot be sent", part.group_id)
-        _fail_body(hub, part, body, ChordError(f"Callback error: {error!r}"))
+        failure = ChordError(f"Callback error: {error!r}")
+        _end(hub, joiner, part, _fail_body(hub, part, body, failure))
     else:
-        hub.publish(_marked(publications, group_key(part.group_id, ".b")))
-    joiner.close_chord(part.group_id)
+        _end(hub, joiner, part, _marked(publications, group_key(part.group_id, ".b")))
+
+
+def _end(
+    hub: RunHub, joiner: Joiner, part: ReturnedPart, publications: Sequence[Publication]
+) -> None:
+    """Send what the chord ends in, and close it."""
+    if not hub.publish_end(publications, ChordEnd(part.group_id, part.task_id)):
+        if publications:
+            hub.publish(publications)
+        joiner.close_chord(part.group_id)
 
 
 def _body_messages(
@@ -125,8 +136,12 @@ def _cause(value: Any) -> BaseException | None:
     return value if isinstance(value, BaseException) else None
 
 
-def _fail_body(hub: RunHub, part: ReturnedPart, body: Signature, error: ChordError) -> None:
-    """Record that the body failed, tell its errbacks, and fail what would have come after it."""
+def _fail_body(
+    hub: RunHub, part: ReturnedPart, body: Signature, error: ChordError
+) -> list[Publication]:
+    """Record that the body failed, and fail what would have come after it; return the messages of
+    its errbacks.
+    """
     fallout = Fallout(part.root_id)
     publications: list[Publication] = []
     for call in fail_call(hub, fallout, body, error):
@@ -140,10 +155,9 @@ def _fail_body(hub: RunHub, part: ReturnedPart, body: Signature, error: ChordErr
         )
         publications += fail_links(hub, request, error, "")
     hub.backend.store(failure_writes(hub, fallout.calls, error, ""))
-    if publications:
-        hub.publish(_marked(publications, group_key(part.group_id, ".e")))
     for outer in fallout.parts:
         return_part(hub, outer)
+    return _marked(publications, group_key(part.group_id, ".e"))
 
 
 def _marked(publications: Sequence[Publication], key: str) -> list[Publication]:

@@ -87,6 +87,13 @@ class Riding(msgspec.Struct, frozen=True):
     publications: tuple[Publication, ...] = ()
 
 
+class ChordEnd(msgspec.Struct, frozen=True):
+    """The chord that publications end, and the task that holds it (`Joiner.add_part`)."""
+
+    group_id: str
+    task_id: str
+
+
 class Delivery(msgspec.Struct, frozen=True, gc=False):
     """A message in a consumer's hands.
 

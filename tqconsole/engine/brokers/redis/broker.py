@@ -5,6 +5,7 @@ Celery's workers and clients share queues with it: what is in hand stands in kom
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,8 +18,10 @@ from tqconsole.engine.brokers.redis.keys import Keys
 from tqconsole.engine.brokers.redis.letters import Letters
 from tqconsole.engine.brokers.redis.routing import Router
 from tqconsole.engine.clock import SYSTEM_CLOCK, Clock
+from tqconsole.engine.protocol.chord import group_key
 from tqconsole.engine.protocol.message import Message
 from tqconsole.engine.protocol.transfer import (
+    ChordEnd,
     DeadLetter,
     ExchangeSpec,
     LiveWorker,
@@ -27,6 +30,7 @@ from tqconsole.engine.protocol.transfer import (
     QueueDepth,
     QueueSpec,
 )
+from tqconsole.engine.redis_server import chord_ends
 from tqconsole.engine.redis_server.address import locate
 from tqconsole.engine.redis_server.link import Link
 
@@ -38,7 +42,7 @@ class RedisBroker(Broker):
     """A broker in a Redis server. `url` as in `redis_server/address.py`."""
 
     # Of Celery's workers nobody knows; who asks compares with how many listen.
-    capabilities = Capabilities(knows_workers=True)
+    capabilities = Capabilities(knows_workers=True, can_end_chords=True)
     transport = "redis"
     # It looks at what the last renewal brought.
     give_back_interval_s = 1.0
@@ -89,6 +93,12 @@ class RedisBroker(Broker):
         """See `Broker.publish`: all or nothing."""
         if publications:
             self._link.ask(self._router.commands(publications))
+
+    def publish_end(self, publications: Sequence[Publication], end: ChordEnd) -> None:
+        """See `Broker.publish_end`: one script."""
+        held = (group_key(end.group_id), chord_ends.token_of(end.task_id))
+        writes = itertools.chain.from_iterable(self._router.writes(publications))
+        self._link.script(chord_ends.END, [*held, *writes])
 
     def consumer(self, queues: Sequence[QueueSpec], worker_name: str) -> Consumer:
         """See `Broker.consumer`."""

@@ -2,33 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import redis
 from canvas_builder import Builder, canvases
 from canvas_model import Oracle, Task, agrees, told
 from canvas_rig import RedisWorker, names
 from hypothesis import example, given, note
 from test_canvas_laws import LAWS, TOLD_TWO_STEPS_ON, expected_of
 
-from tests.servers.brokers_up import redis_up
 from tqconsole.engine import chord
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
-
-
-@pytest.fixture(scope="module")
-def redis_worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisWorker]:
-    with redis_up(tmp_path_factory.mktemp("redis")) as server:
-        worker = RedisWorker(server.url)
-        yield worker
-        worker.close()
-
-
-@pytest.fixture(scope="module")
-def redis_builder(redis_worker: RedisWorker) -> Builder:
-    return Builder(redis_worker.app)
 
 
 @LAWS
@@ -75,3 +61,31 @@ def test_what_a_chord_ends_in_is_sent_once_whoever_dies(
     sent = [it for it in app.broker.peek("celery", 9) if "tq_once" in it.headers]
     assert names(sent) == ["failed" if fails else "tag"]
     redis_worker.run_all()
+
+
+@pytest.mark.parametrize("is_ordered", [True, False])
+def test_parts_are_kept_as_long_and_in_the_order_that_is_set(
+    redis_url: str, *, is_ordered: bool
+) -> None:
+    url = f"{redis_url.rpartition('/')[0]}/{7 + is_ordered}"
+    worker = RedisWorker(url)
+    worker.app.conf.update(
+        result_chord_expires=77,
+        result_backend_transport_options={"result_chord_ordered": is_ordered},
+    )
+    tag = Builder(worker.app).build(Task("tag"))
+    result = chord([tag.clone((number,)) for number in range(3)], tag)()
+    *others, last = worker.app.broker.peek("celery", 9)
+    worker.run_only(last)
+    base = f"celery-taskset-meta-{result.parent.id}"
+
+    with redis.Redis.from_url(url) as link:
+        assert link.type(f"{base}.j") == (b"zset" if is_ordered else b"list")
+        assert all(0 < link.ttl(f"{base}.{key}") <= 77 for key in "jds")
+    for message in others:
+        worker.run_only(message)
+    worker.run_all()
+
+    order = [0, 1, 2] if is_ordered else [2, 0, 1]
+    assert result.get(timeout=1) == ["tag", [["tag", number] for number in order]]
+    worker.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from canvas_rig import Worker, names
+from canvas_rig import Worker, add_tasks, names
 
 from tqconsole.engine import chain, chord, group
 from tqconsole.engine.exceptions import ChordError, ImproperlyConfigured
@@ -99,6 +99,43 @@ def test_an_errback_of_a_chain_is_every_steps(worker: Worker, t: Any) -> None:
 
     assert heard == [result.parent.id]
     assert isinstance(result.get(propagate=False, timeout=1), ValueError)
+
+
+def test_an_errback_of_a_group_is_every_members(worker: Worker, t: Any) -> None:
+    heard: list[str] = []
+    note = worker.app.task(name="note", lazy=False)(lambda task_id: heard.append(task_id))
+    flow = group(t.add.s(1, 1), t.fail.s(), t.fail.s())
+
+    flow.link_error(note.s())
+    result = flow()
+    worker.run_all()
+
+    assert heard == [part.id for part in result.results[1:]]
+
+
+@pytest.mark.parametrize("is_for_parts", [True, False])
+def test_an_errback_of_a_chord_is_its_parts_when_that_is_set(*, is_for_parts: bool) -> None:
+    worker = Worker(task_allow_error_cb_on_chord_header=is_for_parts)
+    tasks = add_tasks(worker.app)
+    heard: list[str] = []
+    note = worker.app.task(name="note", lazy=False)(lambda: heard.append("told"))
+    flow = chord([tasks["add"].s(1, 1), tasks["fail"].s(), tasks["fail"].s()], tasks["xsum"].s())
+
+    flow.link_error(note.si())
+    flow.delay()
+    worker.run_all()
+
+    # Two parts failed, and the body did.
+    assert heard == ["told"] * (3 if is_for_parts else 1)
+
+
+def test_it_can_be_run_here_and_now(worker: Worker, t: Any) -> None:
+    parts = group(t.add.s(1, 1), t.add.s(2, 2))
+
+    assert chain(t.add.s(1, 1), t.double.s()).apply().get() == 4
+    assert parts.apply().get() == [2, 4]
+    assert chord(parts, t.xsum.s()).apply().get() == 6
+    assert not worker.fetch()
 
 
 def test_a_group_that_never_began_fails_too(worker: Worker, t: Any) -> None:

@@ -132,6 +132,11 @@ class Consumer(abc.ABC):
         """True while what was begun waits for an answer, of which `fileno` tells."""
         return False
 
+    @property
+    def brings_nothing(self) -> bool:
+        """True while what was begun and answers later fetches nothing."""
+        return False
+
     @abc.abstractmethod
     def wait(self, timeout_s: float) -> bool:
         """Sleep until something may be there to fetch, or `timeout_s`; True when it may."""

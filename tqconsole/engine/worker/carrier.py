@@ -160,10 +160,12 @@ class Carrier:
     @property
     def is_awaiting(self) -> bool:
         """True while the answer to an exchange is on its way, which the consumer's descriptor tells
-        of, and slots run beside this thread: what they tell need not wait for it.
+        of, and nothing waits for it: slots run beside this thread, or it will bring nothing to run.
         """
         rim = self._rim
-        return self._is_exchange_open and rim.consumer.answers_later and not rim.pool.is_inline
+        if not (self._is_exchange_open and rim.consumer.answers_later):
+            return False
+        return not rim.pool.is_inline or rim.consumer.brings_nothing
 
     def finish_exchange(self) -> list[Happening]:
         """Wait for the end of the exchange that is under way, if there is one."""

@@ -2,7 +2,8 @@
 
 Fetching: what ran in the last 10 ms, never less than prefetch multiplier x slots, at most a few
 hundred (performance.md §6: a window of 4 gives away more than half of the rate, 1,000 is slower
-than 100). Handing over: as many tasks as are expected to start within the next millisecond, which
+than 100). It falls by half in 10 ms: a worker that got no processor for a moment goes on as before.
+Handing over: as many tasks as are expected to start within the next millisecond, which
 is one for every task of a millisecond or more, so that no task waits behind a slow one.
 """
 
@@ -32,12 +33,15 @@ _OVERHEAD_S = 0.000_050
 class Window:
     """How many deliveries may be in hand."""
 
-    __slots__ = ("_ended", "_ended_count", "_multiplier")
+    __slots__ = ("_ended", "_ended_count", "_multiplier", "_size", "_sized_mono")
 
     def __init__(self, prefetch_multiplier: int) -> None:
         self._multiplier = prefetch_multiplier
         self._ended: deque[list[float]] = deque()
         self._ended_count = 0
+        #: How many were fit, and when that was.
+        self._size = 0.0
+        self._sized_mono = 0.0
 
     def note_ended(self, count: int, now_mono: float) -> None:
         """Count runs that just ended."""
@@ -55,7 +59,9 @@ class Window:
             self._ended_count -= int(ended.popleft()[1])
         if self._multiplier == 0:
             return max(MAX_WINDOW, slot_count)
-        return max(self._multiplier * slot_count, min(self._ended_count, MAX_WINDOW))
+        faded = self._size * 0.5 ** ((now_mono - self._sized_mono) / _LOOK_BACK_S)
+        self._size, self._sized_mono = max(faded, min(self._ended_count, MAX_WINDOW)), now_mono
+        return max(self._multiplier * slot_count, int(self._size))
 
 
 class RunTimes:

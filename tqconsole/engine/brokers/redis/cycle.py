@@ -95,6 +95,11 @@ class Cycle:
         return self._flight is not None
 
     @property
+    def is_fetching(self) -> bool:
+        """Whether what is under way may bring something."""
+        return self._flight is not None and self._flight[0].wanted > 0
+
+    @property
     def recalled_count(self) -> int:
         """How many were found again and are told with the next landing."""
         return len(self._recalled)

@@ -139,6 +139,11 @@ class RedisConsumer(Consumer):
         """See `Consumer.answers_later`: what travels, travels on the bell's connection."""
         return self._bell.is_tracking and self._cycle.is_under_way
 
+    @property
+    def brings_nothing(self) -> bool:
+        """See `Consumer.brings_nothing`."""
+        return not self._cycle.is_fetching
+
     def take_ring(self) -> bool:
         """See `Consumer.take_ring`."""
         return self._bell.take_ring()

@@ -174,6 +174,31 @@ def test_descriptor_tells_of_every_answer_that_is_to_come(
     assert not consumer.answers_later
 
 
+def test_what_ends_a_run_brings_nothing_and_is_told_of(broker: Broker, consume: Consume) -> None:
+    consumer = consume()
+    broker.publish([task("a")])
+    (held,) = take(consumer, 1)
+
+    consumer.begin(settled=[Settlement(held.tag, Verdict.ACK)])
+
+    assert consumer.brings_nothing == consumer.answers_later
+    assert_answer_is_told(consumer)
+    assert consumer.finish() == []
+    broker.publish([task("b")])
+    assert names(take(consumer, 1)) == ["b"]
+
+
+def test_what_fetches_may_bring_something(broker: Broker, consume: Consume) -> None:
+    consumer = consume()
+    broker.publish([task("a")])
+
+    consumer.begin(wanted=10)
+
+    assert not consumer.brings_nothing
+    (held,) = consumer.finish() or take(consumer, 1)
+    assert names([held]) == ["a"]
+
+
 def assert_answer_is_told(consumer: Consumer) -> None:
     if consumer.answers_later:
         descriptor = consumer.fileno()

@@ -142,7 +142,7 @@ class RedisConsumer(Consumer):
     @property
     def brings_nothing(self) -> bool:
         """See `Consumer.brings_nothing`."""
-        return not self._cycle.is_fetching
+        return self.answers_later and not self._cycle.is_fetching
 
     def take_ring(self) -> bool:
         """See `Consumer.take_ring`."""

@@ -62,6 +62,6 @@ def test_saved_contexts_are_offered_without_their_passwords(
     facts = start_facts(_app(is_default=False), "demo", "context:", is_app_named=False)
 
     assert [(c.value, c.label, c.note) for c in facts.contexts] == [
-        ("context:prod", "prod", "redis://:**@prod/0"),
+        ("context:prod", "prod", "redis://:**@prod/0   read-only"),
         ("context:lab", "lab", "-A proj"),
     ]

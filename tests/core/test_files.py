@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tqconsole.core.contexts import load_contexts
+from tqconsole.core.contexts import COLORS, load_contexts
 from tqconsole.core.errors import ContextError
 from tqconsole.core.export import COLUMNS, export_rows
 from tqconsole.core.suggest import suggest, word_at
@@ -28,6 +28,42 @@ def test_contexts_are_read(tmp_path):
     assert contexts.get("stage").filters == (("bad", "is:problem"),)
 
 
+@pytest.mark.parametrize(
+    ("name", "is_protected"),
+    [
+        ("prod", True),
+        ("PRODUCTION", True),
+        ("shop-prod", True),
+        ("prod_eu1", True),
+        ("live.eu", True),
+        ("products", False),
+        ("staging", False),
+        ("deliver", False),
+    ],
+)
+def test_what_is_called_production_is_read_only_and_red(tmp_path, name, is_protected):
+    path = tmp_path / "contexts.toml"
+    path.write_text(f'[contexts."{name}"]\nbroker = "redis://h/0"\n')
+
+    context = load_contexts(path).get(name)
+
+    assert context.is_read_only == is_protected
+    assert context.color == (COLORS["red"] if is_protected else "")
+
+
+def test_a_context_says_otherwise(tmp_path):
+    path = tmp_path / "contexts.toml"
+    path.write_text(
+        '[contexts.prod]\nbroker = "redis://h/0"\nread_only = false\ncolor = "blue"\n'
+        '[contexts.lab]\nbroker = "redis://h/0"\nread_only = true\ncolor = "#1A2b3c"\n'
+    )
+
+    prod, lab = load_contexts(path).by_name.values()
+
+    assert (prod.is_read_only, prod.color) == (False, COLORS["blue"])
+    assert (lab.is_read_only, lab.color) == (True, "#1a2b3c")
+
+
 def test_no_file_means_no_contexts(tmp_path):
     assert load_contexts(tmp_path / "none.toml").by_name == {}
 
@@ -44,6 +80,7 @@ def test_no_file_means_no_contexts(tmp_path):
         ("[contexts.a\n", "is no TOML"),
         ("[contexts]\na = 3", "must be a table"),
         ("[contexts.a]\nbroker='x'\nfilters={a=1}", "must be texts"),
+        ("[contexts.a]\nbroker='x'\ncolor='pink'", "color must be red, orange"),
     ],
 )
 def test_a_bad_file_says_what_and_where(tmp_path, text, words):

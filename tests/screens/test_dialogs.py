@@ -234,6 +234,39 @@ async def test_worker_tabs_ask_for_what_they_show() -> None:
     assert ("inspect", "w1@ip-10-1-0", "stats") in session.asked
 
 
+@pytest.mark.parametrize("screen", ["tasks", "workers", "events"])
+async def test_a_broker_without_events_is_explained(
+    screen: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = FakeSession(rows=[])
+    monkeypatch.setattr(session, "events", lambda *_: ())
+    session.view = session.view.__class__(
+        now_at=session.view.now_at, link="deaf", link_detail="sqs:// cannot"
+    )
+    app = Console(session, screen=screen)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+
+        assert "NO EVENTS" in shown_text(app)
+        assert "cannot send one message to many" in shown_text(app)
+        assert "Queues (4), calls (N) and dead letters work." in shown_text(app)
+
+
+async def test_a_context_has_its_own_colour_in_the_title() -> None:
+    session = FakeSession()
+    session.view = replace(session.view, context="prod", context_color="#c4314b")
+    app = Console(session, screen="tasks")
+    async with app.run_test(size=SIZE) as pilot:
+        await settle(pilot)
+
+        title = app.screen._compositor.render_strips()[0]
+        chip = next(segment for segment in title if segment.text.strip() == "prod")
+
+    assert chip.style is not None
+    assert chip.style.bgcolor is not None
+    assert chip.style.bgcolor.get_truecolor().hex == "#c4314b"
+
+
 async def test_events_off_is_said_with_the_key_that_helps() -> None:
     session = FakeSession(rows=[])
     session.view = session.view.__class__(

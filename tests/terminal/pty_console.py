@@ -67,6 +67,12 @@ class PtyConsole:
             assert self.process.poll() is None or self.read(), self.written[-2000:]
             self.read()
 
+    def rest(self, still_s: float = 0.15, deadline_s: float = 3.0) -> None:
+        """Read until the program draws nothing more: what was pressed has had its effect."""
+        deadline = time.monotonic() + deadline_s
+        while self.read(still_s) and time.monotonic() < deadline:
+            pass
+
     def vanish(self) -> None:
         """Take the terminal away, as a connection that breaks does."""
         os.close(self.slave)

@@ -191,6 +191,7 @@ class Opener:
                 history=self._history(app, context),
                 recorder=recorder,
                 reached_by=reached_by,
+                context_color=context.color if context is not None else "",
                 saved_filters=dict(context.filters) if context is not None else None,
                 read_tasks=reader.tasks if reader is not None else None,
                 schedule=AppSchedule(reader.schedule, tasks_app) if reader is not None else None,

@@ -6,7 +6,7 @@ import os
 import socket
 from typing import TYPE_CHECKING
 
-from tqconsole.core.contexts import load_contexts
+from tqconsole.core.contexts import Context, load_contexts
 from tqconsole.core.inspection import masked
 from tqconsole.engine.brokers import BROKERS
 from tqconsole.engine.brokers.resolution import BROKER_VARIABLES, known_workers
@@ -52,10 +52,15 @@ def context_choices(prefix: str) -> tuple[StartChoice, ...]:
         StartChoice(
             prefix + context.name,
             context.name,
-            masked(context.broker) if context.broker else f"-A {context.app}",
+            _note_of(context),
         )
         for context in load_contexts().by_name.values()
     )
+
+
+def _note_of(context: Context) -> str:
+    place = masked(context.broker) if context.broker else f"-A {context.app}"
+    return f"{place}   read-only" if context.is_read_only else place
 
 
 def _elsewhere(here: str) -> list[StartChoice]:

@@ -6,15 +6,18 @@
     broker = "redis://prod.example:6379/0"
     backend = "redis://prod.example:6379/1"
     read_only = true
+    color = "red"
     history = false
 
-`history = false` keeps nothing of a cluster's tasks on the disk. A context called prod (or
-production) is read-only unless it says otherwise. The file is written by hand and only read here;
-it may hold passwords, so errors never quote a value.
+`history = false` keeps nothing of a cluster's tasks on the disk. A context with prod, production or
+live as a word of its name (prod, shop-prod, live.eu) is read-only, and red, unless it says
+otherwise. The file is written by hand and only read here; it may hold passwords, so errors never
+quote a value.
 """
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,13 +28,27 @@ from platformdirs import user_config_path
 
 from tqconsole.core.errors import ContextError
 
-#: Names whose contexts are read-only by default.
-PROTECTED_NAMES = frozenset({"prod", "production", "live"})
+#: Words whose contexts are read-only by default.
+PROTECTED_WORDS = frozenset({"prod", "production", "live"})
+#: Colours a context can have by name; any other one as #rrggbb.
+COLORS = {
+    "red": "#c4314b",
+    "orange": "#c45c12",
+    "yellow": "#b58a00",
+    "green": "#2e8b45",
+    "cyan": "#128a94",
+    "blue": "#2f6fd0",
+    "purple": "#8a4fbe",
+    "gray": "#6b7480",
+}
+PROTECTED_COLOR = COLORS["red"]
+_HEX_COLOR = re.compile(r"#[0-9a-f]{6}", re.IGNORECASE)
 _KEYS = {
     "broker": str,
     "backend": str,
     "app": str,
     "read_only": bool,
+    "color": str,
     "filters": dict,
     "history": bool,
 }
@@ -39,7 +56,7 @@ _KEYS = {
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """One cluster. `backend` and `app` are "" when not given; `filters` are saved ones by name."""
+    """One cluster. What is "" was not given; `color` is #rrggbb; `filters` are saved by name."""
 
     name: str
     broker: str
@@ -49,6 +66,7 @@ class Context:
     filters: tuple[tuple[str, str], ...] = ()
     #: False: the console keeps nothing of this cluster on the disk.
     has_history: bool = True
+    color: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,12 +141,27 @@ def _context(name: str, table: object, path: Path) -> Context:
     filters = table.get("filters", {})
     if not all(isinstance(text, str) for text in filters.values()):
         raise ContextError(f"{where}.filters must be texts")
+    is_protected = is_protected_name(name)
+    default_color = PROTECTED_COLOR if is_protected else ""
     return Context(
         name=name,
         broker=table.get("broker", ""),
         backend=table.get("backend", ""),
         app=table.get("app", ""),
-        is_read_only=table.get("read_only", name.lower() in PROTECTED_NAMES),
+        is_read_only=table.get("read_only", is_protected),
         filters=tuple(filters.items()),
         has_history=table.get("history", True),
+        color=_color(table["color"], where) if "color" in table else default_color,
     )
+
+
+def is_protected_name(name: str) -> bool:
+    """True when a word of the name says that real work is done there."""
+    return not PROTECTED_WORDS.isdisjoint(re.split(r"[^a-z]+", name.lower()))
+
+
+def _color(text: str, where: str) -> str:
+    color = COLORS.get(text.lower(), text)
+    if not _HEX_COLOR.fullmatch(color):
+        raise ContextError(f"{where}.color must be {', '.join(COLORS)}, or like #c4314b")
+    return color.lower()

@@ -23,6 +23,7 @@ class Surroundings:
     broker_reason: str = ""
     is_demo: bool = False
     is_read_only: bool = False
+    context_color: str = ""
 
 
 class Picture:
@@ -36,6 +37,7 @@ class Picture:
         self._last = Snapshot(
             now_at=0.0,
             context=surroundings.context,
+            context_color=surroundings.context_color,
             broker_url=surroundings.broker_url,
             broker_reason=surroundings.broker_reason,
             is_demo=surroundings.is_demo,

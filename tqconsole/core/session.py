@@ -80,6 +80,8 @@ class SessionOptions:
     bytes_limit: int = BYTES_LIMIT
     default_queue: str = "celery"
     saved_filters: Mapping[str, str] | None = None
+    #: Of the context's name on the screens, #rrggbb; "" for none of its own.
+    context_color: str = ""
     #: Global options of the command line that lead to this cluster, for the commands shown.
     reached_by: tuple[str, ...] = ()
     #: How commands and events travel in this cluster.
@@ -123,6 +125,7 @@ class Session(ModelReader):
             clean(reason, 200),
             is_demo=is_demo,
             is_read_only=is_read_only,
+            context_color=self._options.context_color,
         )
         super().__init__(SessionModel(clock, surroundings, cluster, self._options.saved_filters))
         self._keeping = Keeping(self._model, self._options.history, self._options.recorder)

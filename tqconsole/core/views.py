@@ -206,6 +206,8 @@ class Snapshot:
 
     now_at: float
     context: str = ""
+    #: #rrggbb, "" for none of its own.
+    context_color: str = ""
     broker_url: str = ""
     broker_reason: str = ""
     #: connecting, live, paused, reconnecting, replay

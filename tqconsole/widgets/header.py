@@ -57,7 +57,10 @@ def _crumb_line(snapshot: Snapshot, crumbs: Sequence[str], look: Look) -> list[P
     parts = [part for part in (snapshot.context, *crumbs) if part]
     for index, part in enumerate(parts):
         line.append((f" {look.glyphs.crumb} ", "dim"))
-        line.append((part, "bold" if index == len(parts) - 1 else ""))
+        if index == 0 and snapshot.context and snapshot.context_color:
+            line.append((f" {part} ", f"bold on{snapshot.context_color}"))
+        else:
+            line.append((part, "bold" if index == len(parts) - 1 else ""))
     return line
 
 

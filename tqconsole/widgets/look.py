@@ -188,6 +188,9 @@ class Look:
             return Style(color=self._colour("background"), bgcolor=self._colour("accent"))
         if word == "bar":
             return self._ground("foreground", 0.09)
+        if word.startswith("on#"):
+            ground = Color.parse(word[2:])
+            return Style(color=ground.get_contrast_text().rich_color, bgcolor=ground.rich_color)
         variable = _COLOURS.get(word)
         return Style(color=self._colour(variable)) if variable else Style.null()
 

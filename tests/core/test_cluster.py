@@ -318,6 +318,37 @@ def test_events_that_are_off_are_noticed(model):
     assert "press E" in model.attention()["events"].text
 
 
+def test_a_worker_that_tells_nothing_beside_one_that_does_is_noticed(model):
+    model.say(*life("t1", worker="w1@h"))
+    for processed in (5, 6, 8):
+        model.clock.advance(1.0)
+        model.say(heartbeat("w1@h", model.clock.now(), processed=1))
+        model.say(heartbeat("w2@h", model.clock.now(), processed=processed))
+    model.cluster.tick()
+
+    finding = model.attention()["events"]
+    assert (finding.subject, finding.target) == ("w2@h", "w2@h")
+    assert "ran 3 tasks and told of none" in finding.text
+
+
+def test_a_worker_that_is_idle_or_tells_is_not_accused(model):
+    model.say(*life("t1", worker="w1@h"))
+    for processed in (5, 6, 8):
+        model.clock.advance(1.0)
+        model.say(heartbeat("w1@h", model.clock.now(), processed=processed))
+        model.say(heartbeat("w2@h", model.clock.now(), processed=7))
+    model.cluster.tick()
+
+    assert "events" not in model.attention()
+
+
+def test_a_broker_without_events_is_told_of_instead_of_its_workers(model):
+    model.cluster.deaf_because = "sqs:// cannot send one message to many"
+    model.wait(20, "w1@h")
+
+    assert model.attention()["events"].subject == "broker"
+
+
 def test_inspect_fills_in_what_ran_before(model):
     request = {
         "id": "t1",

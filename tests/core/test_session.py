@@ -10,7 +10,7 @@ from tqconsole.core.actions import ACTIONS, ActionRequest, actions_for
 from tqconsole.core.port import ConsoleSession
 from tqconsole.core.schedules import Scheduled
 from tqconsole.core.session import Session, SessionOptions
-from tqconsole.engine.exceptions import OperationalError
+from tqconsole.engine.exceptions import NotSupportedError, OperationalError
 from tqconsole.engine.protocol.result import ResultRecord, encode_record
 from tqconsole.engine.protocol.task import TaskCall, decode_body, encode_task, read_header
 from tqconsole.engine.protocol.transfer import DeadLetter, LiveWorker, QueueDepth
@@ -94,6 +94,19 @@ def test_a_lost_link_is_told_and_made_again(make):
     bench.until(lambda: bench.session.snapshot().link == "live")
 
     assert bench.broker.subscriptions[0].is_closed
+
+
+def test_a_broker_that_has_no_events_is_said_to_be_deaf_and_not_asked_again(make):
+    bench = make()
+    bench.start().fail(NotSupportedError("list:// cannot send one message to many"))
+
+    bench.until(lambda: bench.session.snapshot().link == "deaf")
+
+    bench.until(lambda: [found.subject for found in bench.session.snapshot().attention])
+    snapshot = bench.session.snapshot()
+    assert snapshot.link_detail == "list:// cannot send one message to many"
+    assert snapshot.attention[0].subject == "broker"
+    assert len(bench.broker.subscriptions) == 1
 
 
 def test_what_the_broker_dropped_is_counted(make):

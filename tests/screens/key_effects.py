@@ -214,6 +214,7 @@ EFFECTS: dict[str, Effect] = {
     "flow.export": Effect(shows="Mermaid"),
     "flow.rerun": Effect(shows="Re-run "),
     "flow.revoke": Effect(shows="Revoke: 2 tasks"),
+    "events.events": EVENTS,
     "events.pause": Effect(shows="PAUSED"),
 }
 

@@ -20,6 +20,8 @@ GROWING_COUNT, GROWING_PER_S = 100, 1.0
 FAILING_COUNT, FAILING_RATIO = 5, 0.05
 #: A run longer than this many times its type's p99, and than this, is worth a word.
 LONG_FACTOR, LONG_S = 3.0, 60.0
+#: Runs that a worker told nothing of before its task events count as off.
+UNTOLD_COUNT = 3
 #: Seconds a run of a type without figures may take before it is worth a word.
 UNKNOWN_LONG_S = 1800.0
 
@@ -127,10 +129,24 @@ def _beat_findings(cluster: Cluster, now_at: float) -> Iterator[Attention]:
 
 
 def _event_findings(cluster: Cluster, now_at: float) -> Iterator[Attention]:
-    if cluster.has_task_events(now_at) is False:
+    if cluster.deaf_because:
+        text = "no events, no answers of workers: this broker cannot send one message to many"
+        yield Attention("error", "events", "broker", text, "queues", "")
+    elif cluster.has_task_events(now_at) is False:
         count = sum(1 for node in cluster.nodes if node.status(now_at) == "online")
         text = f"{count} worker{'s' * (count != 1)} alive, no task events: press E on Workers"
         yield Attention("warning", "events", "task events", text, "workers", "")
+    else:
+        yield from _silent_findings(cluster, now_at)
+
+
+def _silent_findings(cluster: Cluster, now_at: float) -> Iterator[Attention]:
+    """A worker that says it ran tasks and told of none, beside others that tell."""
+    for node in cluster.nodes.workers():
+        if node.untold_count >= UNTOLD_COUNT and node.status(now_at) == "online":
+            ran = f"ran {node.untold_count:,} tasks and told of none"
+            text = f"{ran}: its task events are off, E on Workers turns them on"
+            yield Attention("warning", "events", node.name, text, "workers", node.name)
 
 
 def span(duration_s: float) -> str:

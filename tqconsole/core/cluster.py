@@ -53,6 +53,8 @@ class Cluster:
         #: Events that never reached this console, as far as it can tell (broker, own overflow).
         self.dropped_count = 0
         self._failures: deque[TaskRow] = deque(maxlen=FAILURE_LIMIT)
+        #: Why no event can come from this broker, "" where they can.
+        self.deaf_because = ""
         self._online_since_at: float | None = None
         self._task_event_at: float | None = None
         self._sent_event_at: float | None = None

@@ -16,7 +16,7 @@ from uuid import uuid4
 
 from tqconsole.engine.brokers.base import Broker, Subscription
 from tqconsole.engine.clock import Clock
-from tqconsole.engine.exceptions import EngineError
+from tqconsole.engine.exceptions import EngineError, NotSupportedError
 from tqconsole.engine.protocol.event import decode_events
 from tqconsole.engine.protocol.mailboxes import CELERYS, Mailboxes
 
@@ -45,7 +45,7 @@ class Arrived:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """How the connection does: connecting, live or reconnecting, and why."""
+    """How the connection does: connecting, live, reconnecting, or deaf for ever; and why."""
 
     state: str
     detail: str = ""
@@ -103,6 +103,10 @@ class Ingest:
         while not self._stopping.is_set():
             try:
                 self._listen()
+            except NotSupportedError as error:
+                # Trying again would not help: a broker without fanout has no events.
+                self.link = Link("deaf", str(error))
+                return
             except EngineError as error:
                 delay_s = self._delay_after_failure_s(delay_s)
                 self.link = Link("reconnecting", str(error))

@@ -164,6 +164,7 @@ KEYMAP: tuple[KeyBinding, ...] = (
     _key("flow.export", "e", "export ...", "flow", footer=True),
     _change("flow.rerun", "R", "re-run what failed", "flow", "rerun"),
     _change("flow.revoke", "X", "revoke the rest", "flow", "revoke"),
+    _change("events.events", "E", "events", "events", "events", footer=False),
     _key("events.pause", "p", "pause", "events", footer=True),
 )
 

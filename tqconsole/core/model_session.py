@@ -59,6 +59,7 @@ class SessionModel:
         now_at = self.clock.now()
         if link[0] == "live":
             self.cluster.stats.begin(now_at)
+        self.cluster.deaf_because = link[1] if link[0] == "deaf" else ""
         self.cluster.beat.note_link(now_at, is_live=link[0] == "live")
         has_second = self.cluster.tick()
         if self.is_paused:

@@ -69,6 +69,7 @@ class Node:
         "seen_count",
         "slot_count",
         "software",
+        "untold_since",
         "up_s",
         "was_live",
     )
@@ -108,6 +109,15 @@ class Node:
         self.base_offset: int | None = None
         self.offsets: deque[int] = deque(maxlen=OFFSET_COUNT)
         self.missed_count: int | None = None
+        #: What it had processed when it was first heard, while it tells of no task.
+        self.untold_since: int | None = None
+
+    @property
+    def untold_count(self) -> int:
+        """How many tasks it ran since it was first heard and told nothing of, 0 once it tells."""
+        if self.has_task_events or self.untold_since is None or self.processed_count is None:
+            return 0
+        return max(0, self.processed_count - self.untold_since)
 
     def forget_offsets(self) -> None:
         """Begin to count anew what is missed: it restarted, or its events were just switched on."""
@@ -220,6 +230,7 @@ class Nodes:
         node.gone_at = now_at if event["type"] == "worker-offline" else None
         if is_restart:
             node.forget_offsets()
+            node.untold_since = None
         freq_s = number(event.get("freq"))
         if freq_s:
             node.freq_s = min(freq_s, 600.0)
@@ -320,6 +331,8 @@ class Nodes:
             return
         node.processed_count = processed
         if not node.has_task_events:
+            if node.untold_since is None:
+                node.untold_since = processed
             return
         # A task that runs is counted by one side already and not by the other: the difference
         # swings by what is in hand. The lowest of the last against the highest of the first is

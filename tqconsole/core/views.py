@@ -210,7 +210,7 @@ class Snapshot:
     context_color: str = ""
     broker_url: str = ""
     broker_reason: str = ""
-    #: connecting, live, paused, reconnecting, replay
+    #: connecting, live, paused, reconnecting, deaf (this broker has no events), replay
     link: str = "connecting"
     link_detail: str = ""
     is_demo: bool = False

@@ -18,10 +18,11 @@ from tqconsole.widgets.filter_bar import FilterBar, FilterInput
 from tqconsole.widgets.frame import Handler
 from tqconsole.widgets.keys import screen_bindings
 from tqconsole.widgets.look import Look
-from tqconsole.widgets.requests import KeyAsked
+from tqconsole.widgets.requests import KeyAsked, ask_for_events
 from tqconsole.widgets.rows import ListSource
 from tqconsole.widgets.table_screen import TableScreen
 from tqconsole.widgets.vtable import VTable
+from tqconsole.widgets.why_empty import why_no_events
 
 #: Event type -> style of its word.
 _STYLES = {
@@ -114,11 +115,7 @@ class EventsScreen(TableScreen):
             self._bar.show_error(error.message, error.column)
             return
         self._bar.show_error("")
-        self.table.empty_lines = [[("No event yet.", "dim")]]
-        if snapshot.has_task_events is False:
-            self.table.empty_lines = [
-                [("Workers answer but send no task events: press E on 3 Workers.", "warning")]
-            ]
+        self.table.empty_lines = why_no_events(snapshot) or [[("No event yet.", "dim")]]
         self.table.show(ListSource(rows, event_id), snapshot.now_at)
         following = "following" if self.table.is_following else "f follows"
         self._bar.show_note(
@@ -169,6 +166,7 @@ class EventsScreen(TableScreen):
             **kept,
             "list.filter": self._bar.start,
             "list.follow": self._follow,
+            "events.events": lambda: self.post_message(ask_for_events()),
             "events.pause": lambda: self.post_message(KeyAsked("app.pause")),
         }
 

@@ -26,6 +26,7 @@ from tqconsole.widgets.table_screen import TableScreen
 from tqconsole.widgets.task_columns import NARROW_TASKS, TASKS, TimeMode, task_record
 from tqconsole.widgets.task_preview import preview_lines
 from tqconsole.widgets.vtable import VTable
+from tqconsole.widgets.why_empty import why_no_events
 
 #: What `!` filters to.
 PROBLEMS = "is:problem"
@@ -115,13 +116,9 @@ class TasksScreen(TableScreen):
             return [
                 [("Nothing matches this filter. ", ""), ("esc clears it.", "dim")],
             ]
-        if snapshot.has_task_events is False:
-            count = figures.plural(snapshot.totals.workers_online, "worker")
-            return [
-                [(f"{count} answer but send no task events: ", "warning"), ("press E", "bold key")],
-                [("to switch them on now (until restart), or set", "dim")],
-                [("worker_send_task_events = True in the project's settings.", "dim")],
-            ]
+        why = why_no_events(snapshot)
+        if why:
+            return why
         if not snapshot.totals.workers_online:
             return [[("No task seen yet, and no worker answers.", "dim")]]
         return [[("No task seen yet. ", "dim"), ("N", "bold key"), (" calls one.", "dim")]]

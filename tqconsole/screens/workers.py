@@ -23,6 +23,7 @@ from tqconsole.widgets.requests import ActionAsked, Goto
 from tqconsole.widgets.rows import ListSource, RowMoved
 from tqconsole.widgets.table_screen import TableScreen
 from tqconsole.widgets.vtable import VTable
+from tqconsole.widgets.why_empty import why_no_events
 from tqconsole.widgets.worker_columns import WORKERS, worker_sort_value
 from tqconsole.widgets.worker_preview import worker_lines
 
@@ -74,6 +75,8 @@ class WorkersScreen(TableScreen):
         )
         self.table.empty_lines = [[("No worker answers. ", "dim"), ("Start one:", "dim")]]
         self.table.empty_lines += [[("  tqconsole -A proj worker", "info")]]
+        if snapshot.link == "deaf":
+            self.table.empty_lines = why_no_events(snapshot)
         self.table.show(ListSource(rows, lambda row: row.name), snapshot.now_at)
         self.query_one("#worker-totals", Lines).show(
             lambda _width, look: [self._totals(snapshot, look)]

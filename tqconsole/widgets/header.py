@@ -32,6 +32,7 @@ _LINKS = {
     "live": ("LIVE", "ok"),
     "paused": ("PAUSED", "warning"),
     "reconnecting": ("RECONNECTING", "error"),
+    "deaf": ("NO EVENTS", "warning"),
     "replay": ("REPLAY", "info"),
 }
 

@@ -388,6 +388,7 @@ def run_console(
         try:
             code = app.run()
         finally:
+            app.left()
             session.stop()
         if app.next_session is None:
             return code if code is not None else app.return_code or 0

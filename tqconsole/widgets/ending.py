@@ -19,6 +19,8 @@ from typing import Any
 
 #: Seconds for the orderly way: a stuck broker holds up the session's threads about as long.
 GRACE_S = 5.0
+#: Seconds between two looks whether somebody waits for a writer that is dead.
+UNBLOCK_S = 0.1
 #: Milliseconds between two looks whether the watch is still wanted.
 LOOK_MS = 1000
 #: Signals that end the console, 128 and their number being its exit code.
@@ -33,13 +35,23 @@ RESTORING = (
 class Ending:
     """Watches signals and terminal between `start` and `stop`."""
 
-    def __init__(self, leave: Callable[[int], object], terminal: int, attributes: Any) -> None:
-        """`leave` begins the orderly way, from any thread; `attributes` are the terminal's own."""
+    def __init__(
+        self,
+        leave: Callable[[int], object],
+        unblock: Callable[[], object],
+        terminal: int,
+        attributes: Any,
+    ) -> None:
+        """`leave` begins the orderly way, from any thread, and `unblock` frees who waits for a dead
+        writer; `attributes` are the terminal's own.
+        """
         self._leave = leave
+        self._unblock = unblock
         self._terminal = terminal
         self._attributes = attributes
         self._before: dict[int, Any] = {}
         self._is_over = threading.Event()
+        self._has_left = threading.Event()
         self._has_begun = threading.Lock()
 
     def start(self) -> None:
@@ -50,6 +62,10 @@ class Ending:
                 self._before[number] = signal.signal(number, self._on_signal)
         if hasattr(select, "poll"):
             threading.Thread(target=self._watch, name="tqconsole-terminal", daemon=True).start()
+
+    def finish(self) -> None:
+        """The orderly way was gone: what is left to do takes the time it takes."""
+        self._has_left.set()
 
     def stop(self) -> None:
         """Give the signals back. What was asked for before is still seen to."""
@@ -81,8 +97,10 @@ class Ending:
                 return
 
     def _end_late(self, code: int) -> None:
-        # The process ends before this does, unless it cannot.
-        threading.Event().wait(GRACE_S)
+        for _ in range(round(GRACE_S / UNBLOCK_S)):
+            if self._has_left.wait(UNBLOCK_S):
+                return
+            self._unblock()
         self._restore()
         os._exit(code)
 

@@ -18,6 +18,12 @@ from textual.css.query import NoMatches
 
 from tqconsole.core.port import ConsoleSession
 from tqconsole.core.views import Changes, Snapshot
+from tqconsole.widgets.clipboard import (
+    clipboard_sequence,
+    fits_terminal,
+    give_to_tmux,
+    is_tmux,
+)
 from tqconsole.widgets.crash import crash_text, write_crash
 from tqconsole.widgets.ending import Ending
 from tqconsole.widgets.files import write_export
@@ -175,13 +181,36 @@ class BaseApp(LookApp):
         getattr(self._driver, name, lambda: None)()
         self.tell("mouse on" if self._has_mouse else "mouse off: the terminal selects text")
 
+    def copy_to_clipboard(self, text: str) -> None:
+        """Copy through the terminal (OSC 52): works over SSH; in tmux through its buffer."""
+        self._clipboard = text
+        if self._driver is None:
+            return
+        if is_tmux(os.environ):
+            self.run_worker(lambda: self._give_to_tmux(text), thread=True, exit_on_error=False)
+        else:
+            self._driver.write(clipboard_sequence(text, os.environ))
+
+    def _give_to_tmux(self, text: str) -> None:
+        wrong = give_to_tmux(text)
+        if wrong:
+            self.call_from_thread(self.tell, f"tmux did not take it: {wrong}", is_error=True)
+
     def on_copy_asked(self, message: CopyAsked) -> None:
-        """Copy through the terminal (OSC 52): works over SSH."""
+        """Copy a text; what no terminal takes goes into a file."""
+        size = f"{len(message.text):,} characters"
+        if not fits_terminal(message.text):
+            file = ExportAsked("copied", "txt", message.text)
+            self._write(file, f"{size}, too long for a terminal")
+            return
         self.copy_to_clipboard(message.text)
-        self.tell(f"copied the {message.what}, {len(message.text):,} characters")
+        self.tell(f"copied the {message.what}, {size}")
 
     def on_export_asked(self, message: ExportAsked) -> None:
         """Write a file into the working folder and say where."""
+        self._write(message, "")
+
+    def _write(self, message: ExportAsked, why: str) -> None:
         text = message.text if message.suffix != "svg" else self.export_screenshot()
         now_at = self.session.snapshot().now_at
         try:

@@ -1,0 +1,79 @@
+"""A program in a real terminal: a tmux server of its own, keys sent, the pane read."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+#: Seconds within which a pane shows what is waited for, on a busy machine.
+SHOWN_S = 60.0
+#: Keys as the console's pages call them -> as tmux does.
+_NAMES = {"enter": "Enter", "tab": "Tab", "esc": "Escape", "space": "Space", "down": "Down"}
+
+
+class TmuxPane:
+    """One pane. `folder` is where the program runs."""
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        folder: Path,
+        environ: Mapping[str, str] | None = None,
+        size: tuple[int, int] = (80, 24),
+    ) -> None:
+        if shutil.which("tmux") is None:
+            raise FileNotFoundError("tmux is not installed, this test needs it: make servers")
+        # A socket's path must be short.
+        self._place = Path(tempfile.mkdtemp(prefix="tq-tmux-"))
+        given = {**os.environ, **(environ or {})}
+        self._tmux = ["tmux", "-S", str(self._place / "s"), "-f", "/dev/null"]
+        start = ["new-session", "-d", "-x", str(size[0]), "-y", str(size[1]), "-c", str(folder)]
+        subprocess.run([*self._tmux, *start, sys.executable, *command], env=given, check=True)
+        self.run("set-option", "-g", "remain-on-exit", "on")
+
+    def run(self, *words: str) -> str:
+        """Run a command of tmux's; returns what it printed."""
+        return subprocess.run(
+            [*self._tmux, *words], check=True, capture_output=True, text=True
+        ).stdout
+
+    def press(self, *keys: str) -> None:
+        """Press keys by the names that the console's pages have."""
+        for key in keys:
+            name = f"C-{key[5:]}" if key.startswith("ctrl+") else _NAMES.get(key, key)
+            self.run("send-keys", name)
+
+    def type(self, text: str) -> None:
+        """Type a text."""
+        self.run("send-keys", "-l", text)
+
+    @property
+    def text(self) -> str:
+        """What the pane shows now."""
+        return self.run("capture-pane", "-p")
+
+    def until(self, *words: str) -> str:
+        """Wait until all of `words` are shown; returns the pane's text."""
+        pause = threading.Event()
+        deadline = time.monotonic() + SHOWN_S
+        while not all(word in (text := self.text) for word in words):
+            assert time.monotonic() < deadline, f"{words} not shown:\n{text}"
+            pause.wait(0.05)
+        return text
+
+    @property
+    def pid(self) -> int:
+        """The program's."""
+        return int(self.run("display-message", "-p", "#{pane_pid}"))
+
+    def close(self) -> None:
+        """Ask the program to end, and take the terminal away."""
+        subprocess.run([*self._tmux, "kill-server"], check=False, capture_output=True)
+        shutil.rmtree(self._place, ignore_errors=True)

@@ -18,6 +18,7 @@ from textual.screen import Screen
 from textual.scrollbar import ScrollBar
 
 from tqconsole.core.port import ConsoleSession
+from tqconsole.core.setup import Setup
 from tqconsole.core.views import Snapshot
 from tqconsole.screens.asking import Asking
 from tqconsole.screens.audit import AuditScreen
@@ -32,6 +33,7 @@ from tqconsole.screens.palette import ConsoleCommands
 from tqconsole.screens.queue import QueueScreen
 from tqconsole.screens.queues import QueuesScreen
 from tqconsole.screens.replies import RepliesDialog
+from tqconsole.screens.setting import Setting
 from tqconsole.screens.start import CONNECT, STAY, StartFacts, StartScreen
 from tqconsole.screens.switch import Switch
 from tqconsole.screens.task import TaskScreen
@@ -78,8 +80,9 @@ class Console(BaseApp):
         is_ascii: bool = False,
         theme: str | None = None,
         start: StartFacts | None = None,
+        setup: Setup | None = None,
     ) -> None:
-        super().__init__(session, is_ascii=is_ascii)
+        super().__init__(session, is_ascii=is_ascii, setup=setup)
         #: What comes after this one, once it was left for something else.
         self.next_session: ConsoleSession | None = None
         self.next_screen = "dashboard"
@@ -87,6 +90,7 @@ class Console(BaseApp):
         start = start or StartFacts()
         self._switch = Switch(self, start.contexts)
         self._asking = Asking(self)
+        self._setting = Setting(self)
         self._times = TimeMode()
         self._first = Goto(screen or "dashboard", expression=expression)
         self._may_start = screen is None
@@ -107,7 +111,8 @@ class Console(BaseApp):
         }
         for name, make in self._mains.items():
             self.add_mode(name, make)
-        if theme and theme in self.available_themes:
+        theme = theme or self.setup.theme
+        if theme in self.available_themes:
             self.theme = theme
 
     async def on_mount(self) -> None:
@@ -201,6 +206,7 @@ class Console(BaseApp):
             **{f"screen.{name}": self._goer(name) for name in self._mains},
             "app.command": self._open_command_line,
             "app.help": self._open_help,
+            "app.setup": self._setting.open,
             "app.palette": self.action_command_palette,
             "app.escape": self._escape,
             "app.quit": lambda: self.exit(0),
@@ -254,7 +260,8 @@ class Console(BaseApp):
 
     def _open_help(self) -> None:
         groups = help_groups(self.shown_screen())
-        self.push_screen(HelpScreen(groups, is_read_only=self.session.is_read_only))
+        read_only = self.session.is_read_only
+        self.push_screen(HelpScreen(groups, self.key_table, is_read_only=read_only))
 
     def _open_command_line(self) -> None:
         def candidates() -> list[str]:
@@ -283,17 +290,11 @@ class Console(BaseApp):
             case "ctx" | "connect" | "seek" | "speed":
                 self._switch.run(command.name, argument)
             case "theme":
-                self._set_theme(argument)
-            case "pause" | "help" | "quit":
+                self._setting.set_theme(argument)
+            case "pause" | "help" | "quit" | "setup":
                 self._handlers()[f"app.{command.name}"]()
             case _:
                 self.post_message(Goto(command.name))
-
-    def _set_theme(self, name: str) -> None:
-        if name in self.available_themes:
-            self.theme = name
-        else:
-            self.tell(f"No theme {name!r}: {', '.join(self.available_themes)}", is_error=True)
 
     def _open_call(self, preset: dict[str, str]) -> None:
         self._asking.call(preset)
@@ -354,7 +355,7 @@ class Console(BaseApp):
         self.exit(0)
 
 
-def run_console(
+def run_console(  # noqa: PLR0913 - each is one thing that the command line says
     session: ConsoleSession,
     *,
     screen: str | None = None,
@@ -363,6 +364,7 @@ def run_console(
     theme: str | None = None,
     start: StartFacts | None = None,
     connect: Connect | None = None,
+    setup: Setup | None = None,
 ) -> int:
     """Run the console until it is left; returns the exit code.
 
@@ -383,6 +385,7 @@ def run_console(
             is_ascii=is_ascii,
             theme=theme,
             start=start,
+            setup=setup,
         )
         app.connect = connect
         try:
@@ -392,4 +395,5 @@ def run_console(
             session.stop()
         if app.next_session is None:
             return code if code is not None else app.return_code or 0
+        setup = app.setup
         session, screen, expression = app.next_session, app.next_screen, None

@@ -114,6 +114,7 @@ EFFECTS: dict[str, Effect] = {
     "screen.beat": Effect(shows="SCHEDULE"),
     "screen.flows": Effect(shows="flows"),
     "screen.events": Effect(shows="newest 200"),
+    "app.setup": Effect(shows="Frames a second"),
     "screen.audit": Effect(shows="same as:"),
     "app.command": Effect(shows="dashboard (d)"),
     "app.help": Effect(shows="type to search"),

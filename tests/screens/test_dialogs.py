@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
 from driving import press, settle, shown_text, type_text
 from fake import FakeSession
 from textual.widgets import Button, Input

@@ -67,8 +67,10 @@ def open_console(invocation: Invocation, options: ConsoleOptions) -> int:
     # Textual and the console's mind: a quarter of a second that no other verb should wait for.
     from tqconsole.cli.start import start_facts  # noqa: PLC0415 - see above
     from tqconsole.console import run_console  # noqa: PLC0415 - see above
+    from tqconsole.core.setup import load_setup  # noqa: PLC0415 - the console's own settings
 
     theme = theme_named(options.theme)
+    setup = load_setup()
     with ExitStack() as opened:
         opened.callback(app.close)
         opener = Opener(options, opened)
@@ -80,12 +82,13 @@ def open_console(invocation: Invocation, options: ConsoleOptions) -> int:
             theme=theme,
             start=start_facts(app, DEMO, CONTEXT, is_app_named=invocation.has_app),
             connect=opener.picked,
+            setup=setup,
         )
         if not opener.is_demo_picked:
             return code
     from tqconsole.cli.demo_run import show_demo  # noqa: PLC0415 - see above
 
-    return show_demo(theme=theme, is_ascii=options.is_ascii or None)
+    return show_demo(theme=theme, is_ascii=options.is_ascii or None, setup=setup)
 
 
 def _check_files(invocation: Invocation, options: ConsoleOptions, *, is_page: bool) -> None:

@@ -20,6 +20,7 @@ from tqconsole.engine.clock import SYSTEM_CLOCK
 
 if TYPE_CHECKING:
     from tqconsole.core.session import Session
+    from tqconsole.core.setup import Setup
     from tqconsole.engine import App
 
 
@@ -51,6 +52,7 @@ def show_demo(
     *,
     theme: str | None = None,
     is_ascii: bool | None = None,
+    setup: Setup | None = None,
 ) -> int:
     """Run the demo under the console until that is left, and return the exit code.
 
@@ -62,17 +64,17 @@ def show_demo(
         # A broker that is not there is told before a worker looks for it.
         app.broker.connect()
         with DemoCluster(folder, place, SYSTEM_CLOCK):
-            return _show(app, theme, is_ascii=is_ascii)
+            return _show(app, theme, setup, is_ascii=is_ascii)
 
 
-def _show(app: App, theme: str | None, *, is_ascii: bool | None) -> int:
+def _show(app: App, theme: str | None, setup: Setup | None, *, is_ascii: bool | None) -> int:
     # Textual and the console's mind: the headless demo does without.
     from tqconsole.console import run_console  # noqa: PLC0415 - see above
 
     traffic = DemoTraffic(app, random.Random())  # noqa: S311 - a demo's luck
     traffic.start()
     try:
-        return run_console(_session(app), theme=theme, is_ascii=is_ascii)
+        return run_console(_session(app), theme=theme, is_ascii=is_ascii, setup=setup)
     finally:
         traffic.stop()
 

@@ -23,7 +23,7 @@ from tqconsole.cli.loading import place_of
 from tqconsole.cli.main import COMMANDS
 from tqconsole.cli.output import Output
 from tqconsole.cli.verb import VerbGroup, format_sections
-from tqconsole.core.errors import ConsoleError, ContextError, FilterError
+from tqconsole.core.errors import ConsoleError, ContextError, FilterError, SetupError
 from tqconsole.engine.exceptions import (
     EncodeError,
     EngineError,
@@ -186,7 +186,7 @@ def _explained(error: BaseException) -> tuple[str, int]:
             return _usage(error), exits.USAGE
         case click.ClickException():
             return error.format_message(), error.exit_code
-        case ImproperlyConfigured() | EncodeError() | FilterError() | ContextError():
+        case ImproperlyConfigured() | EncodeError() | FilterError() | ContextError() | SetupError():
             return str(error), exits.USAGE
         case OperationalError():
             return str(error), exits.UNREACHABLE

@@ -20,5 +20,9 @@ class ContextError(ConsoleError):
     """The file of contexts is unreadable or says nonsense; the text names file and field."""
 
 
+class SetupError(ConsoleError):
+    """The file of the console's settings is unreadable or says nonsense; as above."""
+
+
 class ActionError(ConsoleError):
     """An action cannot be done as asked; the text says why and what to do."""

@@ -66,6 +66,7 @@ KEYMAP: tuple[KeyBinding, ...] = (
     _key("screen.audit", "9", "audit: what was asked for here"),
     _key("app.command", ":", "command", footer=True),
     _key("app.help", "? f1", "help", footer=True),
+    _key("app.setup", "f2", "setup: theme, frames, columns, keys"),
     _key("app.palette", "ctrl+p", "palette"),
     _key("app.escape", "escape", "close, one layer at a time"),
     _key("app.back", "q", "back, at the root twice to quit", footer=True),

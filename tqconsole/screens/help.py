@@ -59,12 +59,14 @@ def help_groups(screen: ConsoleScreen | None) -> list[str]:
     return [*groups, *tabs, "list", "global"]
 
 
-def help_rows(groups: Sequence[str], *, is_read_only: bool) -> list[HelpRow]:
+def help_rows(
+    groups: Sequence[str], keymap: Sequence[KeyBinding] = KEYMAP, *, is_read_only: bool
+) -> list[HelpRow]:
     """Return the keys of these groups of the keymap, and the filter language."""
     rows = [
         _row(entry)
         for group in groups
-        for entry in KEYMAP
+        for entry in keymap
         if entry.screen == group and not (is_read_only and entry.does_change)
     ]
     return rows + [HelpRow(sign, text, where) for sign, text, where in FILTER_HELP]
@@ -108,12 +110,16 @@ class HelpScreen(Dialog[None]):
     ]
     FIRST_FOCUS = "Input"
 
-    def __init__(self, groups: Sequence[str], *, is_read_only: bool) -> None:
+    def __init__(
+        self, groups: Sequence[str], keymap: Sequence[KeyBinding] = KEYMAP, *, is_read_only: bool
+    ) -> None:
         super().__init__("Help   type to search   esc closes")
-        self._rows = help_rows(groups, is_read_only=is_read_only)
+        self._rows = help_rows(groups, keymap, is_read_only=is_read_only)
         # What is searched for may be a key of another screen.
         others = [entry.screen for entry in KEYMAP if entry.screen not in groups]
-        self._all_rows = help_rows([*groups, *dict.fromkeys(others)], is_read_only=is_read_only)
+        self._all_rows = help_rows(
+            [*groups, *dict.fromkeys(others)], keymap, is_read_only=is_read_only
+        )
         self._is_read_only = is_read_only
 
     def body(self) -> Iterable[Widget]:

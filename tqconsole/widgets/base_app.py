@@ -12,11 +12,15 @@ import gc
 import os
 import queue
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from textual.css.query import NoMatches
+from textual.timer import Timer
 
+from tqconsole.core.keymap import KEYMAP, KeyBinding
 from tqconsole.core.port import ConsoleSession
+from tqconsole.core.setup import FRAMES_PER_S, Setup
 from tqconsole.core.views import Changes, Snapshot
 from tqconsole.widgets.clipboard import (
     clipboard_sequence,
@@ -32,7 +36,7 @@ from tqconsole.widgets.look import LookApp
 from tqconsole.widgets.requests import Awaited, CopyAsked, ExportAsked
 
 #: Frames per second: what the eye takes for live, at a tenth of a core.
-FPS = 12
+FPS = FRAMES_PER_S
 #: Of how many frames one is drawn while the terminal is not looked at.
 BLURRED_EVERY = 12
 #: Seconds in which a second press of q or ctrl+c quits.
@@ -44,8 +48,14 @@ GC_FREEZE_AFTER_S = 10.0
 class BaseApp(LookApp):
     """Clock, futures, notices, files and the way out."""
 
-    def __init__(self, session: ConsoleSession, *, is_ascii: bool) -> None:
+    def __init__(
+        self, session: ConsoleSession, *, is_ascii: bool, setup: Setup | None = None
+    ) -> None:
         super().__init__(is_ascii=is_ascii)
+        self.setup = setup or Setup()
+        #: The key table, with what was bound anew; fixed from the start on.
+        self.key_table: Sequence[KeyBinding] = self.setup.keymap() if self.setup.keys else KEYMAP
+        self._clock_timer: Timer | None = None
         self.session = session
         self._awaited: list[Awaited] = []
         self._is_armed = False
@@ -59,8 +69,15 @@ class BaseApp(LookApp):
         """Start to listen and to draw."""
         self._watch_terminal()
         self.session.start()
-        self.set_interval(1 / FPS, self._frame)
+        self.set_frame_rate()
         self.set_timer(GC_FREEZE_AFTER_S, gc.freeze)
+
+    def set_frame_rate(self) -> None:
+        """Draw as often as the setup says."""
+        if self._clock_timer is not None:
+            self._clock_timer.stop()
+        rate = self.setup.frames_per_s or FPS
+        self._clock_timer = self.set_interval(1 / rate, self._frame)
 
     def _watch_terminal(self) -> None:
         """Leave on TERM and HUP, and when the terminal is gone; give it back if it is not."""
@@ -218,7 +235,7 @@ class BaseApp(LookApp):
         except OSError as error:
             self.tell(f"Not written: {error}", is_error=True)
         else:
-            self.tell(f"written: {path}")
+            self.tell(f"{why}: {path}" if why else f"written: {path}")
 
     # the end
 

@@ -9,11 +9,12 @@ from textual.app import ComposeResult
 from textual.screen import Screen
 from textual.widget import Widget
 
-from tqconsole.core.keymap import BINDINGS_BY_ID
+from tqconsole.core.keymap import BINDINGS_BY_ID, KEYMAP
 from tqconsole.core.port import ConsoleSession
 from tqconsole.core.views import Changes, Snapshot
 from tqconsole.widgets.footer import KeyLine
 from tqconsole.widgets.header import NumbersLine, TabLine, TitleLine, numbers
+from tqconsole.widgets.keys import rebind
 from tqconsole.widgets.lines import Lines
 from tqconsole.widgets.look import Look
 from tqconsole.widgets.pieces import Piece
@@ -82,6 +83,9 @@ class ConsoleScreen(Screen[None]):
 
     def compose(self) -> ComposeResult:
         """Lay title, tabs, content and keys out."""
+        keymap = getattr(self.app, "key_table", KEYMAP)
+        if keymap is not KEYMAP:
+            rebind(self._bindings, keymap)
         yield TitleLine(classes="title-line")
         if self.TAB:
             yield TabLine(self.TAB)

@@ -6,9 +6,14 @@ and now is the screen's table of handlers.
 
 from __future__ import annotations
 
-from textual.binding import Binding
+from collections.abc import Sequence
 
-from tqconsole.core.keymap import KEYMAP, KeyBinding
+from textual.binding import Binding, BindingsMap
+
+from tqconsole.core.keymap import BINDINGS_BY_ID, KEYMAP, KeyBinding
+
+#: How the action of each binding begins.
+_PRESS = "screen.press('"
 
 #: Names of keys as people read them, where Textual's are too long.
 _SHOWN = {
@@ -23,18 +28,36 @@ _SHOWN = {
 }
 
 
-def screen_bindings(*groups: str) -> list[Binding]:
+def screen_bindings(*groups: str, keymap: Sequence[KeyBinding] = KEYMAP) -> list[Binding]:
     """Return the bindings of these groups of the keymap; an earlier group wins a key."""
     taken: set[str] = set()
     bindings: list[Binding] = []
     for group in groups:
-        for entry in KEYMAP:
+        for entry in keymap:
             if entry.screen != group:
                 continue
             keys = [key for key in entry.keys if key not in taken]
             taken.update(keys)
             bindings += [_binding(entry, key) for key in keys]
     return bindings
+
+
+def rebind(bindings: BindingsMap, keymap: Sequence[KeyBinding]) -> None:
+    """Put the keys of another keymap in the place of those that a screen's class has."""
+    table = bindings.key_to_bindings
+    ours = [one for key in list(table) for one in table[key] if one.action.startswith(_PRESS)]
+    groups = dict.fromkeys(BINDINGS_BY_ID[binding_id_of(one)].screen for one in ours)
+    for key in [key for key, found in table.items() if any(one in ours for one in found)]:
+        del table[key]
+    # The class's own order of groups: the screen's, then the list's, then everybody's.
+    last = [group for group in ("tabs", "list", "global") if group in groups]
+    first = [group for group in groups if group not in last]
+    table.update(BindingsMap(screen_bindings(*first, *last, keymap=keymap)).key_to_bindings)
+
+
+def binding_id_of(binding: Binding) -> str:
+    """Return the id of the keymap that a binding stands for."""
+    return binding.action.removeprefix(_PRESS).removesuffix("')")
 
 
 def shown_key(key: str) -> str:
@@ -45,7 +68,7 @@ def shown_key(key: str) -> str:
 def _binding(entry: KeyBinding, key: str) -> Binding:
     return Binding(
         key,
-        f"screen.press('{entry.binding_id}')",
+        f"{_PRESS}{entry.binding_id}')",
         entry.label,
         show=entry.is_in_footer and key == entry.keys[0],
         key_display=shown_key(key),

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from tqconsole.core.actions import actions_for
+from tqconsole.core.setup import Setup
 from tqconsole.widgets.frame import ConsoleScreen, Handler
 from tqconsole.widgets.menu import Choice, Menu
 from tqconsole.widgets.pieces import printable
@@ -35,6 +36,23 @@ class TableScreen(ConsoleScreen):
         """The table that has the focus, else the first one."""
         focused = self.focused
         return focused if isinstance(focused, VTable) else self.query(VTable).first()
+
+    @property
+    def main_table(self) -> VTable[Any]:
+        """The table that the screen is about."""
+        return self.query(VTable).first()
+
+    def on_mount(self) -> None:
+        """Hide the columns that the setup says. Textual calls a subclass's `on_mount` as well."""
+        setup = getattr(self.app, "setup", None)
+        if isinstance(setup, Setup) and setup.hidden_columns.get(self.TAB):
+            self.hide_columns(setup.hidden_columns[self.TAB])
+
+    def hide_columns(self, keys: Iterable[str]) -> None:
+        """Show the table without these columns; its first one always stays."""
+        table = self.main_table
+        table.hidden = frozenset(keys) - {table.columns[0].key}
+        table.on_resize()
 
     # what a subclass says
 

@@ -47,6 +47,8 @@ class VTable(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=False):
     ) -> None:
         super().__init__(id=id)
         self.columns = list(columns)
+        #: Keys of the columns that are not to be seen.
+        self.hidden: frozenset[str] = frozenset()
         self._id_of = id_of
         self._revision_of = revision_of or hash
         self._header_lines = 1 if has_header else 0
@@ -200,13 +202,16 @@ class VTable(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=False):
     def _total_width(self) -> int:
         if not self.is_wide:
             return max(1, self.size.width)
-        placed = place(self.columns, 0, is_wide=True)
+        placed = place(self._shown_columns(), 0, is_wide=True)
         return GUTTER + sum(item.width + GAP for item in placed)
 
     def _layout_columns(self) -> list[Placed[RowT]]:
         room = max(1, self.size.width - GUTTER - 1)
-        self._placed = place(self.columns, room, is_wide=self.is_wide)
+        self._placed = place(self._shown_columns(), room, is_wide=self.is_wide)
         return self._placed
+
+    def _shown_columns(self) -> list[Column[RowT]]:
+        return [column for column in self.columns if column.key not in self.hidden]
 
     def _key(self, row: RowT, index: int) -> tuple[object, ...]:
         row_id = self._id_of(row)

@@ -19,6 +19,7 @@ from tqconsole.cli.terminal import has_terminal
 from tqconsole.core.filter import compile_filter
 
 if TYPE_CHECKING:
+    from tqconsole.cli.celery_app import CeleryReader
     from tqconsole.core.contexts import Context
     from tqconsole.core.history import History
     from tqconsole.core.session import Session
@@ -138,7 +139,7 @@ class Opener:
 
     def own(self, invocation: Invocation, app: App) -> Session:
         """Return a session on what the command line means."""
-        tasks_app = app if invocation.has_app else None
+        tasks_app = (invocation.celery or app) if invocation.has_app else None
         reached_by = invocation.reached_by()
         return self._session(app, invocation.reason, invocation.context, tasks_app, reached_by)
 
@@ -167,7 +168,7 @@ class Opener:
         app: App,
         reason: str,
         context: Context | None,
-        tasks_app: App | None,
+        tasks_app: App | CeleryReader | None,
         reached_by: tuple[str, ...],
     ) -> Session:
         from tqconsole.core.recording import Recorder  # noqa: PLC0415 - console only
@@ -217,7 +218,7 @@ class Opener:
 class _AppReader:
     """Imports the app's tasks: done in threads, since users' modules may take long."""
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: App | CeleryReader) -> None:
         self._app = app
         self._lock = threading.Lock()
 

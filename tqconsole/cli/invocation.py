@@ -27,6 +27,7 @@ from tqconsole.engine.embedded.location import locate
 from tqconsole.engine.exceptions import BrokerUnreachableError, ImproperlyConfigured
 
 if TYPE_CHECKING:
+    from tqconsole.cli.celery_app import CeleryReader
     from tqconsole.core.contexts import Context
     from tqconsole.engine.app import App
 
@@ -77,6 +78,8 @@ class Invocation:
         #: The command line, as it was given.
         self.words = tuple(words)
         self._app: App | None = app
+        #: Reads the app that was named where that is one of Celery's own.
+        self.celery: CeleryReader | None = None
         #: A program runs this with an app of its own: both live in one process.
         self._is_given = app is not None
         #: False while the app is only a plain one of ours.
@@ -174,6 +177,17 @@ class Invocation:
             self._app = self._load()
         return self._app
 
+    def own_app(self) -> App:
+        """Return the app, one that runs tasks. Raises: UsageError for one of Celery's own."""
+        app = self.app()
+        if self.celery is not None:
+            raise click.UsageError(
+                f"{self._app_path()} is an app of Celery's own: its tasks are run by `celery -A"
+                f" {self._app_path()} worker`. A worker of ours wants an app made with"
+                " tqconsole.engine, which has the same names (docs/features.md)"
+            )
+        return app
+
     def app_of(self, package: str) -> App:
         """Return the app; where none was named, that of `package` if it is one with an app."""
         if self._app is None and not self.has_app and _is_importable(package):
@@ -186,7 +200,7 @@ class Invocation:
         if self.has_app:
             app = self.app()
             with importing_app(app.main or "the app"):
-                app.import_modules()
+                (self.celery or app).import_modules()
 
     def cluster(self, *, needs_queue: bool = True) -> App:
         """Return the app, after saying on stderr which broker is meant and why.
@@ -230,14 +244,15 @@ class Invocation:
         path = self._app_path()
         if path is None:
             return self._configured(App("default"))
-        app = load_app(path)
+        app, self.celery = load_app(path)
         self._is_app_found = True
         return self._configured(app)
 
     def _configured_of(self, package: str) -> App | None:
         """Return a package's app, None where there is none: it was only a guess."""
         try:
-            return self._configured(load_app(package))
+            app, self.celery = load_app(package)
+            return self._configured(app)
         except AppError as error:
             if isinstance(error.__cause__, ImproperlyConfigured):
                 return None

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tqconsole.cli import exits
+from tqconsole.cli.celery_app import CeleryReader, is_celery_app, mirrored
 from tqconsole.engine.exceptions import EngineError, ImproperlyConfigured
 
 if TYPE_CHECKING:
@@ -25,13 +26,19 @@ class AppError(click.ClickException):
     exit_code = exits.USAGE
 
 
-def load_app(path: str) -> App:
-    """Return the app that `-A` names. Raises: AppError with the reason and the nearest name."""
-    from tqconsole.engine.app.path import find_app  # noqa: PLC0415 - imports the engine
+def load_app(path: str) -> tuple[App, CeleryReader | None]:
+    """Return the app that `-A` names; one of Celery's own as ours on its cluster, and its reader.
+
+    Raises: AppError with the reason and the nearest name.
+    """
+    from tqconsole.engine.app.path import find_app, find_object  # noqa: PLC0415 - imports the engine
 
     with importing_app(path):
         try:
-            return find_app(path)
+            found = find_object(path)
+            if is_celery_app(found):
+                return mirrored(found), CeleryReader(found)
+            return find_app(path), None
         except ImproperlyConfigured as error:
             raise AppError(f"{error}{_nearest(path)}") from error
 

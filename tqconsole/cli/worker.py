@@ -123,7 +123,7 @@ def verb(invocation: Invocation, **given: Any) -> int:
         if is_to_detach(daemon):
             return _detached(invocation, daemon, options)
         settle_privileges(daemon)
-        app = invocation.app()
+        app = invocation.own_app()
         with_cwd_on_path()
         for module in options.include:
             with importing_app(module):

@@ -22,6 +22,15 @@ def find_app(path: str) -> App:
     Raises: ImproperlyConfigured with the reason, when nothing of that name can be imported or no
     app is in it. Errors inside the user's modules pass through.
     """
+    found = find_object(path)
+    if not isinstance(found, App):
+        raise _unable(f"{path!r} is a {type(found).__name__}, not an app")
+    found.set_default()
+    return found
+
+
+def find_object(path: str) -> Any:
+    """Return what stands where `path` looks for an app, whatever it is; raises as `find_app`."""
     with_cwd_on_path()
     module_name, separator, attribute = path.partition(":")
     if not module_name:
@@ -30,9 +39,10 @@ def find_app(path: str) -> App:
         found = _attributes(_imported(module_name, path), attribute, path)
     else:
         found = _dotted(path)
-    app = _app_in(found, path)
-    app.set_default()
-    return app
+    candidate = _search(found) if isinstance(found, ModuleType) else evaluate(found)
+    if isinstance(found, ModuleType) and candidate is None:
+        raise _unable(f"Module {found.__name__!r} has no attribute 'app' or 'celery', and no app")
+    return candidate
 
 
 def _dotted(path: str) -> Any:
@@ -75,15 +85,6 @@ def _attributes(found: Any, attributes: str, path: str) -> Any:
         except AttributeError as error:
             raise _unable(f"{_name_of(found)} has no attribute {name!r} (from {path!r})") from error
     return found
-
-
-def _app_in(found: Any, path: str) -> App:
-    candidate = _search(found) if isinstance(found, ModuleType) else evaluate(found)
-    if isinstance(candidate, App):
-        return candidate
-    if isinstance(found, ModuleType) and candidate is None:
-        raise _unable(f"Module {found.__name__!r} has no attribute 'app' or 'celery', and no app")
-    raise _unable(f"{path!r} is a {type(candidate).__name__}, not an app")
 
 
 def _search(module: ModuleType) -> Any:

@@ -34,6 +34,7 @@ OFFERED = 4
 class CallDialog(Dialog[ActionRequest]):
     """Asks what to call and with what."""
 
+    HINT = "tab next field   ctrl+s send   ctrl+y copy the command   esc leave"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+s", "send", show=False),
         Binding("down", "offer(1)", show=False),

@@ -97,14 +97,13 @@ class StartScreen(TableScreen):
                 [("  and call one of its tasks:", "")],
                 [("    tqconsole -A proj call proj.tasks.add -a '[2, 2]'", "info")],
                 [
-                    ("  In the console try:   ", "dim"),
-                    ("2", "bold key"),
-                    ("   then  ", "dim"),
-                    ("/state:FAILURE", "bold key"),
-                    ("   enter   ", "dim"),
+                    ("  In the demo:  ", "dim"),
+                    ("enter", "bold key"),
+                    (" opens what failed   ", "dim"),
                     ("R", "bold key"),
-                    ("   esc   ", "dim"),
+                    (" calls it anew   ", "dim"),
                     ("?", "bold key"),
+                    (" all keys", "dim"),
                 ],
             ]
         )

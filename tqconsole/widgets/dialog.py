@@ -37,6 +37,8 @@ class Dialog(ModalScreen[ResultT | None], Generic[ResultT]):
 
     #: Which button has the focus at first.
     FIRST_FOCUS: ClassVar[str] = "#cancel"
+    #: What the box's lower edge says of its keys.
+    HINT: ClassVar[str] = ""
 
     def __init__(self, title: str, *, is_danger: bool = False) -> None:
         super().__init__()
@@ -55,6 +57,7 @@ class Dialog(ModalScreen[ResultT | None], Generic[ResultT]):
         """Lay body and buttons out in the box."""
         box = Vertical(classes="dialog")
         box.border_title = Content(printable(self._title))
+        box.border_subtitle = Content(self.HINT) if self.HINT else ""
         box.set_class(self._is_danger, "-danger")
         with box:
             yield from self.body()

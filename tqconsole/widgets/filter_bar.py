@@ -106,7 +106,8 @@ class FilterBar(Vertical):
 
     def start(self) -> None:
         """Begin to type."""
-        self._input.focus()
+        # At once: what follows in the same burst (paste, a slow line) belongs to the filter.
+        self.screen.set_focus(self._input)
         self._input.cursor_position = len(self._input.value)
 
     @property

@@ -33,10 +33,16 @@ _KINDS = {
     "worker": "worker",
     "queues": "queue",
     "types": "type",
+    "beat": "beat",
     "dead": "dead",
     "global": "cluster",
 }
-_ODD_KINDS = {"tasks.limits": "type", "tasks.events": "worker", "dashboard.events": "worker"}
+_ODD_KINDS = {
+    "tasks.limits": "type",
+    **dict.fromkeys(("tasks.events", "dashboard.events", "beat.events", "events.events"), "worker"),
+}
+#: How each table begins.
+_HEAD = "| Key | Does | Id, to bind it anew |"
 #: Names of keys as people read them.
 _SHOWN = {
     "ctrl+backslash": "ctrl+\\",
@@ -74,7 +80,7 @@ def meaning(entry: KeyBinding) -> str:
 
 
 def _table(group: str) -> str:
-    lines = [f"### {_HEADINGS.get(group, group.capitalize())}", "", "| Key | Does |", "|---|---|"]
+    lines = [f"### {_HEADINGS.get(group, group.capitalize())}", "", _HEAD, "|---|---|---|"]
     return "\n".join([*lines, *_rows(group)]) + "\n"
 
 
@@ -83,7 +89,7 @@ def _rows(group: str) -> Iterator[str]:
         if entry.screen == group:
             keys = " ".join(f"`{key}`" for key in keys_shown(entry))
             note = " (changes the cluster, asks first)" if entry.does_change else ""
-            yield f"| {keys} | {meaning(entry)}{note} |"
+            yield f"| {keys} | {meaning(entry)}{note} | `{entry.binding_id}` |"
 
 
 if __name__ == "__main__":

@@ -56,6 +56,8 @@ SCENES: dict[str, tuple[str, tuple[str, ...]]] = {
     "revoke": ("tasks", ("space", "space", "X")),
     "pool": ("workers", ("P",)),
     "replies": ("workers", ("space", "space", "space", "b")),
+    "setup": ("workers", ("f2",)),
+    "columns": ("workers", ("f2", "c")),
     "help": ("tasks", ("question_mark",)),
     "past": ("tasks", ("G",)),
     "replay": ("dashboard", ()),

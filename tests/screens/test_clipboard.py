@@ -84,4 +84,4 @@ async def test_what_no_terminal_takes_goes_into_a_file(
         assert any("too long for a terminal" in one.message for one in app._notifications)
 
     (path,) = tmp_path.iterdir()
-    assert path.read_text() == "x" * 80_000
+    assert path.read_text().startswith("x" * 80_000)

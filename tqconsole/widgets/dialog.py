@@ -35,6 +35,7 @@ class Dialog(ModalScreen[ResultT | None], Generic[ResultT]):
         Binding("right", "app.focus_next", "next", show=False),
     ]
 
+    AUTO_FOCUS = ""
     #: Which button has the focus at first.
     FIRST_FOCUS: ClassVar[str] = "#cancel"
     #: What the box's lower edge says of its keys.
@@ -66,7 +67,8 @@ class Dialog(ModalScreen[ResultT | None], Generic[ResultT]):
 
     def on_mount(self) -> None:
         """Focus what is harmless. Textual calls this after a subclass's own `on_mount`."""
-        self.query_one(self.first_focus()).focus()
+        # At once: a key that follows in the same burst must not find the focus elsewhere.
+        self.set_focus(self.query_one(self.first_focus()))
 
     def first_focus(self) -> str:
         """Return the selector of what has the focus at first."""

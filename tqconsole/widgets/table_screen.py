@@ -28,6 +28,8 @@ EXPORT_LIMIT = 20_000
 class TableScreen(ConsoleScreen):
     """A screen whose keys act on its table."""
 
+    #: Keys that come before the screen has settled are the table's, not the filter's.
+    AUTO_FOCUS = "VTable"
     #: Target kind of `core.actions` of the rows; "" when nothing can be done with them.
     target_kind = ""
 

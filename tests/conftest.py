@@ -10,11 +10,20 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.rows_ran import RowsRan
+
 #: The same examples in every run, however busy the machine: what fails here fails again.
 settings.register_profile(
     "same", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("same")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Have whole runs look whether every test ran that the page of features names."""
+    if not hasattr(config, "workerinput"):
+        page = Path(__file__).parent.parent / "docs" / "features.md"
+        config.pluginmanager.register(RowsRan(page), "rows-ran")
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -48,6 +48,7 @@ from tqconsole.engine.signals import (
     worker_process_init,
     worker_process_shutdown,
 )
+from tqconsole.engine.worker.inspecting import listen_to_usr2
 from tqconsole.engine.worker.outcome import Outcome, encode_outcome
 from tqconsole.engine.worker.payload import Packed, RunPayload, decode_payload
 from tqconsole.engine.worker.request import request_of
@@ -87,6 +88,7 @@ class TaskRunner:
         if find_alarm() is not None:
             name = multiprocessing.current_process().name
             set_process_title(f"[celeryd: {self._hostname}:{name}]", name)
+            listen_to_usr2()
         self._app.on_after_fork.send(sender=self._app)
         worker_process_init.send(sender=None)
 

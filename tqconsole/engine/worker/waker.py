@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
+from tqconsole.engine.worker.inspecting import listen_to_usr2
 from tqconsole.engine.worker.values import Happening
 
 
@@ -64,6 +65,7 @@ class SignalWatch:
 
     def __init__(self, waker: Waker, environ: Mapping[str, str] = os.environ) -> None:
         self._waker = waker
+        self._environ = environ
         self._is_term_cold = environ.get("REMAP_SIGTERM") == "SIGQUIT"
         self._caught: deque[tuple[signal.Signals, bool]] = deque()
         self._has_asked = False
@@ -84,6 +86,7 @@ class SignalWatch:
         if not _has_terminal():
             # With one, HUP says that it is gone, and the worker with it.
             self._replaced[signal.SIGHUP] = signal.signal(signal.SIGHUP, self._note)
+        listen_to_usr2(self._environ)
         # At once, from whatever the main thread is doing: that is what it is asked for.
         with contextlib.suppress(ValueError, OSError, AttributeError):  # stderr without a file
             faulthandler.register(signal.SIGUSR1, file=sys.__stderr__ or 2, all_threads=True)

@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "migrate": ("tqconsole.cli.migrate", "Move messages from one broker to another."),
     "amqp": ("tqconsole.cli.amqp", "Exchanges, queues and messages by hand."),
     "graph": ("tqconsole.cli.graph", "Draw the workers for graphviz."),
+    "logtool": ("tqconsole.cli.logtool", "Count and find tasks in the logs of workers."),
     "shell": ("tqconsole.cli.shell", "Open a Python prompt with the app at hand."),
     "upgrade": ("tqconsole.cli.upgrade", "Give old settings their new names."),
     "report": ("tqconsole.cli.report", "Print versions and settings for a bug report."),

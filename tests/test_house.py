@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -167,3 +168,10 @@ def test_every_lint_exception_has_a_reason() -> None:
     ]
 
     assert bare == []
+
+
+def test_tests_with_real_servers_skip_nothing() -> None:
+    ways_out = re.compile(r"\b(pytest\.(skip|xfail|importorskip)|mark\.(skip|skipif|xfail))\b")
+    folder = ROOT / "tests" / "servers"
+
+    assert [path.name for path in folder.glob("*.py") if ways_out.search(path.read_text())] == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -40,6 +41,8 @@ def own(name: str) -> click.Command:
     return found
 
 
+#: Verbs of Celery's that come in a later step.
+LATER = {"beat", "multi"}
 CELERYS = sorted(set(celerys_program.list_commands(click.Context(celerys_program))) & set(COMMANDS))
 
 
@@ -54,6 +57,47 @@ def test_every_option_of_celerys_is_taken(name: str) -> None:
         assert set(theirs.commands) <= set(ours.commands)
         for below, command in theirs.commands.items():
             assert options_of(command) <= options_of(ours.commands[below]), below
+
+
+def test_every_verb_of_celerys_is_here() -> None:
+    theirs = set(celerys_program.list_commands(click.Context(celerys_program)))
+
+    assert theirs - LATER <= set(COMMANDS) | {"flower"}, "flower comes with its own package"
+    assert len(CELERYS) >= 16
+
+
+@pytest.mark.parametrize("name", CELERYS)
+def test_help_names_every_option_of_celerys_and_its_meaning(run: Run, name: str) -> None:
+    theirs = celerys_program.get_command(click.Context(celerys_program), name)
+    assert theirs is not None
+
+    shown = run(name, "--help").out
+
+    wanted = options_of(theirs) - ABSENT.get(name, set())
+    assert [word for word in wanted if not re.search(rf"(^|\s){word}\b", shown)] == []
+    for param in own(name).params:
+        assert not isinstance(param, click.Option) or (param.help and len(param.help) > 8), param
+
+
+@pytest.mark.parametrize("name", CELERYS)
+def test_options_take_values_as_celerys_do(name: str) -> None:
+    theirs = celerys_program.get_command(click.Context(celerys_program), name)
+    assert theirs is not None
+    for above, command in ((own(name), theirs), *pairs_below(own(name), theirs)):
+        mine = {word: param for param in above.params for word in param.opts}
+        for param in command.params:
+            for word in param.opts if isinstance(param, click.Option) else ():
+                ours = mine.get(word)
+                if isinstance(ours, click.Option):
+                    assert (ours.is_flag, ours.nargs) == (param.is_flag, param.nargs), word
+
+
+def pairs_below(
+    ours: click.Command, theirs: click.Command
+) -> list[tuple[click.Command, click.Command]]:
+    if not (isinstance(theirs, click.Group) and isinstance(ours, click.Group)):
+        return []
+    return [(ours.commands[below], command) for below, command in theirs.commands.items()]
 
 
 def test_every_global_option_of_celerys_is_taken() -> None:

@@ -24,12 +24,13 @@ OURS, THEIRS = "w1@ours", "c1@theirs"
 class Flower:
     """A running Flower's API."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, program: str = "celery", app: str = "theirs") -> None:
         self._root = f"http://127.0.0.1:{(port := free_port())}/api"
         place.environ |= {"FLOWER_UNAUTHENTICATED_API": "1"}
         options = ["flower", f"--port={port}", "--address=127.0.0.1", "--inspect-timeout=5000"]
-        place.start("flower", "celery", "-A", "redis_project:theirs", *options)
-        assert eventually(lambda: self.get("/workers") is not None), place.log("flower")
+        log = f"flower of {program}"
+        place.start(log, program, "-A", f"redis_project:{app}", *options)
+        assert eventually(lambda: self.get("/workers") is not None), place.log(log)
 
     def get(self, path: str) -> Any:
         """Return what it answers; None while it does not."""
@@ -77,7 +78,7 @@ def flower(place: Place, client: App) -> Flower:
         sent.get(timeout=PATIENCE_S)
         return flower.get(f"/task/info/{sent.id}") is not None
 
-    assert eventually(hears), place.log("flower")
+    assert eventually(hears), place.log("flower of celery")
     return flower
 
 
@@ -125,3 +126,12 @@ def test_flower_revokes_at_our_worker(flower: Flower, client: App) -> None:
         assert json.load(answer)["message"] == f"Revoked '{result.id}'"
 
     assert eventually(lambda: result.state == "REVOKED")
+
+
+def test_flower_is_a_verb_of_ours_too(place: Place) -> None:
+    flower = Flower(place, "tqconsole", "ours")
+
+    workers = eventually(lambda: len(found := flower.get("/workers?refresh=1")) == 2 and found)
+
+    assert set(workers) == {OURS, THEIRS}
+    assert "add" in workers[OURS]["registered"]

@@ -22,6 +22,7 @@ from tqconsole.cli.invocation import Invocation
 from tqconsole.cli.loading import place_of
 from tqconsole.cli.main import COMMANDS
 from tqconsole.cli.output import Output
+from tqconsole.cli.plugins import plugin_verb, plugins
 from tqconsole.cli.verb import VerbGroup, format_sections
 from tqconsole.core.errors import ConsoleError, ContextError, FilterError, SetupError
 from tqconsole.engine.exceptions import (
@@ -47,13 +48,13 @@ class Program(VerbGroup):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the verbs in the order of the table."""
-        return list(COMMANDS)
+        return [*COMMANDS, *(name for name in plugins() if name not in COMMANDS)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import a verb."""
         entry = COMMANDS.get(cmd_name)
         if entry is None:
-            return None
+            return plugin_verb(cmd_name)
         command: click.Command = importlib.import_module(entry[0]).verb
         return command
 
@@ -61,6 +62,10 @@ class Program(VerbGroup):
         """Write the verbs, without importing them, then the options."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+        foreign = [(name, point.value) for name, point in plugins().items() if name not in COMMANDS]
+        if foreign:
+            with formatter.section("Commands of other packages"):
+                formatter.write_dl(foreign)
         format_sections(self.get_params(ctx), ctx, formatter)
 
 

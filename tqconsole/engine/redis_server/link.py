@@ -34,6 +34,8 @@ Command = tuple[str | bytes | int | float, ...]
 _IDLE_S = 1.0
 #: RPOP with a count, ZADD with GT and client tracking as they are used here.
 _OLDEST = (6, 2)
+#: With more read than this its reader is given up, for the room it keeps.
+_LARGE_BYTES = 2**20
 #: The reader's word for "not complete yet"; None is an answer.
 _NOTHING = object()
 
@@ -59,6 +61,7 @@ class Link:
         self._clock = clock
         self._lock = threading.RLock()
         self._reader = self._new_reader()
+        self._fed_bytes = 0
         self._timeout_s = float(address.connection["socket_timeout"])
         self._pid = 0
         self._used_mono = 0.0
@@ -202,6 +205,8 @@ class Link:
                     raise TimeoutError("timed out")
                 self._feed(data)
                 answer = self._reader.gets()
+            if self._fed_bytes > _LARGE_BYTES:
+                self._let_go_of_room()
             if not isinstance(answer, hiredis.PushNotification):
                 return answer
 
@@ -209,12 +214,20 @@ class Link:
         answers: list[Any] = []
         while (answer := self._reader.gets()) is not _NOTHING:
             answers.append(answer)
+        if self._fed_bytes > _LARGE_BYTES:
+            self._let_go_of_room()
         return answers
 
     def _feed(self, data: bytes) -> None:
         if not data:
             raise ConnectionResetError("the server hung up")
         self._reader.feed(data)
+        self._fed_bytes += len(data)
+
+    def _let_go_of_room(self) -> None:
+        """Give up the room that a large answer took: hiredis keeps it until the next one."""
+        if not self._reader.has_data():
+            self._reader, self._fed_bytes = self._new_reader(), 0
 
     def _listening(self) -> Wire:
         if self._wire is None or self._pid != os.getpid():

@@ -43,6 +43,7 @@ from tqconsole.engine.worker.remote import Remote
 from tqconsole.engine.worker.revoked_records import RevokedRecords
 from tqconsole.engine.worker.run import make_failure_links, make_fallout
 from tqconsole.engine.worker.statedb import StateFile
+from tqconsole.engine.worker.trimming import make_trimmer
 from tqconsole.engine.worker.turns import TURNS_S, Turns, check_shared
 from tqconsole.engine.worker.values import Happening, LossReported, RevokeAsked
 from tqconsole.engine.worker.waker import SignalWatch, Waker
@@ -56,6 +57,7 @@ MAX_DEATHS = 5
 _AUTOSCALE_S = 1.0
 _MINGLE_S = 0.1
 _SAVE_S = 10.0
+_TRIM_S = 1.0
 
 
 class Site(msgspec.Struct, frozen=True):
@@ -212,6 +214,8 @@ class Worker:
         if self._remote is not None:
             with contextlib.suppress(OperationalError):  # the loop opens it later
                 self._remote.open()
+        if (trimmer := make_trimmer()) is not None:
+            self._loop.add_chore("giving memory back", _TRIM_S, trimmer.look)
         if self._autoscaler is not None:
             self._loop.add_chore("autoscale", _AUTOSCALE_S, self._scale)
         if not site.options.without_mingle and self._broker.capabilities.can_fanout:

@@ -1,0 +1,41 @@
+"""Gives memory back to the system that the C library has kept since a large message."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+_STATM = Path("/proc/self/statm")
+#: By so much, in bytes, a process must have grown or shrunk since the last time. What is freed in
+#: one piece goes back by itself; what lies between pieces that are still used does not.
+_MUCH_BYTES = 16 * 2**20
+
+
+class Trimmer:
+    """Looks at the size of this process. `trim` is glibc's `malloc_trim`."""
+
+    def __init__(self, trim: Callable[[int], object], resident: Callable[[], int]) -> None:
+        self._trim = trim
+        self._resident = resident
+        self._seen_bytes = resident()
+
+    def look(self) -> None:
+        """Give back what can be, when much has come or gone."""
+        if abs(self._resident() - self._seen_bytes) >= _MUCH_BYTES:
+            self._trim(0)
+            self._seen_bytes = self._resident()
+
+
+def make_trimmer() -> Trimmer | None:
+    """Return one for this process, None where the C library knows nothing of the kind."""
+    try:
+        trim = ctypes.CDLL(None).malloc_trim
+        return Trimmer(trim, _resident_bytes)
+    except (OSError, AttributeError, TypeError):
+        return None
+
+
+def _resident_bytes() -> int:
+    return int(_STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")

@@ -13,7 +13,6 @@ import logging
 import os
 import signal as signals
 import threading
-from collections import deque
 from collections.abc import Sequence
 from contextvars import copy_context
 from functools import partial
@@ -26,12 +25,11 @@ from tqconsole.engine.pools.base import (
     JobEnded,
     JobLost,
     JobStarted,
-    Pool,
     PoolNews,
     PoolOptions,
     Runner,
 )
-from tqconsole.engine.pools.outbox import Outbox
+from tqconsole.engine.pools.places import Place, PlacesPool
 from tqconsole.engine.pools.steering import Steering, set_steering
 
 logger = logging.getLogger(__name__)
@@ -42,14 +40,10 @@ _CLEAN_UP_S = 1.0
 _DEFAULT_SLOT_COUNT = 1000
 
 
-class AsyncioPool(Pool):
+class AsyncioPool(PlacesPool[Place]):
     """One loop, and as many coroutines in it as there are slots."""
 
     implementation = "tqconsole.engine.pools.coroutines:AsyncioPool"
-    can_terminate = True
-    can_limit_time = True
-    can_resize = True
-    shares_memory = True
     runs_coroutines = True
     default_slot_count = _DEFAULT_SLOT_COUNT
 
@@ -62,13 +56,9 @@ class AsyncioPool(Pool):
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         """The loop is made by `start`. A plain callable as runner never awaits."""
+        super().__init__(slot_count, options, clock)
         self._runner: Any = runner
         self._awaits = getattr(runner, "awaits", lambda _: False)
-        self._size = max(1, slot_count)
-        self._options = options or PoolOptions()
-        self._outbox = Outbox(clock)
-        self._slots: dict[int, _Slot] = {}
-        self._busy: set[_Slot] = set()
         self._runs: dict[int, _Run] = {}
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._turn, name="asyncio", daemon=True)
@@ -79,62 +69,18 @@ class AsyncioPool(Pool):
         """Start the loop."""
         self._thread.start()
 
-    @property
-    def slot_count(self) -> int:
-        """How many jobs may run at once."""
-        return self._size
-
-    def free_slots(self) -> int:
-        """How many more may begin."""
-        return max(0, self._size - len(self._busy))
-
     def submit(self, jobs: Sequence[Job]) -> None:
         """Have the jobs run, one after another. Raises: RuntimeError when there is no slot."""
-        if len(self._busy) >= self._size:
-            raise RuntimeError("no free slot")
-        slot = _Slot(jobs)
-        self._busy.add(slot)
-        for job in jobs:
-            self._slots[job.job_id] = slot
-        self._loop.call_soon_threadsafe(self._next, slot)
-
-    def poll(self) -> list[PoolNews]:
-        """Return what the coroutines told; never blocks."""
-        news = self._outbox.take()
-        for item in news:
-            if not isinstance(item, JobStarted):
-                self._leave(item.job_id)
-        return news
-
-    def _leave(self, job_id: int) -> None:
-        slot = self._slots.pop(job_id)
-        slot.left_count -= 1
-        if not slot.left_count:
-            self._busy.discard(slot)
-
-    def filenos(self) -> list[int]:
-        """Return the bell of the news."""
-        return [self._outbox.fileno()]
-
-    def next_deadline_mono(self) -> float | None:
-        """Return None: the loop has its own timers."""
-        return None
-
-    def withdraw(self) -> list[int]:
-        """Take back what has not begun."""
-        taken: list[int] = []
-        for slot in [slot for slot in self._busy if slot.left_count > 1]:
-            taken += slot.take_back()
-        for job_id in taken:
-            self._leave(job_id)
-        return taken
+        place = Place(jobs)
+        self.occupy(place)
+        self._loop.call_soon_threadsafe(self._next, place)
 
     def terminate(self, job_id: int, signal: int) -> bool:
         """Cancel the coroutine of a job; USR1 is its soft limit, as in a process.
 
         What runs in a thread goes on: False.
         """
-        if job_id not in self._slots:
+        if job_id not in self._places:
             return False
         told: list[bool] = []
         is_told = threading.Event()
@@ -146,14 +92,6 @@ class AsyncioPool(Pool):
         self._loop.call_soon_threadsafe(end)
         is_told.wait(_CLEAN_UP_S)
         return bool(told and told[0])
-
-    def grow(self, count: int) -> None:
-        """Let more run."""
-        self._size += count
-
-    def shrink(self, count: int) -> None:
-        """Let fewer begin; one at least."""
-        self._size = max(1, self._size - count)
 
     def restart(self) -> None:
         """Raise NotSupportedError."""
@@ -187,10 +125,10 @@ class AsyncioPool(Pool):
             self._options.on_child_stop()
         self._loop.close()
 
-    def _next(self, slot: _Slot) -> None:
-        """Begin a slot's next job."""
+    def _next(self, place: Place) -> None:
+        """Begin a place's next job."""
         try:
-            job = slot.jobs.popleft()
+            job = place.jobs.popleft()
         except IndexError:
             return
         steering = Steering()
@@ -203,7 +141,7 @@ class AsyncioPool(Pool):
         if is_awaited:
             self._limit(job, run)
         self._outbox.put(JobStarted(job.job_id, os.getpid(), self._outbox.clock.mono()))
-        steering.task.add_done_callback(partial(self._ended, slot, run))
+        steering.task.add_done_callback(partial(self._ended, place, run))
 
     def _limit(self, job: Job, run: _Run) -> None:
         if job.soft_limit_s:
@@ -212,14 +150,14 @@ class AsyncioPool(Pool):
             cut = partial(self._cut, run, is_time_limit=True)
             run.timers.append(self._loop.call_later(job.hard_limit_s, cut))
 
-    def _ended(self, slot: _Slot, run: _Run, task: asyncio.Task[Any]) -> None:
+    def _ended(self, place: Place, run: _Run, task: asyncio.Task[Any]) -> None:
         for timer in run.timers:
             timer.cancel()
         if self._runs.pop(run.job_id, None) is not None:
             self._outbox.put(_end_of(run.job_id, task))
         elif not task.cancelled():
             task.exception()  # its loss was told when it was cut off; nobody else asks
-        self._next(slot)
+        self._next(place)
 
     def _terminate(self, job_id: int, signal: int) -> bool:
         run = self._runs.get(job_id)
@@ -264,7 +202,7 @@ class AsyncioPool(Pool):
             done, _ = await asyncio.wait(running, timeout=left_s)
             if not done:
                 break
-            await asyncio.sleep(0)  # what is next in a slot begins now
+            await asyncio.sleep(0)  # what is next in a place begins now
         left = [task for task in asyncio.all_tasks() if task is not me]
         for task in left:
             task.cancel()
@@ -274,24 +212,6 @@ class AsyncioPool(Pool):
 
     def _tasks(self) -> set[asyncio.Task[Any]]:
         return {run.steering.task for run in self._runs.values() if run.steering.task is not None}
-
-
-class _Slot:
-    """Jobs that run one after another. `left_count` (the worker's thread's) are not told of yet."""
-
-    __slots__ = ("jobs", "left_count")
-
-    def __init__(self, jobs: Sequence[Job]) -> None:
-        self.jobs = deque(jobs)
-        self.left_count = len(jobs)
-
-    def take_back(self) -> list[int]:
-        """Return the ids of those not begun, which then never begin: one `pop` decides."""
-        ids: list[int] = []
-        with contextlib.suppress(IndexError):
-            while True:
-                ids.append(self.jobs.pop().job_id)
-        return ids[::-1]
 
 
 class _Run:

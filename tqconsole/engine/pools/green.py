@@ -12,7 +12,6 @@ import abc
 import importlib
 import logging
 import os
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -28,12 +27,11 @@ from tqconsole.engine.pools.base import (
     JobEnded,
     JobLost,
     JobStarted,
-    Pool,
     PoolNews,
     PoolOptions,
     Runner,
 )
-from tqconsole.engine.pools.outbox import Outbox
+from tqconsole.engine.pools.places import Place, PlacesPool
 
 logger = logging.getLogger(__name__)
 
@@ -41,15 +39,11 @@ logger = logging.getLogger(__name__)
 _LOOK_S = 0.01
 
 
-class GreenPool(Pool):
+class GreenPool(PlacesPool["_GreenPlace"]):
     """What both libraries have in common. Everything runs in one thread, and switches only where
     something waits.
     """
 
-    can_terminate = True
-    can_limit_time = True
-    can_resize = True
-    shares_memory = True
     #: What it is called in the lists of extras.
     library: str
 
@@ -62,14 +56,10 @@ class GreenPool(Pool):
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         """Raises: ImproperlyConfigured without the library."""
+        super().__init__(slot_count, options, clock)
         self._green = load_library(self.library)
         self._runner = runner
-        self._size = max(1, slot_count)
-        self._options = options or PoolOptions()
         self._clock = clock
-        self._outbox = Outbox(clock)
-        self._slots: dict[int, _Slot] = {}
-        self._busy: set[_Slot] = set()
         #: Jobs that have begun and of whose end nothing was told -> their greenlet.
         self._greenlets: dict[int, Any] = {}
 
@@ -98,34 +88,21 @@ class GreenPool(Pool):
         if self._options.on_child_start is not None:
             self._options.on_child_start()
 
-    @property
-    def slot_count(self) -> int:
-        """How many jobs may run at once."""
-        return self._size
-
-    def free_slots(self) -> int:
-        """How many more may begin."""
-        return max(0, self._size - len(self._busy))
-
     def submit(self, jobs: Sequence[Job]) -> None:
-        """Have the jobs run in a greenlet. Raises: RuntimeError when there is no slot."""
-        if len(self._busy) >= self._size:
-            raise RuntimeError("no free slot")
-        slot = _Slot(jobs)
-        self._busy.add(slot)
-        for job in jobs:
-            self._slots[job.job_id] = slot
-        self.spawn(self._run, slot)
+        """Have the jobs run in a greenlet. Raises: RuntimeError when there is no place."""
+        place = _GreenPlace(jobs)
+        self.occupy(place)
+        self.spawn(self._run, place)
 
-    def _run(self, slot: _Slot) -> None:
-        if not slot.jobs:
-            slot.is_active = False
+    def _run(self, place: _GreenPlace) -> None:
+        if not place.jobs:
+            place.is_active = False
             return
-        job = slot.jobs.popleft()
+        job = place.jobs.popleft()
         # Each in a greenlet of its own: what kills it must not take the next one along.
-        self._greenlets[job.job_id] = self.spawn(self._run_one, job, slot)
+        self._greenlets[job.job_id] = self.spawn(self._run_one, job, place)
 
-    def _run_one(self, job: Job, slot: _Slot) -> None:
+    def _run_one(self, job: Job, place: _GreenPlace) -> None:
         pid = os.getpid()
         self._outbox.put(JobStarted(job.job_id, pid, self._clock.mono()))
         prevent = None
@@ -143,63 +120,26 @@ class GreenPool(Pool):
             if prevent is not None:
                 prevent()
             self._greenlets.pop(job.job_id, None)
-            if not slot.is_over(job.job_id):
-                slot.over_id = job.job_id
+            if not place.is_over(job.job_id):
+                place.over_id = job.job_id
                 self._outbox.put(news)
-            self.spawn(self._run, slot)
+            self.spawn(self._run, place)
 
     def _cut(self, job_id: int, *, by_limit: bool) -> None:
         """Kill a run and tell so at once: its clean-up may take its time."""
-        greenlet, slot = self._greenlets.pop(job_id, None), self._slots.get(job_id)
-        if greenlet is None or slot is None:
+        greenlet, place = self._greenlets.pop(job_id, None), self._places.get(job_id)
+        if greenlet is None or place is None:
             return
-        slot.over_id = job_id
+        place.over_id = job_id
         why = {"is_time_limit": by_limit, "is_terminated": not by_limit}
         self._outbox.put(JobLost(job_id, True, os.getpid(), None, None, **why))  # noqa: FBT003 - was_started
         self.kill(greenlet)
-
-    def poll(self) -> list[PoolNews]:
-        """Return what the greenlets told; never blocks."""
-        news = self._outbox.take()
-        for item in news:
-            if not isinstance(item, JobStarted):
-                self._leave(item.job_id)
-        return news
-
-    def _leave(self, job_id: int) -> None:
-        slot = self._slots.pop(job_id)
-        slot.left_count -= 1
-        if not slot.left_count:
-            self._busy.discard(slot)
-
-    def filenos(self) -> list[int]:
-        """Return the bell of the news."""
-        return [self._outbox.fileno()]
-
-    def next_deadline_mono(self) -> float | None:
-        """Return None: the library has timers."""
-        return None
-
-    def withdraw(self) -> list[int]:
-        """Take back what has not begun."""
-        taken = [job.job_id for slot in self._busy for job in slot.take_back()]
-        for job_id in taken:
-            self._leave(job_id)
-        return taken
 
     def terminate(self, job_id: int, signal: int) -> bool:
         """Kill the greenlet of a job; False when it runs nowhere."""
         is_running = job_id in self._greenlets
         self._cut(job_id, by_limit=False)
         return is_running
-
-    def grow(self, count: int) -> None:
-        """Let more run."""
-        self._size += count
-
-    def shrink(self, count: int) -> None:
-        """Let fewer begin; one at least."""
-        self._size = max(1, self._size - count)
 
     def restart(self) -> None:
         """Raise NotSupportedError."""
@@ -217,7 +157,7 @@ class GreenPool(Pool):
     def stop(self, grace_s: float | None) -> None:
         """Wait for what runs, `grace_s` for all together; then kill it."""
         end_mono = None if grace_s is None else self._clock.mono() + grace_s
-        while any(slot.is_active for slot in self._busy):
+        while any(place.is_active for place in self._busy):
             if end_mono is not None and self._clock.mono() >= end_mono:
                 break
             self.pause(_LOOK_S)
@@ -301,14 +241,11 @@ class _GreenAlarm:
             self._prevent()
 
 
-class _Slot:
-    """Jobs that run one after another. `left_count` are not told of yet."""
-
-    __slots__ = ("is_active", "jobs", "left_count", "over_id")
+class _GreenPlace(Place):
+    __slots__ = ("is_active", "over_id")
 
     def __init__(self, jobs: Sequence[Job]) -> None:
-        self.jobs = deque(jobs)
-        self.left_count = len(jobs)
+        super().__init__(jobs)
         #: False when its last job has ended, also if nobody has been told yet.
         self.is_active = True
         #: The job whose end was told last.
@@ -317,12 +254,6 @@ class _Slot:
     def is_over(self, job_id: int) -> bool:
         """True when the job's end was told."""
         return self.over_id == job_id
-
-    def take_back(self) -> list[Job]:
-        """Return the jobs not begun, which then never begin."""
-        taken = list(self.jobs)
-        self.jobs.clear()
-        return taken
 
 
 def load_library(name: str) -> Any:

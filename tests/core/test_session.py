@@ -379,6 +379,21 @@ def test_a_purge_and_letters_go_to_the_broker(make):
     assert bench.broker.purged == ["mail"]
 
 
+def test_a_dead_letter_goes_back_with_other_arguments(make):
+    bench = make()
+    message = encode_task(TaskCall(task_id="t1", task_name="name", args=[1], kwargs={"a": 1}))
+    bench.broker.letters = [DeadLetter("l1", message, "q", "rejected", "", "w1@h", 5.0)]
+
+    done = bench.perform("dead.edit", "l1", args="[2]")
+
+    header, body = bench.call()
+    assert (done.error, done.answers[0].text) == ("", "put back with these arguments")
+    assert (header.task_id, body.args, body.kwargs) == ("t1", [2], {"a": 1})
+    assert bench.broker.published[-1].routing_key == "q"
+    assert done.equivalent == "tqconsole dead replay l1 -a '[2]'"
+    assert "not there any more" in bench.perform("dead.edit", "l9", args="[2]").error
+
+
 FILLED = {
     "task_name": "proj.add",
     "queue": "q",

@@ -14,6 +14,7 @@ import pytest
 from driving import press, settle, type_text
 from fake import NOW_AT, FakeSession, make_flow
 from replays import replay_session
+from states import BrokenSession, EmptySession
 
 from tqconsole.console import Console
 from tqconsole.core.beat_views import BeatPicture
@@ -122,6 +123,12 @@ SESSIONS: dict[str, Callable[[], ConsoleSession]] = {
     "replay": replay_session,
     **dict.fromkeys(("flows", "flow", "gantt", "graph"), flow_session),
 }
+#: The main screens, also drawn with nothing to show and with the broker gone.
+MAINS = ("dashboard", "tasks", "workers", "queues", "types", "events")
+STATES: dict[str, Callable[[], ConsoleSession]] = {"empty": EmptySession, "broken": BrokenSession}
+for state, make in STATES.items():
+    SCENES |= {f"{name}-{state}": (name, ()) for name in MAINS}
+    SESSIONS |= {f"{name}-{state}": make for name in MAINS}
 CASES = [
     *((name, size, "dark") for name in SCENES for size in (WIDE, NARROW)),
     *((name, size, "light") for name in ("dashboard", "tasks") for size in (WIDE, NARROW)),

@@ -13,6 +13,18 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from tqconsole.core.action_fields import (
+    CALL_FIELDS,
+    COUNT,
+    HARD,
+    QUEUE,
+    RATE,
+    SIGNAL,
+    SOFT,
+    TASK_NAME,
+    Field,
+)
+
 
 class Confirm(Enum):
     """What the dialog asks before the action goes out."""
@@ -23,23 +35,6 @@ class Confirm(Enum):
     PLAIN = "plain"
     #: The target's name must be typed (see `confirm_word`).
     NAME = "name"
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """One input of an action's dialog; `name` is the key in `ActionRequest.arguments`.
-
-    `kind` is text, int, float, bool, choice, json-list or json-object. An empty text of a field
-    that is not required means "not given".
-    """
-
-    name: str
-    label: str
-    kind: str = "text"
-    default: str = ""
-    choices: tuple[str, ...] = ()
-    is_required: bool = False
-    help: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +71,6 @@ class ActionRequest:
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
 
-_QUEUE = Field("queue", "Queue", is_required=True)
-_TASK_NAME = Field("task_name", "Task type", is_required=True)
-_COUNT = Field("count", "Processes", "int", "1", is_required=True)
-_SIGNAL = Field("signal", "Signal", "choice", "SIGTERM", ("SIGTERM", "SIGINT", "SIGKILL"))
-
 #: What `worker.inspect` may ask for.
 INSPECTABLE = (
     "active",
@@ -95,19 +85,6 @@ INSPECTABLE = (
     "clock",
     "ping",
     "memsample",
-)
-
-_CALL_FIELDS = (
-    Field("task_name", "Task", is_required=True),
-    Field("args", "Args", "json-list", "[]", help="a JSON list"),
-    Field("kwargs", "Kwargs", "json-object", "{}", help="a JSON object"),
-    Field("queue", "Queue", help="empty: as its last call, else the default queue"),
-    Field("priority", "Priority", "int"),
-    Field("countdown", "Countdown s", "float"),
-    Field("eta", "ETA", help="ISO 8601, e.g. 2026-11-20T18:00:00+00:00"),
-    Field("expires", "Expires s", "float"),
-    Field("ignore_result", "Ignore the result", "bool", "false"),
-    Field("task_id", "Task id", help="empty: a new one"),
 )
 
 _TABLE: tuple[Action, ...] = (
@@ -141,7 +118,7 @@ _TABLE: tuple[Action, ...] = (
         "task",
         "revoke",
         is_danger=True,
-        fields=(_SIGNAL,),
+        fields=(SIGNAL,),
     ),
     Action(
         "task.call",
@@ -151,7 +128,7 @@ _TABLE: tuple[Action, ...] = (
         "cluster",
         "call",
         can_bulk=False,
-        fields=_CALL_FIELDS,
+        fields=CALL_FIELDS,
     ),
     Action(
         "worker.ping",
@@ -191,7 +168,7 @@ _TABLE: tuple[Action, ...] = (
         "P",
         "worker",
         "pool",
-        fields=(_COUNT,),
+        fields=(COUNT,),
     ),
     Action(
         "worker.pool_shrink",
@@ -200,7 +177,7 @@ _TABLE: tuple[Action, ...] = (
         "P",
         "worker",
         "pool",
-        fields=(_COUNT,),
+        fields=(COUNT,),
     ),
     Action(
         "worker.autoscale",
@@ -231,7 +208,7 @@ _TABLE: tuple[Action, ...] = (
         "Q",
         "worker",
         "consumers",
-        fields=(_QUEUE,),
+        fields=(QUEUE,),
     ),
     Action(
         "worker.cancel_consumer",
@@ -240,7 +217,7 @@ _TABLE: tuple[Action, ...] = (
         "Q",
         "worker",
         "consumers",
-        fields=(_QUEUE,),
+        fields=(QUEUE,),
     ),
     Action(
         "worker.rate_limit",
@@ -250,8 +227,8 @@ _TABLE: tuple[Action, ...] = (
         "worker",
         "limits",
         fields=(
-            _TASK_NAME,
-            Field("rate_limit", "Rate", default="10/m", is_required=True, help="10/s, 10/m, 10/h"),
+            TASK_NAME,
+            RATE,
         ),
     ),
     Action(
@@ -262,9 +239,9 @@ _TABLE: tuple[Action, ...] = (
         "worker",
         "limits",
         fields=(
-            _TASK_NAME,
-            Field("hard", "Hard s", "float", help="empty: none"),
-            Field("soft", "Soft s", "float", help="empty: none"),
+            TASK_NAME,
+            HARD,
+            SOFT,
         ),
     ),
     Action(
@@ -291,9 +268,7 @@ _TABLE: tuple[Action, ...] = (
         "type",
         "limits",
         can_bulk=False,
-        fields=(
-            Field("rate_limit", "Rate", default="10/m", is_required=True, help="10/s, 10/m, 10/h"),
-        ),
+        fields=(RATE,),
     ),
     Action(
         "type.time_limit",
@@ -304,8 +279,8 @@ _TABLE: tuple[Action, ...] = (
         "limits",
         can_bulk=False,
         fields=(
-            Field("hard", "Hard s", "float", help="empty: none"),
-            Field("soft", "Soft s", "float", help="empty: none"),
+            HARD,
+            SOFT,
         ),
     ),
     Action(
@@ -348,7 +323,7 @@ _TABLE: tuple[Action, ...] = (
         "beat",
         "run",
         can_bulk=False,
-        fields=_CALL_FIELDS,
+        fields=CALL_FIELDS,
     ),
     Action(
         "dead.replay",
@@ -357,6 +332,19 @@ _TABLE: tuple[Action, ...] = (
         "R",
         "dead",
         "replay",
+    ),
+    Action(
+        "dead.edit",
+        "Edit and replay",
+        "Put this dead letter back with other arguments; the letter goes.",
+        "R",
+        "dead",
+        "replay",
+        can_bulk=False,
+        fields=(
+            Field("args", "Args", "json-list", help="empty: as the letter has them"),
+            Field("kwargs", "Kwargs", "json-object", help="empty: as the letter has them"),
+        ),
     ),
     Action(
         "dead.drop",

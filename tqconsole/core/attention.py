@@ -91,12 +91,16 @@ def _worker_findings(cluster: Cluster, now_at: float) -> Iterator[Attention]:
             continue
         text = _silence_text(status, now_at - node.signed_at())
         if lost.get(node.name):
-            text += f"; {lost[node.name]} task{'s' * (lost[node.name] != 1)} started there: LOST?"
+            count = f"{lost[node.name]} task{'s' * (lost[node.name] != 1)}"
+            ended = "started there, not in its hands: LOST?"
+            text += f"; {count} {ended if status == 'online' else 'started there: LOST?'}"
         level = "error" if status == "lost" else "warning"
         yield Attention(level, "worker", node.name, text, "workers", node.name)
 
 
 def _silence_text(status: str, silent_s: float) -> str:
+    if status == "online":
+        return "it lives"
     if status == "gone":
         return f"stopped {span(silent_s)} ago"
     return f"{'dead, ' if status == 'lost' else ''}no heartbeat for {span(silent_s)}"

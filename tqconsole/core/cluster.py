@@ -19,6 +19,7 @@ from tqconsole.core.reconcile import Doubts, Ended, take_end
 from tqconsole.core.sanitize import clean_name, shown
 from tqconsole.core.stats import NAME_LIMIT, Stats
 from tqconsole.core.store import BYTES_LIMIT, ROWS_LIMIT, Store
+from tqconsole.core.unheard import Unheard
 from tqconsole.core.views import PAST, TaskRow
 from tqconsole.engine import states
 from tqconsole.engine.clock import Clock
@@ -59,6 +60,7 @@ class Cluster:
         self._task_event_at: float | None = None
         self._sent_event_at: float | None = None
         self._doubts = Doubts()
+        self._unheard = Unheard()
         self._gone_since: dict[str, float] = {}
         self._second_at = int(clock.now())
         self._has_open_past = False
@@ -159,6 +161,14 @@ class Cluster:
         failed = (row for row in rows if row.state in (states.FAILURE, states.RETRY))
         self._failures = deque([*failed, *self._failures], maxlen=FAILURE_LIMIT)
 
+    def note_held(self, held: Mapping[str, frozenset[str]], now_at: float) -> None:
+        """Take in which tasks run on workers that answered, by their own word: node name -> ids.
+
+        A row that runs there by its events, and twice is not among them, is lost: nobody heard its
+        end.
+        """
+        self._unheard.note(self.store, held, now_at)
+
     def note_in_hand_told(self) -> None:
         """Take note that workers have told what they have in hand: what an earlier run saw running
         and none of them has is lost, unless its record tells better.
@@ -246,7 +256,7 @@ class Cluster:
         """Look at what runs: who works on it, and does that worker live?"""
         gone = self._gone(now_at)
         for row in list(self.store.running.values()):
-            is_lost = row.worker in gone
+            is_lost = row.worker in gone or row.task_id in self._unheard.ids
             if is_lost != row.is_lost:
                 self.store.set_lost(row, is_lost=is_lost)
 

@@ -127,6 +127,14 @@ def _on_targets(*verb: str) -> Callable[[ActionRequest], Words]:
     return words
 
 
+def _edit_letter(request: ActionRequest) -> Words:
+    options: Words = []
+    for flag, name in (("-a", "args"), ("-k", "kwargs")):
+        value = _given(request, name)
+        options += [flag, value] if value else []
+    return _line(["dead", "replay"], list(request.targets[:1]), options)
+
+
 _COMMANDS: dict[str, Callable[[ActionRequest], Words]] = {
     "task.call": _call,
     "beat.run": _call,
@@ -151,5 +159,6 @@ _COMMANDS: dict[str, Callable[[ActionRequest], Words]] = {
     "queue.add_consumer": _to_target("add_consumer"),
     "queue.cancel_consumer": _to_target("cancel_consumer"),
     "dead.replay": _on_targets("dead", "replay"),
+    "dead.edit": _edit_letter,
     "dead.drop": _on_targets("dead", "drop"),
 }

@@ -14,6 +14,8 @@ import msgspec
 
 from tqconsole.core.cluster import Cluster
 from tqconsole.core.reconcile import Ended
+from tqconsole.core.sanitize import clean_name
+from tqconsole.engine import states
 from tqconsole.engine.protocol.transfer import QueueDepth
 
 
@@ -32,6 +34,13 @@ class Told:
 def _depths(cluster: Cluster, value: Mapping[str, QueueDepth], now_at: float) -> None:
     for name, depth in value.items():
         cluster.queues.queue(name).note_depth(depth, now_at)
+
+
+def _heads(cluster: Cluster, value: Mapping[str, str], now_at: float) -> None:
+    for name, task_id in value.items():
+        row = cluster.store.get(clean_name(task_id))
+        sent_at = row.sent_at if row is not None else None
+        cluster.queues.queue(name).note_head(task_id, sent_at, now_at)
 
 
 def _letters(cluster: Cluster, value: Mapping[str, int], _now_at: float) -> None:
@@ -65,10 +74,14 @@ def _queues(cluster: Cluster, value: tuple[float, Mapping[str, Any]], now_at: fl
 
 def _in_hand(cluster: Cluster, value: tuple[str, Mapping[str, Any]], now_at: float) -> None:
     state, replies = value
+    held: dict[str, frozenset[str]] = {}
     for name, requests in replies.items():
         if isinstance(requests, list):
             bare = [entry.get("request", entry) for entry in requests if isinstance(entry, Mapping)]
             cluster.note_backfill(name, bare, state, now_at)
+            held[clean_name(name)] = frozenset(clean_name(entry.get("id")) for entry in bare)
+    if state == states.STARTED:
+        cluster.note_held(held, now_at)
 
 
 def _in_hand_told(cluster: Cluster, _value: None, _now_at: float) -> None:
@@ -87,6 +100,7 @@ def _ends(cluster: Cluster, value: list[Ended], now_at: float) -> None:
 #: Kind -> what it does to the model: (cluster, value, now_at).
 KINDS: Mapping[str, Callable[[Cluster, Any, float], None]] = {
     "depths": _depths,
+    "heads": _heads,
     "letters": _letters,
     "live": _live,
     "stats": _stats,
@@ -99,6 +113,7 @@ KINDS: Mapping[str, Callable[[Cluster, Any, float], None]] = {
 #: Kinds whose values are more than JSON has, and of what type they are.
 _TYPES: Mapping[str, Any] = {
     "depths": dict[str, QueueDepth],
+    "heads": dict[str, str],
     "letters": dict[str, int],
     "live": list[str],
     "stats": tuple[float, dict[str, Any]],

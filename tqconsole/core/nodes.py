@@ -169,6 +169,7 @@ class Node:
             up_s=self.up_s,
             software=self.software,
             missed_count=self.missed_count,
+            skew_s=self.skew_s,
         )
 
 

@@ -25,7 +25,8 @@ from tqconsole.core.views import ActionDone, NodeAnswer
 from tqconsole.engine.brokers.base import Broker
 from tqconsole.engine.clock import Clock
 from tqconsole.engine.control.answer import Answers
-from tqconsole.engine.exceptions import EngineError
+from tqconsole.engine.dead_letters import edited
+from tqconsole.engine.exceptions import EngineError, RefusedError
 from tqconsole.engine.protocol.instant import epoch_instant, iso_instant
 from tqconsole.engine.protocol.task import TaskCall, encode_task
 from tqconsole.engine.protocol.transfer import Publication
@@ -36,6 +37,8 @@ logger = logging.getLogger(__name__)
 #: The header by which a re-run names the task it repeats.
 RERUN_HEADER = "tq_rerun_of"
 ORIGIN = "tqconsole"
+#: Dead letters looked through for the one that is edited.
+LETTER_LIMIT = 10_000
 READ_ONLY_ERROR = "this session is read-only: nothing was sent"
 
 
@@ -113,6 +116,8 @@ class Performer:
             return self._call(given)
         if request.action_id == "task.rerun":
             return self._rerun(request.targets, given, known)
+        if request.action_id == "dead.edit":
+            return Performed(self._edit_letter(request.targets[0], given))
         broker_action = self._of_broker().get(request.action_id)
         if broker_action is not None:
             return Performed(broker_action(request.targets))
@@ -132,6 +137,20 @@ class Performer:
     def _replay(self, targets: tuple[str, ...]) -> ActionDone:
         count = self._broker.replay(targets)
         return _told("broker", f"{count:,} of {len(targets):,} put back into their queues")
+
+    def _edit_letter(self, letter_id: str, given: Mapping[str, Any]) -> ActionDone:
+        letters = {it.letter_id: it for it in self._broker.dead_letters(None, LETTER_LIMIT)}
+        if letter_id not in letters:
+            raise ActionError("this dead letter is not there any more")
+        try:
+            publication = edited(letters[letter_id], given.get("args"), given.get("kwargs"))
+        except RefusedError as error:
+            text = f"its arguments cannot be read ({error}): give both args and kwargs"
+            raise ActionError(text) from error
+        # Sent first: a crash in between leaves a letter too many, never one too few.
+        self._broker.publish([publication])
+        self._broker.drop([letter_id])
+        return _told(publication.routing_key, "put back with these arguments")
 
     def _drop(self, targets: tuple[str, ...]) -> ActionDone:
         count = self._broker.drop(targets)

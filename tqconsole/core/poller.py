@@ -30,6 +30,8 @@ logger = logging.getLogger(__name__)
 #: what they have in hand, the tasks they know, and the records of tasks that fell silent.
 DEPTH_S, LIVE_S, STATS_S, QUEUES_S, HAND_S, REGISTERED_S = 1.0, 1.0, 7.0, 11.0, 13.0, 61.0
 RECORDS_S = 2.0
+#: Seconds between two looks at the next messages of queues, and how many are looked at.
+HEAD_S, HEADS_AT_ONCE = 3.0, 20
 #: A job that took d seconds rests at least this many times d.
 REST_FACTOR = 10.0
 #: Seconds a failed job rests.
@@ -65,6 +67,8 @@ class Poller:
         self._is_paused = False
         self._thread: threading.Thread | None = None
         self._turn = 0
+        #: Queues with messages whose age the broker does not know.
+        self._undated: list[str] = []
         #: Queues that others have told of (events, workers): set by the UI's thread, whole.
         self.queue_names: tuple[str, ...] = ()
         #: Tasks whose end may have gone unheard: set likewise.
@@ -79,6 +83,7 @@ class Poller:
         self._in_hand = _Job(self._ask_in_hand, HAND_S, now_mono)
         self._jobs = [
             _Job(self._ask_depths, DEPTH_S, now_mono),
+            _Job(self._ask_heads, HEAD_S, now_mono),
             _Job(self._ask_live, LIVE_S, now_mono),
             *of_workers,
             self._in_hand,
@@ -176,6 +181,9 @@ class Poller:
             names = (names + names)[start : start + QUEUES_AT_ONCE]
         depths = {name: self._broker.depth(name) for name in names}
         self._tell(Told("depths", depths))
+        self._undated = [
+            name for name, it in depths.items() if it.ready_count and it.oldest_at is None
+        ]
         # Where nothing can be looked at without being taken, letters are listed when asked for.
         can = self._broker.capabilities
         if (
@@ -184,6 +192,19 @@ class Poller:
             and any(depth.dead_count is None for depth in depths.values())
         ):
             self._count_letters()
+
+    def _ask_heads(self) -> None:
+        """Look at the next message of queues whose broker does not tell how old it is."""
+        if not self._broker.capabilities.can_peek:
+            raise NotSupportedError("nothing can be looked at here without being taken")
+        heads = {}
+        for name in self._undated[:HEADS_AT_ONCE]:
+            for message in self._broker.peek(name, 1):
+                task_id = message.headers.get("id")
+                if isinstance(task_id, str):
+                    heads[name] = task_id
+        if heads:
+            self._tell(Told("heads", heads))
 
     def _count_letters(self) -> None:
         counts: dict[str, int] = {}

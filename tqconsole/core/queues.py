@@ -31,6 +31,7 @@ class Queue:
     """One queue."""
 
     __slots__ = (
+        "_head",
         "_incoming",
         "_outgoing",
         "_ready",
@@ -57,6 +58,8 @@ class Queue:
         self._told_since_at: float | None = None
         self._ready = Ring(COLUMN_COUNT, COLUMN_S, empty=nan)
         self._samples: deque[tuple[float, int]] = deque(maxlen=64)
+        #: The next message: its id, since when it waits, and whether that is when it was sent.
+        self._head: tuple[str, float, bool] | None = None
 
     def note_depth(self, depth: QueueDepth, now_at: float) -> None:
         """Take in a depth."""
@@ -69,6 +72,13 @@ class Queue:
             self._samples.append((now_at, depth.ready_count))
             while self._samples and now_at - self._samples[0][0] > TREND_S:
                 self._samples.popleft()
+
+    def note_head(self, task_id: str, sent_at: float | None, now_at: float) -> None:
+        """Take in which message is the next, and when it was sent where that is known."""
+        if sent_at is not None:
+            self._head = (task_id, sent_at, True)
+        elif self._head is None or self._head[0] != task_id:
+            self._head = (task_id, now_at, False)
 
     def note_sent(self, now_at: float) -> None:
         """Count a call sent into it."""
@@ -118,6 +128,7 @@ class Queue:
         if out_per_s is None and in_per_s is not None and trend is not None:
             out_per_s = max(0.0, in_per_s - trend)
         told = depth.consumer_count
+        oldest_at, is_least = self._oldest(depth)
         return QueueView(
             name=self.name,
             ready_count=self.ready_count(now_at),
@@ -128,10 +139,17 @@ class Queue:
             by_priority=depth.by_priority,
             in_per_s=in_per_s,
             out_per_s=out_per_s,
-            oldest_s=max(0.0, now_at - depth.oldest_at) if depth.oldest_at is not None else None,
+            oldest_s=None if oldest_at is None else max(0.0, now_at - oldest_at),
+            is_oldest_least=is_least,
             drains_in_s=self.drains_in_s(now_at),
             history=_held(self._ready.values(now_at)),
         )
+
+    def _oldest(self, depth: QueueDepth) -> tuple[float | None, bool]:
+        """Return since when the oldest message waits, and whether it may be longer."""
+        if depth.oldest_at is not None or self._head is None or not depth.ready_count:
+            return depth.oldest_at, False
+        return self._head[1], not self._head[2]
 
     def _note_told(self, now_at: float) -> None:
         if self._told_since_at is None:

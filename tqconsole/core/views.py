@@ -122,6 +122,8 @@ class WorkerView:
     software: str = ""
     #: What this console missed of it, by its own counters; None when it cannot tell.
     missed_count: int | None = None
+    #: Seconds its clock is off, 0 while it is about right.
+    skew_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +142,8 @@ class QueueView:
     oldest_s: float | None = None
     drains_in_s: float | None = None
     history: tuple[float, ...] = ()
+    #: `oldest_s` is the least it can be: since when that message has been seen to wait.
+    is_oldest_least: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 from tqconsole.core.actions import ActionRequest
 from tqconsole.core.views import ActionDone, AuditLine, TaskFacts
 from tqconsole.screens.audit import UndoDialog
@@ -11,6 +13,9 @@ from tqconsole.screens.replies import RepliesDialog
 from tqconsole.widgets.base_app import BaseApp
 from tqconsole.widgets.requests import Awaited, GroupAsked
 
+#: Calls that the dialog recalls.
+CALL_LIMIT = 100
+
 
 class Asking:
     """Opens dialogs over an app, sends what they give, and shows what came of it."""
@@ -18,11 +23,14 @@ class Asking:
     def __init__(self, app: BaseApp) -> None:
         self._app = app
         self._session = app.session
+        #: What was called from here, oldest first.
+        self._calls: deque[dict[str, str]] = deque(maxlen=CALL_LIMIT)
 
     def call(self, preset: dict[str, str]) -> None:
         """Ask for a new call, some of its fields filled."""
         if not self._is_refused():
-            self._app.push_screen(CallDialog(self._session, preset=preset), self.perform)
+            dialog = CallDialog(self._session, preset=preset, earlier=self._calls)
+            self._app.push_screen(dialog, self.perform)
 
     def group(self, message: GroupAsked) -> None:
         """Ask for one of a group of actions."""
@@ -34,15 +42,7 @@ class Asking:
         if message.group == "run":
             self._run_entry(message.targets[0])
             return
-        dialog = group_dialog(
-            self._session,
-            message.target_kind,
-            message.group,
-            message.targets,
-            action_id=message.action_id,
-            chosen_by=message.chosen_by,
-            names=message.names,
-        )
+        dialog = group_dialog(self._session, message)
         self._app.push_screen(dialog, self.perform)
 
     def undo(self, line: AuditLine) -> None:
@@ -54,7 +54,17 @@ class Asking:
     def perform(self, request: ActionRequest | None) -> None:
         """Carry a request out; None, a dialog that was left, asks for nothing."""
         if request is not None:
+            self._note_call(request)
             self._app.wait_for(Awaited(self._session.perform(request), self._performed))
+
+    def _note_call(self, request: ActionRequest) -> None:
+        if request.action_id == "task.call":
+            call = {name: str(value) for name, value in request.arguments.items()}
+            # An id is one task's: another call gets one of its own.
+            call.pop("task_id", None)
+            if call in self._calls:
+                self._calls.remove(call)
+            self._calls.append(call)
 
     def _performed(self, done: ActionDone) -> None:
         shown = self._app.shown_screen()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
@@ -21,7 +21,13 @@ from tqconsole.core.beat_views import BeatView
 from tqconsole.core.port import ConsoleSession
 from tqconsole.core.views import TaskFacts
 from tqconsole.widgets.dialog import Dialog, button, equivalent_maker
-from tqconsole.widgets.fields import LABEL_WIDTH, complaints, field_row, read_fields
+from tqconsole.widgets.fields import (
+    LABEL_WIDTH,
+    complaints,
+    field_row,
+    read_fields,
+    write_fields,
+)
 from tqconsole.widgets.lines import Lines
 from tqconsole.widgets.look import Look, look_of
 from tqconsole.widgets.pieces import Piece, clipped
@@ -40,6 +46,8 @@ class CallDialog(Dialog[ActionRequest]):
         Binding("down", "offer(1)", show=False),
         Binding("up", "offer(-1)", show=False),
         Binding("ctrl+y", "copy", show=False),
+        Binding("ctrl+up", "recall(-1)", show=False),
+        Binding("ctrl+down", "recall(1)", show=False),
     ]
 
     def __init__(
@@ -50,7 +58,9 @@ class CallDialog(Dialog[ActionRequest]):
         rerun_of: str = "",
         facts: TaskFacts | None = None,
         entry: BeatView | None = None,
+        earlier: Iterable[Mapping[str, str]] = (),
     ) -> None:
+        """Take what stands in the fields at first; `earlier` calls are recalled, newest last."""
         self._session = session
         self._rerun_of = rerun_of
         self._facts = facts
@@ -60,6 +70,8 @@ class CallDialog(Dialog[ActionRequest]):
         self._preset = preset or {}
         self._offers: list[str] = []
         self._picked = -1
+        self._earlier = list(earlier)
+        self._recalled = len(self._earlier)
         context = session.snapshot().context
         if rerun_of and facts is not None:
             title = f"Re-run {facts.name or 'task'} {rerun_of[:8]}"
@@ -95,6 +107,8 @@ class CallDialog(Dialog[ActionRequest]):
     def buttons(self) -> Iterable[Button]:
         """Return Cancel and Send."""
         yield button("Cancel", "cancel")
+        if self._earlier:
+            yield button("Earlier calls  ctrl+↑", "earlier")
         yield button("Send  ctrl+s", "go", is_main=True)
 
     def on_mount(self) -> None:
@@ -239,9 +253,20 @@ class CallDialog(Dialog[ActionRequest]):
         if not self._complaints():
             self.post_message(CopyAsked(self._session.equivalent(self._request()), "command"))
 
+    def action_recall(self, step: int) -> None:
+        """Put an earlier call into the fields: the one before, or the one after."""
+        position = self._recalled + step
+        if 0 <= position < len(self._earlier):
+            self._recalled = position
+            write_fields(self.query_one(".dialog"), self._action.fields, self._earlier[position])
+            self._update()
+
     def accept(self, button_id: str) -> None:
-        """Send."""
-        self.action_send()
+        """Send, or go back to the call before."""
+        if button_id == "earlier":
+            self.action_recall(-1)
+        else:
+            self.action_send()
 
 
 def entry_preset(entry: BeatView) -> dict[str, str]:

@@ -9,7 +9,7 @@ from textual.containers import Vertical
 from textual.widget import Widget
 from textual.widgets import Button, Input
 
-from tqconsole.core.actions import Field
+from tqconsole.core.action_fields import Field
 from tqconsole.widgets.dialog import Dialog, button, text_block
 from tqconsole.widgets.fields import field_id, field_row
 from tqconsole.widgets.lines import Lines

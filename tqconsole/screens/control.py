@@ -6,7 +6,8 @@ One dialog serves them all: its radio signs, inputs, warning and typed word come
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import ClassVar
 
 from rich.cells import cell_len
@@ -17,27 +18,22 @@ from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Button, Input
 
+from tqconsole.core.action_fields import Field
 from tqconsole.core.actions import (
     Action,
     ActionRequest,
-    Field,
     actions_of_group,
     confirm_word,
 )
 from tqconsole.core.port import ConsoleSession
-from tqconsole.core.views import Snapshot
-from tqconsole.widgets import figures
 from tqconsole.widgets.choices import Choices
 from tqconsole.widgets.dialog import Dialog, button, equivalent_maker, word_row
 from tqconsole.widgets.fields import complaints, field_row, read_fields
 from tqconsole.widgets.lines import Lines
 from tqconsole.widgets.look import Look
 from tqconsole.widgets.pieces import Piece, clipped, fit, printable, wrapped
-
-#: Targets named one by one; the rest is counted.
-NAMED = 3
-#: Tasks looked at to tell waiting ones from running ones.
-LOOKED_AT = 5000
+from tqconsole.widgets.requests import GroupAsked
+from tqconsole.widgets.touched import targets_names, targets_text, touched
 
 
 class GroupDialog(Dialog[ActionRequest]):
@@ -58,7 +54,9 @@ class GroupDialog(Dialog[ActionRequest]):
         action_id: str = "",
         notes: Sequence[tuple[str, str]] = (),
         names: Sequence[str] = (),
+        preset: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
+        self._preset = preset
         self._session = session
         self._actions = list(actions)
         self._action = next((a for a in actions if a.action_id == action_id), actions[0])
@@ -101,7 +99,7 @@ class GroupDialog(Dialog[ActionRequest]):
             "queue": tuple(queue.name for queue in snapshot.queues),
             "workers": tuple(worker.name for worker in snapshot.workers),
         }
-        return field_row(field, names=names.get(field.name, ()))
+        return field_row(field, self._preset.get(field.name), names=names.get(field.name, ()))
 
     def _note_lines(self, width: int, look: Look) -> Sequence[list[Piece]]:
         lines: list[list[Piece]] = [
@@ -192,69 +190,24 @@ class GroupDialog(Dialog[ActionRequest]):
             self.dismiss(self._request())
 
 
-def group_dialog(
-    session: ConsoleSession,
-    target_kind: str,
-    group: str,
-    targets: tuple[str, ...],
-    *,
-    action_id: str = "",
-    chosen_by: str = "",
-    names: tuple[str, ...] = (),
-) -> GroupDialog:
-    """Return the dialog of a group of actions for these targets, called by their `names`."""
-    actions = actions_of_group(target_kind, group)
-    snapshot = session.snapshot()
-    notes = [("on", targets_names(target_kind, names or targets))]
-    if chosen_by:
-        notes.append(("chosen by", f"{chosen_by}; frozen now, later ones are safe"))
-    if target_kind == "task":
-        notes += task_notes(session, snapshot, targets)
-    return GroupDialog(session, actions, targets, action_id=action_id, notes=notes, names=names)
-
-
-def targets_text(action: Action, targets: Sequence[str]) -> str:
-    """Return the targets for a title: one by name, several by count."""
-    noun = {"dead": "dead letter", "type": "task type"}.get(action.target_kind, action.target_kind)
-    if not targets:
-        return "every worker" if action.target_kind == "worker" else ""
-    if len(targets) == 1:
-        return targets[0][:8] if action.target_kind == "task" else targets[0]
-    return figures.plural(len(targets), noun)
-
-
-def targets_names(target_kind: str, targets: Sequence[str]) -> str:
-    """Return the first targets by name and how many more there are."""
-    if not targets:
-        return "every worker that answers" if target_kind == "worker" else "the cluster"
-    shown = ", ".join(targets[:NAMED])
-    more = len(targets) - NAMED
-    return f"{shown} and {more:,} more" if more > 0 else shown
-
-
-def task_notes(
-    session: ConsoleSession, snapshot: Snapshot, targets: Sequence[str]
-) -> list[tuple[str, str]]:
-    """Return what the tasks do now, and whom a revoke reaches."""
-    waiting = running = ended = 0
-    for task_id in targets[:LOOKED_AT]:
-        row = session.task(task_id)
-        if row is not None and row.ended_at is not None:
-            ended += 1
-        elif row is not None and row.started_at is not None:
-            running += 1
-        else:
-            waiting += 1
-    parts = []
-    if waiting:
-        parts.append(f"{waiting:,} not started")
-    if running:
-        parts.append(f"{running:,} running")
-    if ended:
-        parts.append(f"{ended:,} ended already")
-    totals = snapshot.totals
-    reach = f"{totals.workers_online} of {figures.plural(totals.workers_known, 'worker')} online"
-    return [("now", ", ".join(parts)), ("reach", reach)]
+def group_dialog(session: ConsoleSession, asked: GroupAsked) -> GroupDialog:
+    """Return the dialog of a group of actions for the targets that were asked for."""
+    actions = actions_of_group(asked.target_kind, asked.group)
+    if len(asked.targets) > 1:
+        actions = tuple(action for action in actions if action.can_bulk) or actions
+    notes = [("on", targets_names(asked.target_kind, asked.names))]
+    if asked.chosen_by:
+        notes.append(("chosen by", f"{asked.chosen_by}; frozen now, later ones are safe"))
+    notes += touched(session, session.snapshot(), asked.target_kind, asked.group, asked.targets)
+    return GroupDialog(
+        session,
+        actions,
+        asked.targets,
+        action_id=asked.action_id,
+        notes=notes,
+        names=asked.names,
+        preset=asked.preset,
+    )
 
 
 def _box_id(action: Action) -> str:

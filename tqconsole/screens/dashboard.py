@@ -60,9 +60,6 @@ class DashboardScreen(TableScreen):
 
     def on_mount(self) -> None:
         """Say what empty panels mean; look at what needs attention first."""
-        self.query_one("#attention", VTable).empty_lines = [
-            [("✔ ", "ok"), ("nothing needs attention", "dim")]
-        ]
         self.query_one("#failures", VTable).empty_lines = [[("no failure seen", "dim")]]
         self.query_one("#queues", VTable).empty_lines = [[("no queue known yet", "dim")]]
         self.query_one("#types", VTable).empty_lines = [[("no task seen yet", "dim")]]
@@ -76,6 +73,7 @@ class DashboardScreen(TableScreen):
             self._draw_status(snapshot)
             attention = self.query_one("#attention", VTable)
             attention.border_title = Content(f"Needs attention ({len(snapshot.attention)})")
+            attention.empty_lines = _all_well(snapshot)
             attention.show(ListSource(snapshot.attention, _attention_id), now_at)
             types = sorted(snapshot.types, key=lambda item: item.rate_per_s, reverse=True)
             self.query_one("#types", VTable).show(ListSource(types, _type_id), now_at)
@@ -162,6 +160,23 @@ class DashboardScreen(TableScreen):
         """Return a row as a record."""
         names = getattr(row, "__slots__", ())
         return {name: getattr(row, name) for name in names}
+
+
+def _all_well(snapshot: Snapshot) -> list[list[Piece]]:
+    """Return what stands where nothing needs attention: also that nobody is there to need it."""
+    if snapshot.link in ("connecting", "reconnecting"):
+        return [[("not connected: nothing is known", "dim")]]
+    if snapshot.totals.workers_online:
+        return [[("nothing needs attention", "ok")]]
+    return [
+        [("No worker answers. ", "warning"), ("Start one:", "dim")],
+        [("  tqconsole -A proj worker", "info")],
+        [
+            ("What it runs is seen here at once; ", "dim"),
+            ("N", "bold key"),
+            (" calls a task.", "dim"),
+        ],
+    ]
 
 
 def chart_span_s(known_s: int) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import json
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
@@ -29,6 +31,17 @@ TABS = (("messages", "Messages"), ("letters", "Dead letters"))
 PEEK_COUNT = 100
 #: Seconds between two readings.
 ASK_AGAIN_S = 3.0
+
+
+def call_preset(letter: DeadLetterView) -> dict[str, str]:
+    """Return a letter's arguments as JSON to edit; those that are no plain values are left out."""
+    preset = {}
+    for name, text in (("args", letter.args), ("kwargs", letter.kwargs)):
+        try:
+            preset[name] = json.dumps(ast.literal_eval(text))
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+            continue
+    return preset
 
 
 class QueueScreen(TableScreen):
@@ -172,8 +185,21 @@ class QueueScreen(TableScreen):
         return super().check_action(action, parameters)
 
     def _ask_letters(self, group: str) -> None:
-        if self._is_dead:
-            self.ask_group(group)
+        targets = self.targets()
+        if not (self._is_dead and targets):
+            return
+        letter = next((row for row in self._letters or () if row.letter_id == targets[0]), None)
+        is_one = letter is not None and len(targets) == 1
+        self.post_message(
+            GroupAsked(
+                self.target_kind,
+                group,
+                targets,
+                chosen_by=self.chosen_by(),
+                names=self.target_names(targets),
+                preset=call_preset(letter) if letter is not None and is_one else {},
+            )
+        )
 
     def _ask_queue(self, group: str) -> None:
         if self._queue:

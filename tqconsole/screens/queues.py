@@ -65,7 +65,14 @@ class QueuesScreen(TableScreen):
         rows.sort(
             key=lambda row: queue_sort_value(row, self._sort_key), reverse=self._is_descending
         )
-        self.table.empty_lines = [[("No queue is known yet.", "dim")]]
+        self.table.empty_lines = [
+            [("No queue is known yet: a worker that consumes from one, or a call ", "dim")],
+            [("into one (", "dim"), ("N", "bold key"), (") makes it known.", "dim")],
+        ]
+        if snapshot.queues and not rows:
+            self.table.empty_lines = [
+                [("No queue has a problem. ", "dim"), ("!", "bold key"), (" shows all.", "dim")]
+            ]
         self.table.show(ListSource(rows, lambda row: row.name), snapshot.now_at)
         self.query_one("#queue-totals", Lines).show(lambda _width, _look: [_totals(snapshot)])
 
@@ -142,10 +149,11 @@ def _totals(snapshot: Snapshot) -> list[Piece]:
     queues = snapshot.queues
     dead = sum(row.dead_count or 0 for row in queues)
     parked = sum(row.parked_count or 0 for row in queues)
-    ready = sum(row.ready_count or 0 for row in queues)
+    told = [row.ready_count for row in queues if row.ready_count is not None]
+    ready = "-" if queues and not told else f"{sum(told):,}"
     parts: list[list[Piece]] = [
         [(figures.plural(len(queues), "queue"), "")],
-        [("waiting ", "dim"), (f"{ready:,}", "bold")],
+        [("waiting ", "dim"), (ready, "bold")],
         [("with ETA ", "dim"), (f"{parked:,}", "bold")],
         [("dead letters ", "dim"), (f"{dead:,}", "bold error" if dead else "bold")],
     ]

@@ -120,7 +120,10 @@ class TasksScreen(TableScreen):
         if why:
             return why
         if not snapshot.totals.workers_online:
-            return [[("No task seen yet, and no worker answers.", "dim")]]
+            return [
+                [("No task seen yet, and no worker answers. ", "dim"), ("Start one:", "dim")],
+                [("  tqconsole -A proj worker", "info")],
+            ]
         return [[("No task seen yet. ", "dim"), ("N", "bold key"), (" calls one.", "dim")]]
 
     def _draw_preview(self) -> None:

@@ -73,9 +73,11 @@ class TypesScreen(TableScreen):
             return
         rows = [row for row in snapshot.types if self._fits(row)]
         rows.sort(key=lambda row: type_sort_value(row, self._sort_key), reverse=self._is_descending)
-        self.types.empty_lines = [
-            [("No task type fits." if snapshot.types else "No task has ended yet.", "dim")]
-        ]
+        self.types.empty_lines = [[("No task type fits.", "dim")]]
+        if not snapshot.types:
+            self.types.empty_lines = [
+                [("No task has ended yet. ", "dim"), ("N", "bold key"), (" calls one.", "dim")]
+            ]
         self.types.show(ListSource(rows, lambda row: row.name), snapshot.now_at)
         self._bar.show_note([(f"{len(rows)} of {len(snapshot.types)} types ", "dim")])
         self._draw_errors()

@@ -55,6 +55,12 @@ class Choices(Lines, can_focus=True):
         """What is on."""
         return self._options[self._index][0]
 
+    def choose(self, value: str) -> None:
+        """Switch one on by its value; what is none of them changes nothing."""
+        for index, (option, _, _) in enumerate(self._options):
+            if option == value:
+                self._set(index)
+
     def on_mount(self) -> None:
         """Draw."""
         self.show(self._make)

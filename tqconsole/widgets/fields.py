@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from textual.containers import Horizontal
 from textual.suggester import SuggestFromList
 from textual.widget import Widget
 from textual.widgets import Input
 
-from tqconsole.core.actions import Field
+from tqconsole.core.action_fields import Field
 from tqconsole.widgets.choices import Choices
 from tqconsole.widgets.lines import Lines
 
@@ -63,6 +63,17 @@ def read_fields(root: Widget, fields: Iterable[Field]) -> dict[str, str]:
         if isinstance(widget, Input | Choices):
             values[field.name] = widget.value.strip()
     return values
+
+
+def write_fields(root: Widget, fields: Iterable[Field], values: Mapping[str, str]) -> None:
+    """Put texts into the inputs below `root`; what `values` does not name gets its default."""
+    for field in fields:
+        text = values.get(field.name, field.default)
+        widget = root.query_one(f"#{field_id(field)}")
+        if isinstance(widget, Input):
+            widget.value = text
+        elif isinstance(widget, Choices):
+            widget.choose(text)
 
 
 def complaint(field: Field, text: str) -> str:

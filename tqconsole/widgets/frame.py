@@ -17,7 +17,7 @@ from tqconsole.widgets.header import NumbersLine, TabLine, TitleLine, numbers
 from tqconsole.widgets.keys import rebind
 from tqconsole.widgets.lines import Lines
 from tqconsole.widgets.look import Look
-from tqconsole.widgets.pieces import Piece
+from tqconsole.widgets.pieces import Piece, clipped
 from tqconsole.widgets.requests import BackAsked, Goto, KeyAsked
 
 #: What a handler is: called when its key is pressed.
@@ -43,6 +43,7 @@ class ConsoleScreen(Screen[None]):
         self.session = session
         self.snapshot = Snapshot(now_at=0.0)
         self._small = Lines(classes="too-small")
+        self._link = Lines(classes="link-line")
         self._handlers: dict[str, Handler] | None = None
         #: Its widgets are there and laid out: it may be drawn.
         self.is_ready = False
@@ -89,6 +90,7 @@ class ConsoleScreen(Screen[None]):
         yield TitleLine(classes="title-line")
         if self.TAB:
             yield TabLine(self.TAB)
+        yield self._link
         yield from self.content()
         yield KeyLine()
         yield self._small
@@ -106,7 +108,24 @@ class ConsoleScreen(Screen[None]):
         self.query_one(TitleLine).show_snapshot(snapshot, self.crumbs(), self.title_note())
         for line in self.query(NumbersLine):
             line.show_snapshot(snapshot)
+        self._show_link(snapshot)
         self.draw(snapshot, changes)
+
+    def _show_link(self, snapshot: Snapshot) -> None:
+        """Say on every screen that the broker is away, and what that means for what is shown."""
+        is_away = snapshot.link == "reconnecting"
+        self._link.display = is_away
+
+        def maker(width: int, look: Look) -> list[list[Piece]]:
+            line: list[Piece] = [
+                (f"  {look.glyphs.error} The broker is out of reach", "bold error"),
+                (f": {snapshot.link_detail}" if snapshot.link_detail else "", "error"),
+                ("   shown is what was known", "dim"),
+            ]
+            return [clipped(line, width, look.glyphs.ellipsis)]
+
+        if is_away:
+            self._link.show(maker)
 
     def _show_small(self, snapshot: Snapshot) -> None:
         self.add_class("-too-small")

@@ -36,7 +36,8 @@ def _dead(row: QueueView, _look: Look, _now_at: float, _width: int) -> Cell:
 
 
 def _oldest(row: QueueView, _look: Look, _now_at: float, _width: int) -> Cell:
-    return figures.duration(row.oldest_s)
+    text = figures.duration(row.oldest_s)
+    return f">{text}" if row.is_oldest_least and row.oldest_s is not None else text
 
 
 def drains_cell(row: QueueView, look: Look, _now_at: float, _width: int) -> Cell:

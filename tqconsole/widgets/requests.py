@@ -5,7 +5,7 @@ A screen never calls the network, never waits and never opens another screen its
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import Any
 
@@ -51,7 +51,8 @@ class BackAsked(Message):
 class GroupAsked(Message):
     """The dialog of a group of actions is wanted for these targets.
 
-    `names` call the targets what people call them, where that is not what they are sent as.
+    `names` call the targets what people call them, where that is not what they are sent as;
+    `preset` is what fields begin with, by their names.
     """
 
     def __init__(
@@ -63,8 +64,10 @@ class GroupAsked(Message):
         action_id: str = "",
         chosen_by: str = "",
         names: tuple[str, ...] = (),
+        preset: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__()
+        self.preset = preset or {}
         self.target_kind = target_kind
         self.group = group
         self.targets = targets

@@ -8,6 +8,8 @@ from tqconsole.widgets.columns import Cell, Column
 from tqconsole.widgets.look import Look
 from tqconsole.widgets.sparks import gauge
 
+#: Seconds without a reply, though it was asked, after which a worker counts as not answering.
+REPLY_LATE_S = 30.0
 STATUS_STYLES = {"online": "ok", "silent": "warning", "lost": "error", "gone": "dim"}
 
 
@@ -81,6 +83,31 @@ def _seen(row: WorkerView, _look: Look, now_at: float, _width: int) -> Cell:
     return (figures.age(now_at - row.last_heartbeat_at), style)
 
 
+def _reply(row: WorkerView, _look: Look, now_at: float, _width: int) -> Cell:
+    if row.last_reply_at is None:
+        return ("none", "warning" if row.status == "online" else "dim")
+    age_s = now_at - row.last_reply_at
+    if age_s > REPLY_LATE_S:
+        return (f"{figures.age(age_s)} ago", "warning" if row.status != "gone" else "dim")
+    return figures.duration(row.reply_s)
+
+
+def why_silent(row: WorkerView, now_at: float) -> str:
+    """Return what both facts of a worker mean together: its heartbeats, and its replies."""
+    is_answering = row.last_reply_at is not None and now_at - row.last_reply_at <= REPLY_LATE_S
+    if row.status in ("gone", "lost"):
+        return "it said goodbye" if row.status == "gone" else "dead: nobody hears of it any more"
+    if row.status == "silent":
+        if is_answering:
+            return "no heartbeat, yet it answers: gossip or heartbeats are off, or events got lost"
+        return "neither heartbeat nor reply: cut off, stopped, or dead"
+    if is_answering:
+        return "heartbeats come in time, and it answers"
+    if row.pool == "solo":
+        return "heartbeats come; a solo pool answers between two tasks only"
+    return "heartbeats come, but no reply: its remote control is off, or its main loop is busy"
+
+
 def _up(row: WorkerView, _look: Look, _now_at: float, _width: int) -> Cell:
     return figures.age(row.up_s)
 
@@ -97,6 +124,7 @@ WORKERS: list[Column[WorkerView]] = [
     Column("prefetch", "PREF", 4, _prefetch, is_right=True, priority=9),
     Column("queues", "QUEUES", 10, _queues, flex=2, limit=30, priority=6),
     Column("seen", "SEEN", 6, _seen, is_right=True, priority=1),
+    Column("reply", "REPLY", 7, _reply, is_right=True, priority=4),
     Column("up", "UP", 6, _up, is_right=True, priority=7),
 ]
 
@@ -115,6 +143,7 @@ def worker_sort_value(row: WorkerView, key: str) -> tuple[bool, float | str]:
         "prefetch": row.prefetch_count,
         "queues": ",".join(row.queues),
         "seen": row.last_heartbeat_at,
+        "reply": row.last_reply_at,
         "up": row.up_s,
     }
     value = values.get(key)

@@ -10,15 +10,8 @@ from tqconsole.widgets.chart import Series, chart_lines
 from tqconsole.widgets.lines import Maker
 from tqconsole.widgets.look import Look
 from tqconsole.widgets.pieces import Piece, clipped, fit, joined
-from tqconsole.widgets.worker_columns import STATUS_STYLES, status_sign
-
-#: What a status means, in words.
-_MEANING = {
-    "online": "heartbeats come in time",
-    "silent": "its heartbeat is late: busy, cut off, or dead",
-    "lost": "dead: nobody hears of it any more",
-    "gone": "it said goodbye",
-}
+from tqconsole.widgets.touched import consumers_of
+from tqconsole.widgets.worker_columns import STATUS_STYLES, status_sign, why_silent
 
 
 def worker_lines(view: WorkerView | None, now_at: float) -> Maker:
@@ -31,10 +24,13 @@ def worker_lines(view: WorkerView | None, now_at: float) -> Maker:
         seen = "-"
         if view.last_heartbeat_at is not None:
             seen = f"{figures.age(now_at - view.last_heartbeat_at)} ago"
-        reply = figures.duration(view.reply_s)
+        reply = "none yet"
+        if view.last_reply_at is not None:
+            ago = figures.age(now_at - view.last_reply_at)
+            reply = f"{ago} ago, in {figures.duration(view.reply_s)}"
         missed = "not known" if view.missed_count is None else f"{view.missed_count:,} events"
         groups: list[list[tuple[str, str]]] = [
-            [("last heartbeat", seen), ("last reply in", reply), ("missed", missed)],
+            [("last heartbeat", seen), ("last reply", reply), ("missed", missed)],
             [
                 ("pool", f"{view.pool or '-'} {view.slot_count or ''}".strip()),
                 ("prefetch", figures.count(view.prefetch_count)),
@@ -48,9 +44,12 @@ def worker_lines(view: WorkerView | None, now_at: float) -> Maker:
         lines: list[list[Piece]] = [
             [
                 (f"{sign} {view.status}", f"bold {style}"),
-                (f"   {_MEANING.get(view.status, '')}", ""),
+                (f"   {why_silent(view, now_at)}", ""),
             ]
         ]
+        if view.skew_s:
+            off = figures.duration(abs(view.skew_s))
+            lines[0].append((f"   its clock is {off} off", "warning"))
         lines += [joined([[(f"{key} ", "dim"), (text, "")] for key, text in g]) for g in groups]
         return [clipped(line, width, look.glyphs.ellipsis) for line in lines]
 
@@ -63,7 +62,7 @@ def queue_lines(view: QueueView | None, workers: Sequence[WorkerView], height: i
     def maker(width: int, look: Look) -> Sequence[list[Piece]]:
         if view is None:
             return [[("no queue under the cursor", "dim")]]
-        names = [row.name for row in workers if view.name in row.queues and row.status != "gone"]
+        names = consumers_of(workers, view.name)
         side = max(24, width // 3)
         series = [Series("ready", view.history, "primary", figures.short_count(view.ready_count))]
         chart = chart_lines(series, max(20, width - side - 3), height, look)

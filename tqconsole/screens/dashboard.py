@@ -209,7 +209,7 @@ def status_line(snapshot: Snapshot, width: int, look: Look) -> list[Piece]:
         parts.append([(text if width >= 100 else "task-sent off", "dim")])
     if snapshot.file_note:
         parts.append([(snapshot.file_note, "error")])
-    if snapshot.link_detail:
+    if snapshot.link_detail and snapshot.link != "reconnecting":
         parts.append([(snapshot.link_detail, "warning" if snapshot.link != "live" else "dim")])
     elif snapshot.broker_reason:
         parts.append([(f"broker {snapshot.broker_reason}", "dim")])

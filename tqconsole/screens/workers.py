@@ -104,7 +104,12 @@ class WorkersScreen(TableScreen):
             status: sum(row.status == status for row in snapshot.workers)
             for status in ("online", "silent", "lost", "gone")
         }
-        styles = {"online": "ok", "silent": "warning", "lost": "error", "gone": "dim"}
+        styles = {
+            "online": "ok" if counts["online"] else "warning",
+            "silent": "warning",
+            "lost": "error",
+            "gone": "dim",
+        }
         parts: list[list[Piece]] = [
             [(f"{count} {status}", styles[status])]
             for status, count in counts.items()

@@ -119,12 +119,12 @@ WORKERS: list[Column[WorkerView]] = [
     Column("busy", "BUSY", 13, _busy, flex=1, limit=20),
     Column("done", "DONE", 7, _done, is_right=True, priority=2),
     Column("failed", "FAIL", 5, _failed, is_right=True, priority=2),
-    Column("rate", "RATE/s", 6, _rate, is_right=True, priority=3),
+    Column("rate", "RATE/s", 6, _rate, is_right=True, priority=4),
     Column("load", "LOAD 1/5/15", 11, _load, priority=8),
     Column("prefetch", "PREF", 4, _prefetch, is_right=True, priority=9),
     Column("queues", "QUEUES", 10, _queues, flex=2, limit=30, priority=6),
     Column("seen", "SEEN", 6, _seen, is_right=True, priority=1),
-    Column("reply", "REPLY", 7, _reply, is_right=True, priority=4),
+    Column("reply", "REPLY", 7, _reply, is_right=True, priority=3),
     Column("up", "UP", 6, _up, is_right=True, priority=7),
 ]
 

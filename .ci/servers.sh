@@ -1,11 +1,13 @@
 #!/bin/sh
-# Puts the servers in place that the tests start themselves, on free ports. Nothing is left running.
+# Puts the servers in place that the tests start themselves, on free ports, and the terminal
+# multiplexer in which they look at the console. Nothing is left running.
 set -eu
 missing=""
 command -v redis-server >/dev/null 2>&1 || missing="$missing redis-server"
 command -v rabbitmq-server >/dev/null 2>&1 || [ -x /usr/sbin/rabbitmq-server ] || missing="$missing rabbitmq-server"
 command -v tmux >/dev/null 2>&1 || missing="$missing tmux"
 command -v openssl >/dev/null 2>&1 || missing="$missing openssl"
+command -v tmux >/dev/null 2>&1 || missing="$missing tmux"
 [ -n "$missing" ] || exit 0
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
     echo "The tests start real servers. Install them first:$missing" >&2

@@ -14,7 +14,7 @@ from pathlib import Path
 from tests.servers.kombu_fleet import eventually
 
 #: Seconds until something is on the screen: a busy machine, workers asked now and then.
-SEEN_S = 90.0
+SEEN_S = 30.0
 _count = itertools.count(1)
 
 
@@ -46,6 +46,11 @@ class Pane:
         """Press keys, by their names in tmux; one character is itself."""
         for key in keys:
             self._tmux("send-keys", key)
+
+    def escape(self, gone: str) -> None:
+        """Press escape, and wait until what it closes is gone: with the next key it were alt."""
+        self.press("Escape")
+        assert eventually(lambda: gone not in self.text(), SEEN_S), self.text()
 
     def type(self, text: str) -> None:
         """Type a text."""

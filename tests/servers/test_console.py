@@ -6,19 +6,24 @@ result, the tasks as they come, one worker's own word, a command with the replie
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.servers.brokers_up import redis_up
-from tests.servers.kombu_fleet import Fleet
+from tests.servers.kombu_fleet import Fleet, eventually
 from tests.servers.pane import Pane
 from tests.servers.rabbitmq_fleet import Place as RabbitmqPlace
 from tests.servers.redis_fleet import Place as RedisPlace
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 
+ROOT = Path(__file__).parents[2]
+#: What makes a program write for a log, and not for a terminal.
+OF_LOGS = ("NO_COLOR", "COLUMNS")
 OURS, THEIRS = "ours1@test", "theirs1@test"
 #: Name -> broker, and who works there.
 CLUSTERS = {
@@ -70,7 +75,10 @@ def pane(
     environ = getattr(place, "environ", None) or place._environ
     opened = Pane(
         ["-m", "tqconsole", "-b", place.url, "--no-history"],
-        {name: value for name, value in environ.items() if name not in ("NO_COLOR", "COLUMNS")},
+        {
+            **{name: value for name, value in environ.items() if name not in OF_LOGS},
+            "PYTHONPATH": os.pathsep.join((str(ROOT), environ["PYTHONPATH"])),
+        },
         tmp_path_factory.mktemp("window"),
     )
     try:
@@ -83,24 +91,41 @@ def test_a_cluster_is_watched_and_steered(cluster: tuple[Any, tuple[str, ...]], 
     _, nodes = cluster
     pane.until("LIVE", "Needs attention")
 
-    # Who is there, by heartbeats and by replies.
+    _workers_answer(pane, nodes)
+    _a_call_has_its_result(pane)
+    _the_task_is_in_the_list(pane)
+    _a_worker_tells_of_itself(pane, nodes)
+
+    pane.press("9")
+    pane.until("Enable task events", "New call", "Ping")
+    pane.press("4")
+    pane.until("celery", "READY")
+    pane.press("C-q")
+    assert eventually(pane.has_ended), pane.text()
+
+
+def _workers_answer(pane: Pane, nodes: tuple[str, ...]) -> None:
+    """Who is there, by heartbeats and replies; a command, with the reply to it."""
     pane.press("3")
     pane.until(*nodes, f"{len(nodes)} online", "solo")
-
-    # A command, with each worker's reply to it.
     pane.press("E")
     pane.until("Enable task events", "same as:")
     pane.press("Right", "Enter")
-    pane.until("Enable task events: ", "1 reply", "task events")
-    pane.press("Escape", "b")
-    pane.until("Ping: ", "pong")
-    pane.press("Escape")
+    pane.until("Enable task events: ", "1 reply", "task events", "esc closes")
+    pane.escape("esc closes")
+    pane.press("b")
+    pane.until("Ping: ", "pong", "esc closes")
+    pane.escape("esc closes")
 
-    # A call, from its dialog to its result.
+
+def _a_call_has_its_result(pane: Pane) -> None:
+    """From the dialog, with its check and the same as a command, to the value."""
     pane.press("N")
-    pane.until("Call a task on", "Send")
+    pane.until("Call a task", "Send")
     pane.type("add")
+    pane.until("args and kwargs are JSON")
     pane.press("Tab", "C-u")
+    pane.until("a JSON list")
     pane.type("[2, 40]")
     pane.until("args and kwargs are JSON", "tqconsole -b")
     pane.press("C-s")
@@ -108,26 +133,23 @@ def test_a_cluster_is_watched_and_steered(cluster: tuple[Any, tuple[str, ...]], 
     pane.press("Enter")
     pane.until("SUCCESS", "succeeded", "42")
 
-    # The same task in the live list, found by a filter.
-    pane.press("Escape", "2", "/")
+
+def _the_task_is_in_the_list(pane: Pane) -> None:
+    """As its events told it, found by a filter."""
+    pane.escape("Timeline")
+    pane.press("2", "/")
     pane.type("state:SUCCESS name:add")
     pane.press("Enter")
     pane.until("1 of 1", "✔ SUCCESS", "add(2, 40)")
 
-    # What one worker says of itself.
-    pane.press("3", "Enter")
+
+def _a_worker_tells_of_itself(pane: Pane, nodes: tuple[str, ...]) -> None:
+    """Its tabs: what it does now, its figures, its queues."""
+    pane.press("3")
+    pane.until(*nodes, "REPLY")
+    pane.press("Enter")
     pane.until(f"workers ▸ {nodes[0]}", "last reply")
     pane.press("Tab")
     pane.until("pool.max-concurrency")
     pane.press("Tab")
     pane.until("ROUTING KEY", "celery")
-
-    # What was done, and what the queue is like.
-    pane.press("9")
-    pane.until("Enable task events", "New call", "Ping")
-    pane.press("4")
-    pane.until("celery", "READY")
-
-    pane.press("C-q")
-    pane.until("Pane is dead")
-    assert pane.has_ended()

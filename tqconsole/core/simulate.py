@@ -40,6 +40,8 @@ from tqconsole.engine.control.answer import Answers
 
 #: Seconds of history a simulated cluster has when it is first shown.
 HISTORY_S = 600
+#: Seconds between two answers of a worker: as often as a session asks.
+REPLY_EVERY_S = 7
 #: Seconds the silent worker has been silent.
 SILENT_S = 48.0
 #: The worker that falls silent, and the one with the run that takes too long.
@@ -223,6 +225,9 @@ class SimulatedSession(ModelReader):
         ]
         self._clock.advance(1.0)
         now_at = self._clock.now()
+        if int(now_at) % REPLY_EVERY_S == 0:
+            for name in busy:
+                cluster.nodes.note_reply(name, now_at, 0.031)
         if int(now_at) % 2 == 0:
             events += self._source.heartbeats(now_at, silent)
         self._model.take(Arrived(now_at, events))

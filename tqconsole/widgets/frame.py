@@ -33,6 +33,9 @@ EVERYTHING = Changes(
 class ConsoleScreen(Screen[None]):
     """A screen that draws snapshots. Subclasses give `content`, `draw` and `handlers`."""
 
+    #: Each screen says itself what has the focus: the first widget may be a filter, which would
+    #: take keys for its text.
+    AUTO_FOCUS: ClassVar[str | None] = ""
     #: Which tab is lit.
     TAB: ClassVar[str] = ""
     #: What the title line says after the context's name.

@@ -88,7 +88,7 @@ def _reply(row: WorkerView, _look: Look, now_at: float, _width: int) -> Cell:
         return ("none", "warning" if row.status == "online" else "dim")
     age_s = now_at - row.last_reply_at
     if age_s > REPLY_LATE_S:
-        return (f"{figures.age(age_s)} ago", "warning" if row.status != "gone" else "dim")
+        return (figures.age(age_s), "warning" if row.status != "gone" else "dim")
     return figures.duration(row.reply_s)
 
 

@@ -36,9 +36,8 @@ def worker_lines(view: WorkerView | None, now_at: float) -> Maker:
                 ("prefetch", figures.count(view.prefetch_count)),
                 ("pid", str(view.pid or "-")),
                 ("up", figures.age(view.up_s)),
-                ("software", view.software or "-"),
             ],
-            [("queues", ", ".join(view.queues) or "-")],
+            [("software", view.software or "-"), ("queues", ", ".join(view.queues) or "-")],
         ]
         style = STATUS_STYLES.get(view.status, "")
         lines: list[list[Piece]] = [

@@ -27,7 +27,7 @@ def test_the_brokers_word_counts():
 def test_a_message_whose_sending_was_told_is_as_old_as_that():
     clock = ManualClock(NOW)
     cluster = Cluster(clock)
-    cluster.apply([task_event("sent", "t1", NOW - 42, worker="web", name="n", queue="q")], NOW)
+    cluster.apply([task_event("sent", "t1", NOW - 42, worker="web", name="n", queue="q")], NOW - 42)
     Told("depths", {"q": QueueDepth(3)}).tell(cluster, NOW)
 
     Told("heads", {"q": "t1"}).tell(cluster, NOW)

@@ -29,6 +29,7 @@ DEADLINE_S = 10.0
 #: A value of each kind of fact.
 FACTS = {
     "depths": {"celery": QueueDepth(12, 3, by_priority=((0, 12),))},
+    "heads": {"mail": "t1"},
     "letters": {"celery": 2},
     "live": ["w1@h"],
     "stats": (0.1, {"w1@h": {"pool": {"implementation": "x:Solo", "max-concurrency": 3}}}),

@@ -15,9 +15,9 @@ import pytest
 
 from tests.servers.brokers_up import redis_up
 from tests.servers.kombu_fleet import Fleet, eventually
-from tests.servers.pane import Pane
 from tests.servers.rabbitmq_fleet import Place as RabbitmqPlace
 from tests.servers.redis_fleet import Place as RedisPlace
+from tests.terminal.tmux_pane import TmuxPane
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 
@@ -70,16 +70,18 @@ def cluster(
 @pytest.fixture
 def pane(
     cluster: tuple[Any, tuple[str, ...]], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Pane]:
+) -> Iterator[TmuxPane]:
     place, _ = cluster
     environ = getattr(place, "environ", None) or place._environ
-    opened = Pane(
+    opened = TmuxPane(
         ["-m", "tqconsole", "-b", place.url, "--no-history"],
+        tmp_path_factory.mktemp("window"),
         {
             **{name: value for name, value in environ.items() if name not in OF_LOGS},
             "PYTHONPATH": os.pathsep.join((str(ROOT), environ["PYTHONPATH"])),
+            "LC_ALL": "C.UTF-8",
         },
-        tmp_path_factory.mktemp("window"),
+        size=(120, 36),
     )
     try:
         yield opened
@@ -87,7 +89,9 @@ def pane(
         opened.close()
 
 
-def test_a_cluster_is_watched_and_steered(cluster: tuple[Any, tuple[str, ...]], pane: Pane) -> None:
+def test_a_cluster_is_watched_and_steered(
+    cluster: tuple[Any, tuple[str, ...]], pane: TmuxPane
+) -> None:
     _, nodes = cluster
     pane.until("LIVE", "Needs attention")
 
@@ -100,56 +104,66 @@ def test_a_cluster_is_watched_and_steered(cluster: tuple[Any, tuple[str, ...]], 
     pane.until("Enable task events", "New call", "Ping")
     pane.press("4")
     pane.until("celery", "READY")
-    pane.press("C-q")
-    assert eventually(pane.has_ended), pane.text()
+    pane.press("ctrl+q")
+    assert eventually(lambda: "1" in pane.run("list-panes", "-F", "#{pane_dead}")), pane.text
 
 
-def _workers_answer(pane: Pane, nodes: tuple[str, ...]) -> None:
+def _leave(pane: TmuxPane, gone: str) -> None:
+    """Press escape, and wait until what it closes is gone: with the next key it would be alt."""
+    pane.press("esc")
+    assert eventually(lambda: gone not in pane.text), pane.text
+
+
+def _workers_answer(pane: TmuxPane, nodes: tuple[str, ...]) -> None:
     """Who is there, by heartbeats and replies; a command, with the reply to it."""
     pane.press("3")
     pane.until(*nodes, f"{len(nodes)} online", "solo")
+    pane.press("1")
+    pane.until("Needs attention")
     pane.press("E")
-    pane.until("Enable task events", "same as:")
-    pane.press("Right", "Enter")
-    pane.until("Enable task events: ", "1 reply", "task events", "esc closes")
-    pane.escape("esc closes")
+    pane.until("Enable task events: every worker", "same as:")
+    pane.press("Right", "enter")
+    pane.until("Enable task events: ", f"{len(nodes)} repl", *nodes, "task events", "esc closes")
+    _leave(pane, "esc closes")
+    pane.press("3")
+    pane.until(*nodes, "REPLY")
     pane.press("b")
     pane.until("Ping: ", "pong", "esc closes")
-    pane.escape("esc closes")
+    _leave(pane, "esc closes")
 
 
-def _a_call_has_its_result(pane: Pane) -> None:
+def _a_call_has_its_result(pane: TmuxPane) -> None:
     """From the dialog, with its check and the same as a command, to the value."""
     pane.press("N")
     pane.until("Call a task", "Send")
     pane.type("add")
     pane.until("args and kwargs are JSON")
-    pane.press("Tab", "C-u")
+    pane.press("tab", "ctrl+u")
     pane.until("a JSON list")
     pane.type("[2, 40]")
     pane.until("args and kwargs are JSON", "tqconsole -b")
-    pane.press("C-s")
+    pane.press("ctrl+s")
     pane.until("sent as", "Open the task")
-    pane.press("Enter")
+    pane.press("enter")
     pane.until("SUCCESS", "succeeded", "42")
 
 
-def _the_task_is_in_the_list(pane: Pane) -> None:
+def _the_task_is_in_the_list(pane: TmuxPane) -> None:
     """As its events told it, found by a filter."""
-    pane.escape("Timeline")
+    _leave(pane, "Timeline")
     pane.press("2", "/")
     pane.type("state:SUCCESS name:add")
-    pane.press("Enter")
+    pane.press("enter")
     pane.until("1 of 1", "✔ SUCCESS", "add(2, 40)")
 
 
-def _a_worker_tells_of_itself(pane: Pane, nodes: tuple[str, ...]) -> None:
+def _a_worker_tells_of_itself(pane: TmuxPane, nodes: tuple[str, ...]) -> None:
     """Its tabs: what it does now, its figures, its queues."""
     pane.press("3")
     pane.until(*nodes, "REPLY")
-    pane.press("Enter")
+    pane.press("enter")
     pane.until(f"workers ▸ {nodes[0]}", "last reply")
-    pane.press("Tab")
+    pane.press("tab")
     pane.until("pool.max-concurrency")
-    pane.press("Tab")
+    pane.press("tab")
     pane.until("ROUTING KEY", "celery")

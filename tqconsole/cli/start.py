@@ -7,7 +7,7 @@ import socket
 from typing import TYPE_CHECKING
 
 from tqconsole.core.contexts import Context, load_contexts
-from tqconsole.core.inspection import masked
+from tqconsole.core.secrets import masked
 from tqconsole.engine.brokers import BROKERS
 from tqconsole.engine.brokers.resolution import BROKER_VARIABLES, known_workers
 from tqconsole.screens.start import StartChoice, StartFacts

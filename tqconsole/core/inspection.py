@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from tqconsole.core.attention import span
 from tqconsole.core.merge import number
 from tqconsole.core.sanitize import clean, clean_lines, clean_name, clean_tree, shown
+from tqconsole.core.secrets import HIDDEN, hidden, is_secret_name, masked
 from tqconsole.core.views import Inspected
 from tqconsole.engine.control.answer import Answers
 
 #: Rows of one table; a worker may hold more, nobody reads them.
 ROW_LIMIT = 5000
-
-_SECRET_NAME = re.compile(r"pass|secret|token|credential|private|api_?key|auth", re.IGNORECASE)
-_URL_PASSWORD = re.compile(r"(\w+://[^:/@\s]*):([^@/\s]+)@")
 
 Rows = tuple[tuple[str, ...], ...]
 Table = tuple[tuple[str, ...], Rows]
@@ -41,11 +38,6 @@ def inspected(worker: str, what: str, answers: Answers, now_at: float) -> Inspec
     return _with(facts, text=clean_lines(masked(text), 200_000))
 
 
-def masked(text: str) -> str:
-    """Return `text` with the passwords of its URLs hidden."""
-    return _URL_PASSWORD.sub(r"\1:**@", text)
-
-
 def _with(facts: Inspected, **changes: Any) -> Inspected:
     fields = {name: getattr(facts, name) for name in Inspected.__slots__}
     return Inspected(**{**fields, **changes})
@@ -57,7 +49,7 @@ def _maps(value: object) -> list[Mapping[str, Any]]:
 
 
 def _call_text(request: Mapping[str, Any]) -> str:
-    return shown(request.get("args"), 300)
+    return hidden(shown(request.get("args"), 300))
 
 
 def _queue_of(request: Mapping[str, Any]) -> str:
@@ -81,7 +73,7 @@ def _request(request: Mapping[str, Any]) -> tuple[str, ...]:
         clean_name(request.get("id")),
         clean_name(request.get("name") or request.get("type")),
         _call_text(request),
-        shown(request.get("kwargs"), 300),
+        hidden(shown(request.get("kwargs"), 300)),
         _queue_of(request),
     )
 
@@ -139,8 +131,8 @@ def _conf(value: object, _now_at: float) -> Table:
 
 
 def _setting(name: object, value: object) -> str:
-    if value and _SECRET_NAME.search(str(name)) and not isinstance(value, bool):
-        return "********"
+    if value and is_secret_name(str(name)) and not isinstance(value, bool):
+        return HIDDEN
     return masked(clean(_hidden(value), 1000))
 
 

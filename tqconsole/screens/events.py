@@ -117,7 +117,12 @@ class EventsScreen(TableScreen):
         self._bar.show_error("")
         self.table.empty_lines = why_no_events(snapshot) or [
             [("No event yet. ", "dim"), ("Workers of Celery send them with -E, or when", "dim")],
-            [("E", "bold key"), (" on ", "dim"), ("3", "bold key"), (" Workers asks them to.", "dim")],
+            [
+                ("E", "bold key"),
+                (" on ", "dim"),
+                ("3", "bold key"),
+                (" Workers asks them to.", "dim"),
+            ],
         ]
         self.table.show(ListSource(rows, event_id), snapshot.now_at)
         following = "following" if self.table.is_following else "f follows"

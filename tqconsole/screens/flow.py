@@ -21,6 +21,7 @@ from tqconsole.core.flows import (
     unfinished_rows,
 )
 from tqconsole.core.port import ConsoleSession
+from tqconsole.core.secrets import hide_in
 from tqconsole.core.views import Changes, Snapshot, TaskRow
 from tqconsole.widgets import figures
 from tqconsole.widgets.cells import short_id
@@ -184,12 +185,15 @@ class FlowScreen(TableScreen):
         texts: dict[str, Callable[[], str]] = {
             "dot": lambda: to_dot(self._family),
             "mmd": lambda: to_mermaid(self._family),
-            "json": lambda: json.dumps([task_record(row) for row in self._family], indent=2),
+            "json": lambda: json.dumps(self._records(), indent=2),
             "svg": lambda: "",
         }
         if kind:
             stem = "screen" if kind == "svg" else f"flow-{short_id(self._root_id())}"
             self.post_message(ExportAsked(stem, kind, texts[kind]()))
+
+    def _records(self) -> list[dict[str, object]]:
+        return [hide_in(task_record(row)) for row in self._family]
 
     def open_row(self, row_id: str) -> None:
         """Open a task."""

@@ -12,6 +12,7 @@ from textual.widget import Widget
 from textual.widgets import ContentSwitcher
 
 from tqconsole.core.port import ConsoleSession
+from tqconsole.core.secrets import hidden
 from tqconsole.core.views import Changes, DeadLetterView, PeekedMessage, QueuePeek, Snapshot
 from tqconsole.widgets import figures
 from tqconsole.widgets.cells import short_id
@@ -243,7 +244,7 @@ class QueueScreen(TableScreen):
 
     def copies_of(self, row: Any) -> Sequence[tuple[str, str, str]]:
         """Return what can be copied of a message or a letter."""
-        return (("i", "task id", row.task_id), ("a", "args", row.args))
+        return (("i", "task id", row.task_id), ("a", "args", hidden(row.args)))
 
     def as_record(self, row: Any) -> dict[str, Any]:
         """Return a message or a letter as a record."""

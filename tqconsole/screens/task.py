@@ -13,6 +13,7 @@ from textual.widget import Widget
 from textual.widgets import ContentSwitcher
 
 from tqconsole.core.port import ConsoleSession
+from tqconsole.core.secrets import hide_in
 from tqconsole.core.views import Changes, Snapshot, TaskFacts, TaskRow
 from tqconsole.widgets import figures
 from tqconsole.widgets.cells import short_id, shown_state
@@ -195,7 +196,7 @@ class TaskScreen(TableScreen):
         if self._facts is not None:
             names = TaskFacts.__slots__
             record["found"] = {name: getattr(self._facts, name) for name in names}
-        return json.dumps(record, indent=2, ensure_ascii=False, default=str)
+        return json.dumps(hide_in(record), indent=2, ensure_ascii=False, default=str)
 
     # keys
 

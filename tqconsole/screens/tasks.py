@@ -11,6 +11,7 @@ from textual.widget import Widget
 
 from tqconsole.core.errors import FilterError
 from tqconsole.core.port import ConsoleSession
+from tqconsole.core.secrets import hidden
 from tqconsole.core.sorting import SORT_KEYS
 from tqconsole.core.views import Changes, Snapshot, TaskRow
 from tqconsole.widgets import figures
@@ -264,7 +265,7 @@ class TasksScreen(TableScreen):
         return (
             ("i", "id", row.task_id),
             ("n", "name", row.name),
-            ("a", "args", f"{row.args} {row.kwargs}".strip()),
+            ("a", "args", hidden(f"{row.args} {row.kwargs}".strip())),
             ("r", "result", row.result),
             ("t", "traceback", row.traceback or row.exception),
         )

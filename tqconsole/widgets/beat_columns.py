@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from tqconsole.core.beat_views import BeatRun, BeatView
+from tqconsole.core.secrets import hidden
 from tqconsole.widgets import figures
 from tqconsole.widgets.cells import short_id
 from tqconsole.widgets.columns import Cell, Column
@@ -127,7 +128,7 @@ def entry_lines(view: BeatView | None, now_at: float) -> Maker:
         if view is None:
             return [[("no entry under the cursor", "dim")]]
         call: list[Piece] = [("sends ", "dim"), (f"{view.task_name} ", "bold")]
-        call += [(f"args {view.args}", ""), (f"  kwargs {view.kwargs}", "")]
+        call += [(hidden(f"args {view.args}"), ""), (hidden(f"  kwargs {view.kwargs}"), "")]
         lines = [call, _due_line(view, now_at), _last_line(view, look, now_at)]
         if view.options:
             lines.insert(1, [("options ", "dim"), (view.options, "")])

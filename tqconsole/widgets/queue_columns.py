@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tqconsole.core.secrets import hidden
 from tqconsole.core.views import DeadLetterView, PeekedMessage, QueueView
 from tqconsole.widgets import figures
 from tqconsole.widgets.cells import (
@@ -94,7 +95,7 @@ def _message_name(row: PeekedMessage, _look: Look, _now_at: float, _width: int) 
 
 def _message_args(row: PeekedMessage, _look: Look, _now_at: float, _width: int) -> Cell:
     kwargs = row.kwargs if row.kwargs not in ("", "{}") else ""
-    return (f"{row.args} {kwargs}".strip(), "dim")
+    return (hidden(f"{row.args} {kwargs}".strip()), "dim")
 
 
 def _message_priority(row: PeekedMessage, _look: Look, _now_at: float, _width: int) -> Cell:

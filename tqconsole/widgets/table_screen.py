@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from tqconsole.core.actions import actions_for
+from tqconsole.core.secrets import hide_in
 from tqconsole.core.setup import Setup
 from tqconsole.widgets.frame import ConsoleScreen, Handler
 from tqconsole.widgets.menu import Choice, Menu
@@ -164,7 +165,8 @@ class TableScreen(ConsoleScreen):
         """Show the row as JSON."""
         row = self.table.cursor_row
         if row is not None:
-            text = json.dumps(self.as_record(row), indent=2, ensure_ascii=False, default=str)
+            record = hide_in(self.as_record(row))
+            text = json.dumps(record, indent=2, ensure_ascii=False, default=str)
             self.open_text("As JSON", text)
 
     def open_text(self, title: str, text: str) -> None:
@@ -244,7 +246,7 @@ class TableScreen(ConsoleScreen):
         self.app.push_screen(Menu("Copy", choices), picked)
 
     def _as_json(self, row: Any) -> str:
-        return json.dumps(self.as_record(row), ensure_ascii=False, default=str)
+        return json.dumps(hide_in(self.as_record(row)), ensure_ascii=False, default=str)
 
     def _export_menu(self) -> None:
         rows = f"{min(len(self.table), EXPORT_LIMIT):,} rows"
@@ -260,7 +262,7 @@ class TableScreen(ConsoleScreen):
         if kind == "svg":
             self.post_message(ExportAsked("screen", "svg", ""))
         elif kind:
-            records = [self.as_record(row) for row in self.table.first_rows(EXPORT_LIMIT)]
+            records = [hide_in(self.as_record(row)) for row in self.table.first_rows(EXPORT_LIMIT)]
             self.post_message(ExportAsked(self.TAB or "rows", kind, export_text(records, kind)))
 
     def open_actions_menu(self) -> None:

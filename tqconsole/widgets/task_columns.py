@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from tqconsole.core.secrets import hidden
 from tqconsole.core.views import PAST, TaskRow
 from tqconsole.widgets import figures
 from tqconsole.widgets.cells import short_id, state_cell
@@ -66,7 +67,7 @@ def _args(row: TaskRow, look: Look, _now_at: float, width: int) -> Cell:
         ratio = (row.progress_done or 0) / row.progress_total
         return [*gauge(ratio, max(4, min(12, width - 5)), look), (f" {ratio:.0%}", "bold")]
     kwargs = row.kwargs if row.kwargs not in ("", "{}") else ""
-    return (f"{row.args} {kwargs}".strip(), "dim")
+    return (hidden(f"{row.args} {kwargs}".strip()), "dim")
 
 
 def _runtime(row: TaskRow, _look: Look, now_at: float, _width: int) -> Cell:

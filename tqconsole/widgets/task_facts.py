@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tqconsole.core.flows import flow_nodes
+from tqconsole.core.secrets import hidden
 from tqconsole.core.views import PAST, TaskFacts, TaskRow
 from tqconsole.widgets import figures
 from tqconsole.widgets.cells import short_id, shown_state
@@ -85,8 +86,8 @@ def _args_note(facts: TaskFacts | None, row: TaskRow) -> str:
 
 def args_text(known: Known) -> str:
     """Return the arguments, one a line."""
-    lines = [f"{index}  {value}" for index, value in enumerate(_parts(known.args))]
-    lines += [f"{key}={value}" for key, value in _pairs(known.kwargs)]
+    lines = [f"{index}  {value}" for index, value in enumerate(_parts(hidden(known.args)))]
+    lines += [f"{key}={value}" for key, value in _pairs(hidden(known.kwargs))]
     if not lines:
         return "(no arguments)" if known.args or known.kwargs else "(not known)"
     return "\n".join(lines)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tqconsole.core.secrets import hidden
 from tqconsole.core.views import PAST, TaskRow
 from tqconsole.widgets import figures
 from tqconsole.widgets.cells import short_id, shown_state
@@ -14,9 +15,9 @@ from tqconsole.widgets.pieces import Piece, clipped, joined
 
 def call_text(row: TaskRow) -> str:
     """Return the call as it would be written: name(args, kwargs)."""
-    args = row.args.strip()
+    args = hidden(row.args.strip())
     inner = args[1:-1].rstrip(",") if args[:1] in "([" and args[-1:] in ")]" else args
-    kwargs = row.kwargs.strip()
+    kwargs = hidden(row.kwargs.strip())
     if kwargs in ("", "{}"):
         return f"{row.name or '?'}({inner})"
     return f"{row.name or '?'}({inner}{', ' if inner else ''}**{kwargs})"

@@ -80,6 +80,7 @@ def _show(app: App, theme: str | None, setup: Setup | None, *, is_ascii: bool | 
 
 
 def _session(app: App) -> Session:
+    from tqconsole.core.schedules import AppSchedule  # noqa: PLC0415 - as above
     from tqconsole.core.session import Session, SessionOptions  # noqa: PLC0415 - as above
 
     return Session(
@@ -93,6 +94,7 @@ def _session(app: App) -> Session:
             default_queue=app.conf.task_default_queue,
             reached_by=("-b", app.broker.url),
             read_tasks=lambda: dict(app.tasks),
+            schedule=AppSchedule(lambda: dict(app.conf.beat_schedule), app),
         ),
     )
 

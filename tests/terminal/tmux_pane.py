@@ -9,13 +9,20 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 #: Seconds within which a pane shows what is waited for, on a busy machine.
 SHOWN_S = 60.0
 #: Keys as the console's pages call them -> as tmux does.
-_NAMES = {"enter": "Enter", "tab": "Tab", "esc": "Escape", "space": "Space", "down": "Down"}
+_NAMES = {
+    "enter": "Enter",
+    "tab": "Tab",
+    "esc": "Escape",
+    "space": "Space",
+    "down": "Down",
+    "right": "Right",
+}
 
 
 class TmuxPane:
@@ -61,10 +68,17 @@ class TmuxPane:
 
     def until(self, *words: str) -> str:
         """Wait until all of `words` are shown; returns the pane's text."""
+        return self._wait(lambda text: all(word in text for word in words), f"{words} not shown")
+
+    def until_gone(self, word: str) -> str:
+        """Wait until `word` is not shown any more; a key after esc is another key before that."""
+        return self._wait(lambda text: word not in text, f"{word} still shown")
+
+    def _wait(self, holds: Callable[[str], bool], complaint: str) -> str:
         pause = threading.Event()
         deadline = time.monotonic() + SHOWN_S
-        while not all(word in (text := self.text) for word in words):
-            assert time.monotonic() < deadline, f"{words} not shown:\n{text}"
+        while not holds(text := self.text):
+            assert time.monotonic() < deadline, f"{complaint}:\n{text}"
             pause.wait(0.05)
         return text
 

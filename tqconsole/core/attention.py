@@ -134,7 +134,7 @@ def _beat_findings(cluster: Cluster, now_at: float) -> Iterator[Attention]:
 
 def _event_findings(cluster: Cluster, now_at: float) -> Iterator[Attention]:
     if cluster.deaf_because:
-        text = "no events, no answers of workers: this broker cannot send one message to many"
+        text = "no fanout: no events, no inspect, no control; queues and calls work"
         yield Attention("error", "events", "broker", text, "queues", "")
     elif cluster.has_task_events(now_at) is False:
         count = sum(1 for node in cluster.nodes if node.status(now_at) == "online")

@@ -9,14 +9,15 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 from tqconsole.core.beat_views import BeatPicture, BeatRun, BeatView
 from tqconsole.core.sanitize import clean, clean_name, shown
 from tqconsole.core.schedules import Scheduled, upcoming
 from tqconsole.core.views import TaskRow
 
-#: Runs of an entry that are remembered by their ids.
-RUN_LIMIT = 24
+#: Runs of an entry that are remembered by their ids: as many as are drawn.
+RUN_LIMIT = 8
 #: Seconds a run may come before its instant (clocks differ), and part of the interval at most.
 EARLY_S, EARLY_RATIO = 2.0, 0.25
 #: Seconds after which a run that was due and was not seen counts as missed: a scheduler that
@@ -33,8 +34,10 @@ class Entry:
 
     def __init__(self, scheduled: Scheduled, now_at: float) -> None:
         self.scheduled = scheduled
-        self.args = shown(tuple(scheduled.args))
-        self.kwargs = shown(dict(scheduled.kwargs))
+        #: What of its view never changes: every second makes all views anew.
+        self._still = _still(scheduled)
+        self._view = self._still
+        self._viewed: tuple[object, ...] = ()
         self.runs: deque[tuple[str, float]] = deque(maxlen=RUN_LIMIT)
         self.run_count = 0
         self.missed_count = 0
@@ -47,7 +50,7 @@ class Entry:
 
     def fits(self, row: TaskRow) -> bool:
         """True when a run of its task has its arguments, as far as an event tells them."""
-        return _alike(row.args, self.args) and _alike(row.kwargs, self.kwargs)
+        return _alike(row.args, self._still.args) and _alike(row.kwargs, self._still.kwargs)
 
     def note_run(self, task_id: str, at: float) -> None:
         """Take in a run that was sent at `at`."""
@@ -85,30 +88,25 @@ class Entry:
             self.missed_at = due_at
 
     def view(self, rows: Rows) -> BeatView:
-        """Return what a screen draws."""
-        scheduled = self.scheduled
-        options = scheduled.options
-        return BeatView(
-            scheduled.name,
-            scheduled.task_name,
-            scheduled.schedule,
-            self.args,
-            self.kwargs,
-            args_json=_json(list(scheduled.args)),
-            kwargs_json=_json(dict(scheduled.kwargs)),
-            queue=clean_name(options.get("queue")),
-            priority=_number_text(options.get("priority")),
-            expires=_number_text(options.get("expires")),
-            options=", ".join(f"{clean(name, 40)} {shown(v, 60)}" for name, v in options.items()),
-            is_enabled=scheduled.is_enabled,
-            interval_s=scheduled.interval_s,
+        """Return what a screen draws; the same as before while nothing of it has changed."""
+        found = [rows(task_id) for task_id, _ in self.runs]
+        revision = sum(row.revision for row in found if row is not None)
+        state = (self.scheduled, self.due_at, self.run_count, self.missed_count, revision)
+        if state != self._viewed:
+            self._viewed, self._view = state, self._made(found)
+        return self._view
+
+    def _made(self, found: Sequence[TaskRow | None]) -> BeatView:
+        runs = zip(self.runs, found, strict=True)
+        return replace(
+            self._still,
+            is_enabled=self.scheduled.is_enabled,
             next_at=self.due_at,
-            runs=tuple(_run(task_id, at, rows(task_id)) for task_id, at in self.runs),
-            run_count=max(self.run_count, scheduled.total_run_count or 0),
+            runs=tuple([_run(task_id, at, row) for (task_id, at), row in runs]),
+            run_count=max(self.run_count, self.scheduled.total_run_count or 0),
             missed_count=self.missed_count,
             missed_at=self.missed_at,
-            last_run_at=scheduled.last_run_at,
-            upcoming=lambda from_at, count: upcoming(scheduled, from_at, count),
+            last_run_at=self.scheduled.last_run_at,
         )
 
 
@@ -186,6 +184,25 @@ class BeatWatch:
         """Return what the screen draws."""
         views = tuple(entry.view(rows) for entry in self._entries)
         return BeatPicture(views, self._state, self._detail)
+
+
+def _still(scheduled: Scheduled) -> BeatView:
+    options = scheduled.options
+    return BeatView(
+        scheduled.name,
+        scheduled.task_name,
+        scheduled.schedule,
+        shown(tuple(scheduled.args)),
+        shown(dict(scheduled.kwargs)),
+        args_json=_json(list(scheduled.args)),
+        kwargs_json=_json(dict(scheduled.kwargs)),
+        queue=clean_name(options.get("queue")),
+        priority=_number_text(options.get("priority")),
+        expires=_number_text(options.get("expires")),
+        options=", ".join(f"{clean(name, 40)} {shown(v, 60)}" for name, v in options.items()),
+        interval_s=scheduled.interval_s,
+        upcoming=lambda from_at, count: upcoming(scheduled, from_at, count),
+    )
 
 
 def _run(task_id: str, at: float, row: TaskRow | None) -> BeatRun:

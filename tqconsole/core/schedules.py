@@ -22,7 +22,7 @@ from tqconsole.core.sanitize import clean, clean_name
 logger = logging.getLogger(__name__)
 
 #: Entries read of one schedule: a screen of them is looked at, not a data base.
-ENTRY_LIMIT = 2000
+ENTRY_LIMIT = 1000
 #: How a crontab of Celery prints.
 _CRONTAB = re.compile(r"<crontab: (?P<fields>.+?) \(m/\S+\)>")
 

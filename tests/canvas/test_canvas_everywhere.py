@@ -68,7 +68,6 @@ memory, eager, stormy = on_memory(), on_memory(task_always_eager=True), on_memor
 @settings(LAWS, max_examples=COUNT)
 @example(canvas=TOLD_TWO_STEPS_ON, seed=1)
 @given(canvas=canvases(), seed=st.integers(0, 2**32))
-@pytest.mark.timeout(600)
 def test_every_run_agrees_with_the_oracle(
     canvas: Any, seed: int, redis_worker: RedisWorker, redis_builder: Builder
 ) -> None:

@@ -16,6 +16,9 @@ from tqconsole.engine import chord
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 
+#: What a server counts of all that it does.
+COSTS = ("total_commands_processed", "total_net_input_bytes", "total_net_output_bytes")
+
 
 @LAWS
 @example(canvas=TOLD_TWO_STEPS_ON)
@@ -88,4 +91,24 @@ def test_parts_are_kept_as_long_and_in_the_order_that_is_set(
 
     order = [0, 1, 2] if is_ordered else [2, 0, 1]
     assert result.get(timeout=1) == ["tag", [["tag", number] for number in order]]
+    worker.close()
+
+
+def test_a_part_costs_the_same_however_many_there_are(redis_url: str) -> None:
+    """In commands, and in bytes sent and read: nothing is read again for each part."""
+    worker = RedisWorker(f"{redis_url.rpartition('/')[0]}/9")
+    tag = Builder(worker.app).build(Task("tag"))
+
+    def cost_of(size: int) -> list[float]:
+        with redis.Redis.from_url(redis_url) as link:
+            before = link.info("stats")
+            result = chord([tag.clone((0,)) for _ in range(size)], tag)()
+            worker.run_all()
+            after = link.info("stats")
+        assert len(result.get(timeout=1)[1]) == size
+        return [(after[name] - before[name]) / size for name in COSTS]
+
+    few, many = cost_of(100), cost_of(2_000)
+
+    assert all(large <= small * 1.05 for small, large in zip(few, many, strict=True)), (few, many)
     worker.close()

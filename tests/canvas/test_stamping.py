@@ -131,6 +131,13 @@ def test_they_travel_with_every_call(worker: Worker, t: Any) -> None:
     assert [it.headers["stamped_headers"] for it in worker.ran] == [["job"]] * 3
 
 
+def test_chunks_hand_theirs_to_each_message(worker: Worker, t: Any) -> None:
+    t.add.chunks([(1, 1), (2, 2)], 1).stamp(job="j").apply_async()
+    worker.run_all()
+
+    assert [it.headers["stamps"] for it in worker.ran] == [{"job": "j"}] * 2
+
+
 def test_a_run_sees_its_stamps(worker: Worker, t: Any) -> None:
     @worker.app.task(name="look", bind=True)
     def look(self: Any) -> Any:

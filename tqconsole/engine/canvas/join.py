@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from tqconsole.engine.canvas.parallel import Composed, group, parts_of
+from tqconsole.engine.canvas.composed import Composed, parts_of
+from tqconsole.engine.canvas.parallel import group
 from tqconsole.engine.canvas.plan import ChordStart, Plan, given, listed
 from tqconsole.engine.canvas.signature import Signature, maybe_signature
 
@@ -21,6 +22,8 @@ _OF_BODY = frozenset({"chain", "chord", "group_id", "group_index", "task_id", "l
 @Signature.register_type("chord")
 class chord(Composed):
     """`chord(header, body)` or `chord(header)(body)`: the body gets the list of all values."""
+
+    parts_key = "header"
 
     def __init__(
         self,
@@ -52,9 +55,7 @@ class chord(Composed):
         if parts.get("header") is None:
             raise ValueError(f"{fields.get('task')} is no chord: no header")
         made = cls(parts["header"], parts.get("body"), kwargs=parts.get("kwargs"), app=app)
-        made.update(args=tuple(fields.get("args") or ()), options=dict(fields["options"] or {}))
-        made["immutable"] = bool(fields.get("immutable"))
-        return made
+        return made.with_fields(fields)
 
     def __call__(self, body: Any = None, **options: Any) -> Any:
         """Send it, with this body."""
@@ -65,15 +66,6 @@ class chord(Composed):
         return made.apply_async(**options)
 
     @property
-    def tasks(self) -> Any:
-        """The header: a list of signatures."""
-        return self["kwargs"]["header"]
-
-    @tasks.setter
-    def tasks(self, tasks: Any) -> None:
-        self["kwargs"]["header"] = tasks
-
-    @property
     def body(self) -> Any:
         """What is called with the values."""
         return self["kwargs"]["body"]
@@ -82,15 +74,9 @@ class chord(Composed):
     def body(self, body: Any) -> None:
         self["kwargs"]["body"] = body
 
-    @property
-    def app(self) -> Any:
-        """The app that sends it: its own, or that of its first part."""
-        if self._app is None:
-            for part in (*self.tasks, self.body):
-                if isinstance(part, Signature):
-                    self._app = part.app
-                    break
-        return Signature.app.__get__(self)
+    def spokesmen(self) -> Iterable[Signature]:
+        """See `Composed.spokesmen`: the header's calls, then the body."""
+        return [it for it in (*self.tasks, self.body) if isinstance(it, Signature)]
 
     def header_group(self) -> group:
         """Return the header as a group of the same calls."""
@@ -109,9 +95,6 @@ class chord(Composed):
 
     def __len__(self) -> int:
         return part_count(self.header_group())
-
-    def __bool__(self) -> bool:
-        return True
 
     def needed_body(self) -> Any:
         """Return the body. Raises: TypeError when there is none."""
@@ -205,26 +188,23 @@ class chord(Composed):
         self.needed_body().link_error(errback)
         return errback
 
-    def set_immutable(self, immutable: bool) -> None:
-        """Say whether its parts take further arguments."""
-        for part in self.members():
-            part.set_immutable(immutable)
+    def before_stamping(self, visitor: Any, headers: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """See `Composed.before_stamping`."""
+        asked: Mapping[str, Any] | None = visitor.on_chord_header_start(self, **headers)
+        return asked
 
-    def stamp(self, visitor: Any = None, append_stamps: bool = False, **headers: Any) -> chord:
-        """Stamp the header's calls, then the body."""
-        visited = None if visitor is None else visitor.on_chord_header_start(self, **headers) or {}
-        stamps = self.stamps_of(visited, append_stamps, headers)
-        self.stamp_links(visitor, append_stamps, **stamps)
-        for part in self.members():
-            part.stamp(visitor, append_stamps, **stamps)
+    def after_stamping(self, visitor: Any, stamps: Mapping[str, Any]) -> None:
+        """See `Composed.after_stamping`."""
+        visitor.on_chord_header_end(self, **stamps)
+
+    def stamp_rest(self, visitor: Any, append_stamps: bool, stamps: Mapping[str, Any]) -> None:
+        """Stamp the body."""
+        if self.body is None:
+            return
         if visitor is not None:
-            visitor.on_chord_header_end(self, **stamps)
-            if self.body is not None:
-                visited = visitor.on_chord_body(self, **stamps) or {}
-                stamps = self.stamps_of(visited, append_stamps, stamps)
-        if self.body is not None:
-            self.needed_body().stamp(visitor, append_stamps, **stamps)
-        return self
+            visited = visitor.on_chord_body(self, **stamps) or {}
+            stamps = self.stamps_of(visited, append_stamps, stamps)
+        self.needed_body().stamp(visitor, append_stamps, **stamps)
 
     def __repr__(self) -> str:
         header = ", ".join(map(repr, self.tasks))

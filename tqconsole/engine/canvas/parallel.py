@@ -6,106 +6,13 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from tqconsole.engine.canvas.composed import Composed, parts_of, tasks_of
 from tqconsole.engine.canvas.plan import Plan, given
 from tqconsole.engine.canvas.signature import Signature, maybe_signature
 from tqconsole.engine.protocol.identity import new_id
 
 #: Options that say which group a group itself is and belongs to; its members have their own.
 _OWN_OPTIONS = frozenset({"task_id", "group_id", "group_index", "reply_to"})
-
-
-class Composed(Signature):
-    """A signature that is more than one message. It is never sent as it is."""
-
-    def apply_async(
-        self, args: Any = None, kwargs: Any = None, route_name: str | None = None, **options: Any
-    ) -> Any:
-        """Send it and return its result; options as those of a task, for its first calls."""
-        return self.app.send_canvas(self, args, kwargs, **options)
-
-    def apply(self, args: Any = None, kwargs: Any = None, **options: Any) -> Any:
-        """Run it here and return its result."""
-        return self.app.apply_canvas(self, args, kwargs, **options)
-
-    @property
-    def tasks(self) -> Any:
-        """Its parts."""
-        return self["kwargs"]["tasks"]
-
-    @tasks.setter
-    def tasks(self, tasks: Any) -> None:
-        self["kwargs"]["tasks"] = tasks
-
-    @property
-    def app(self) -> Any:
-        """The app that sends it: its own, or that of its first part."""
-        if self._app is None:
-            for task in self.members():
-                self._app = task.app
-                break
-        return super().app
-
-    def members(self) -> list[Signature]:
-        """Return its parts as signatures."""
-        return [self.member(task) for task in self.tasks]
-
-    def merged_options(self, options: Mapping[str, Any] | None) -> dict[str, Any]:
-        """Return its options with these."""
-        return self.merged((), {}, given(options), True)[2]
-
-    def clone(
-        self, args: Any = None, kwargs: Mapping[str, Any] | None = None, **options: Any
-    ) -> Any:
-        """Return a copy with these added; its parts are copies too."""
-        made = type(self).from_dict(
-            {
-                **self,
-                "args": self.merged(args)[0],
-                "kwargs": {**self.cloned_parts(), **(kwargs or {})},
-                "options": _copied(self.merged_options(options)),
-            },
-            app=self._app,
-        )
-        made["immutable"] = self.immutable
-        return made
-
-    partial = clone
-
-    def cloned_parts(self) -> dict[str, Any]:
-        """Return the keywords that hold its parts, copied."""
-        return {"tasks": [task.clone() for task in self.members()]}
-
-    def freeze(
-        self,
-        _id: str | None = None,
-        group_id: str | None = None,
-        chord: Any = None,
-        root_id: str | None = None,
-        parent_id: str | None = None,
-        group_index: int | None = None,
-    ) -> Any:
-        """Give every call in it its id, and return the result it will have."""
-        # The parts may be in use elsewhere too, or twice in here.
-        self["kwargs"].update(self.cloned_parts())
-        return self.settle(_id, group_id, chord, root_id, parent_id, group_index)
-
-    def with_type(self, task: Any) -> Signature:
-        """Return itself: it is made of parts, and is no task."""
-        return self
-
-    def __reduce__(self) -> Any:
-        return _rebuilt, (dict(self),)
-
-
-def _copied(options: dict[str, Any]) -> dict[str, Any]:
-    """Copy the lists of links: others are added to the copy only."""
-    return {
-        name: list(value) if isinstance(value, list) else value for name, value in options.items()
-    }
-
-
-def _rebuilt(fields: dict[str, Any]) -> Signature:
-    return Signature.from_dict(fields)
 
 
 @Signature.register_type("group")
@@ -122,20 +29,11 @@ class group(Composed):
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any], app: Any = None) -> group:
         """Return the group that a dict stands for. Raises: ValueError."""
-        made = cls(_tasks_of(fields), app=app)
-        made.update(args=tuple(fields.get("args") or ()), options=dict(fields["options"] or {}))
-        made["immutable"] = bool(fields.get("immutable"))
-        return made
+        return cls(tasks_of(fields, "group"), app=app).with_fields(fields)
 
     def __call__(self, *partial_args: Any, **options: Any) -> Any:
         """Send it with these arguments in front of each member's."""
         return self.apply_async(partial_args, **options)
-
-    def __len__(self) -> int:
-        return len(self.tasks)
-
-    def __bool__(self) -> bool:
-        return True
 
     def flattened(self) -> list[Signature]:
         """Return the calls in it: those of groups inside among them, in order."""
@@ -215,11 +113,6 @@ class group(Composed):
             task.set(countdown=delay_s if stop is None else min(delay_s, stop))
         return self
 
-    def set_immutable(self, immutable: bool) -> None:
-        """Say whether its members take further arguments."""
-        for task in self.members():
-            task.set_immutable(immutable)
-
     def link(self, callback: Any) -> Any:
         """Send `callback`, without a value, when the first member has succeeded."""
         return self.members()[0].link(self.member(callback).clone().set(immutable=True))
@@ -228,29 +121,17 @@ class group(Composed):
         """Call `errback` for each member that fails; returns the copies."""
         return tuple(task.link_error(self.member(errback).clone()) for task in self.members())
 
-    def stamp(self, visitor: Any = None, append_stamps: bool = False, **headers: Any) -> group:
-        """Stamp all members."""
-        visited = None if visitor is None else visitor.on_group_start(self, **headers) or {}
-        stamps = self.stamps_of(visited, append_stamps, headers)
-        self.stamp_links(visitor, append_stamps, **stamps)
-        for task in self.members():
-            task.stamp(visitor, append_stamps, **stamps)
-        if visitor is not None:
-            visitor.on_group_end(self, **stamps)
-        return self
+    def before_stamping(self, visitor: Any, headers: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """See `Composed.before_stamping`."""
+        asked: Mapping[str, Any] | None = visitor.on_group_start(self, **headers)
+        return asked
+
+    def after_stamping(self, visitor: Any, stamps: Mapping[str, Any]) -> None:
+        """See `Composed.after_stamping`."""
+        visitor.on_group_end(self, **stamps)
 
     def __repr__(self) -> str:
         return f"group({', '.join(map(repr, self.tasks))})" if self.tasks else "group(<empty>)"
-
-
-def parts_of(values: Iterable[Any], what: str, app: Any) -> list[Signature]:
-    """Return the parts of what is composed as signatures. Raises: TypeError."""
-    parts: list[Signature] = []
-    for value in values:
-        if not isinstance(value, dict):
-            raise TypeError(f"a {what} is made of signatures, not of {value!r:.60}")
-        parts.append(maybe_signature(value, app=app))
-    return parts
 
 
 def _tasks_in(given_tasks: Any) -> Iterable[Any]:
@@ -262,14 +143,6 @@ def _tasks_in(given_tasks: Any) -> Iterable[Any]:
     if isinstance(given_tasks, str) or not isinstance(given_tasks, Iterable):
         raise TypeError(f"a group is made of signatures, not of {given_tasks!r:.60}")
     return given_tasks
-
-
-def _tasks_of(fields: Mapping[str, Any]) -> list[Any]:
-    """Return the parts in the dict of a group. Raises: ValueError."""
-    tasks = (fields.get("kwargs") or {}).get("tasks")
-    if not isinstance(tasks, list | tuple):
-        raise ValueError(f"{fields.get('task')} is no group: no tasks")  # noqa: TRY004 - a wrong message
-    return list(tasks)
 
 
 class _Map(Signature):
@@ -354,9 +227,18 @@ class chunks(Composed):
         """See `Composed.cloned_parts`."""
         return dict(self["kwargs"])
 
-    def members(self) -> list[Signature]:
-        """Return the task inside."""
-        return [self.member(self["kwargs"]["task"])]
+    @property
+    def tasks(self) -> Any:
+        """The task inside."""
+        return [self["kwargs"]["task"]]
+
+    @tasks.setter
+    def tasks(self, tasks: Any) -> None:
+        (self["kwargs"]["task"],) = tasks
+
+    #: It is one call until it is sent: what is set on it goes to each of its messages.
+    stamp = Signature.stamp
+    set_immutable = Signature.set_immutable
 
     def group(self) -> group:
         """Return it as the group that it is sent as."""

@@ -13,8 +13,9 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from tqconsole.engine.canvas.composed import Composed, parts_of, tasks_of
 from tqconsole.engine.canvas.join import chord, ends_in_group, first_of
-from tqconsole.engine.canvas.parallel import Composed, chunks, group, parts_of
+from tqconsole.engine.canvas.parallel import chunks, group
 from tqconsole.engine.canvas.plan import Plan, listed
 from tqconsole.engine.canvas.signature import Signature
 
@@ -39,16 +40,11 @@ class _chain(Composed):
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any], app: Any = None) -> Signature:
         """Return the chain that a dict stands for. Raises: ValueError."""
-        tasks = (fields.get("kwargs") or {}).get("tasks")
-        if not isinstance(tasks, list | tuple):
-            raise ValueError(f"{fields.get('task')} is no chain: no tasks")  # noqa: TRY004 - a wrong message
-        made = cls.from_steps(parts_of(tasks, "chain", app), app)
-        made.update(args=tuple(fields.get("args") or ()), options=dict(fields["options"] or {}))
-        made["immutable"] = bool(fields.get("immutable"))
-        return made
+        steps = parts_of(tasks_of(fields, "chain"), "chain", app)
+        return cls.from_steps(steps, app).with_fields(fields)
 
     @classmethod
-    def from_steps(cls, steps: list[Signature], app: Any) -> Signature:
+    def from_steps(cls, steps: list[Signature], app: Any) -> _chain:
         """Return the chain of these steps, as they are."""
         made = _chain([], app=app)
         made.tasks = steps
@@ -137,22 +133,14 @@ class _chain(Composed):
             for step in self.tasks:
                 step.link_error(self.member(errback).clone())
 
-    def stamp(self, visitor: Any = None, append_stamps: bool = False, **headers: Any) -> _chain:
-        """Stamp all steps."""
-        visited = None if visitor is None else visitor.on_chain_start(self, **headers) or {}
-        stamps = self.stamps_of(visited, append_stamps, headers)
-        self.stamp_links(visitor, append_stamps, **stamps)
-        for task in self.members():
-            task.stamp(visitor, append_stamps, **stamps)
-        if visitor is not None:
-            visitor.on_chain_end(self, **stamps)
-        return self
+    def before_stamping(self, visitor: Any, headers: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """See `Composed.before_stamping`."""
+        asked: Mapping[str, Any] | None = visitor.on_chain_start(self, **headers)
+        return asked
 
-    def __len__(self) -> int:
-        return len(self.tasks)
-
-    def __bool__(self) -> bool:
-        return True
+    def after_stamping(self, visitor: Any, stamps: Mapping[str, Any]) -> None:
+        """See `Composed.after_stamping`."""
+        visitor.on_chain_end(self, **stamps)
 
     def __repr__(self) -> str:
         return " | ".join(map(repr, self.tasks)) if self.tasks else "chain(<empty>)"

@@ -54,3 +54,13 @@ def test_an_empty_queue_has_no_oldest_message():
     found.note_depth(QueueDepth(0), NOW + 1)
 
     assert found.view(NOW + 1, None).oldest_s is None
+
+
+def test_what_was_told_long_ago_is_not_known_any_more():
+    found = queue(unacked_count=2, parked_count=1, consumer_count=4, oldest_at=NOW - 5)
+    assert found.view(NOW + 59, None).unacked_count == 2
+
+    view = found.view(NOW + 61, None)
+
+    assert (view.ready_count, view.unacked_count, view.parked_count) == (None, None, None)
+    assert (view.consumer_count, view.oldest_s) == (None, None)

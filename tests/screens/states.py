@@ -45,7 +45,17 @@ class BrokenSession(FakeSession):
             for worker in view.workers
         )
         queues = tuple(
-            replace(queue, ready_count=None, in_per_s=0.0, out_per_s=0.0, drains_in_s=None)
+            replace(
+                queue,
+                ready_count=None,
+                unacked_count=None,
+                parked_count=None,
+                consumer_count=None,
+                oldest_s=None,
+                in_per_s=0.0,
+                out_per_s=0.0,
+                drains_in_s=None,
+            )
             for queue in view.queues
         )
         self.view = replace(

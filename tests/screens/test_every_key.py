@@ -10,7 +10,11 @@ from key_effects import EFFECTS, PLACES, session_for
 from textual.keys import _character_to_key
 
 from tqconsole.console import Console
-from tqconsole.core.keymap import BINDINGS_BY_ID, KEYMAP
+from tqconsole.core.keymap import BINDINGS_BY_ID, KEYMAP, KeyBinding
+from tqconsole.core.keys_text import meaning
+from tqconsole.screens.help import help_rows
+from tqconsole.widgets.footer import KeyLine
+from tqconsole.widgets.keys import shown_key
 
 EVERY_KEY = [(entry.binding_id, key) for entry in KEYMAP for key in entry.keys]
 
@@ -41,6 +45,32 @@ async def test_a_key_does_what_its_row_says(
         )
         assert effect.holds is None or effect.holds(app)
         assert after != before or effect.says or app._exit
+
+
+@pytest.mark.parametrize("entry", KEYMAP, ids=lambda entry: entry.binding_id)
+def test_help_has_a_row_for_every_key(entry: KeyBinding) -> None:
+    rows = help_rows([entry.screen], is_read_only=False)
+
+    (row,) = [row for row in rows if row.keys == " ".join(map(shown_key, entry.keys))]
+    assert (row.text, row.does_change) == (meaning(entry), entry.does_change)
+
+
+@pytest.mark.parametrize("group", [group for group in PLACES if group not in ("global", "list")])
+async def test_the_footer_is_made_of_the_key_table(group: str) -> None:
+    start, way = PLACES[group]
+    app = Console(session_for(group), screen=start)
+    async with app.run_test(size=(200, 36)) as pilot:
+        await settle(pilot)
+        await press(pilot, *way)
+
+        entries = app.screen.query_one(KeyLine)._entries()
+
+    table = {entry.binding_id: entry for entry in KEYMAP}
+    for key, label, action in entries:
+        entry = table[action.split("'")[1]]
+        assert entry.is_in_footer
+        assert key in map(shown_key, entry.keys)
+        assert entry.label.startswith(label)
 
 
 def test_nothing_is_expected_of_keys_that_are_not_there() -> None:

@@ -101,9 +101,7 @@ class Queue:
 
     def ready_count(self, now_at: float) -> int | None:
         """Return how many wait, None when that was not told lately."""
-        if self.depth is None or now_at - self.depth_at > DEPTH_AGE_S:
-            return None
-        return self.depth.ready_count
+        return self._fresh(now_at).ready_count
 
     def drains_in_s(self, now_at: float) -> float | None:
         """Return in how many seconds it is empty at this pace; inf when never, None unknown."""
@@ -119,7 +117,7 @@ class Queue:
 
     def view(self, now_at: float, consumer_count: int | None) -> QueueView:
         """Return what the screens show; `consumer_count` counts those the workers told of."""
-        depth = self.depth or QueueDepth(None)
+        depth = self._fresh(now_at)
         trend = self.trend_per_s()
         out_per_s = self._rate(self._outgoing, now_at) if self.has_outgoing else None
         in_per_s = self._rate(self._incoming, now_at) if self.has_incoming else None
@@ -144,6 +142,12 @@ class Queue:
             drains_in_s=self.drains_in_s(now_at),
             history=_held(self._ready.values(now_at)),
         )
+
+    def _fresh(self, now_at: float) -> QueueDepth:
+        """Return the depth told lately; one of which nothing is known when that is too long ago."""
+        if self.depth is None or now_at - self.depth_at > DEPTH_AGE_S:
+            return QueueDepth(None)
+        return self.depth
 
     def _oldest(self, depth: QueueDepth) -> tuple[float | None, bool]:
         """Return since when the oldest message waits, and whether it may be longer."""

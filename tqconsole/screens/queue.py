@@ -134,7 +134,7 @@ class QueueScreen(TableScreen):
             parts.append([(f"{figures.plural(len(self._letters), 'dead letter')}", "error")])
         if self._peek is not None and self._peek.by_type:
             types = ", ".join(f"{name} {count}" for name, count in self._peek.by_type[:4])
-            parts.append([("next: ", "dim"), (types, "")])
+            parts.append([(f"next {len(self._peek.messages)}: ", "dim"), (types, "")])
         return [("  ", ""), *joined(parts)]
 
     def _draw_tables(self) -> None:

@@ -33,6 +33,8 @@ BACKFILL_AGE_S = 30.0
 LOST_GRACE_S = 2.0
 #: Seconds that workers may live without a task event before these count as off.
 EVENTS_OFF_S = 15.0
+#: How our own workers' software begins.
+OURS = "tqconsole"
 #: Seconds without a task-sent event after which they count as off.
 SENT_EVENTS_S = 60.0
 
@@ -106,11 +108,22 @@ class Cluster:
         return FilterContext(now=self._clock.now, p99_s=self.stats.p99_of)
 
     def has_task_events(self, now_at: float) -> bool | None:
-        """True when task events come, False when workers live and none ever came."""
+        """True when task events come, False when workers live and none ever came.
+
+        None while that is not known: our own workers tell when somebody listens, so that those
+        which have run nothing since have nothing to tell.
+        """
         if self._task_event_at is not None:
             return True
         since_at = self._online_since_at
-        return False if since_at is not None and now_at - since_at > EVENTS_OFF_S else None
+        if since_at is None or now_at - since_at <= EVENTS_OFF_S:
+            return None
+        can_be_mute = any(
+            node.untold_count or not node.software.startswith(OURS)
+            for node in self.nodes
+            if node.status(now_at) == "online"
+        )
+        return False if can_be_mute else None
 
     def has_sent_events(self, now_at: float) -> bool:
         """True when clients tell what they send."""

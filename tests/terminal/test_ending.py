@@ -56,9 +56,9 @@ def test_every_console_ends_when_its_terminal_vanishes(
 
 @pytest.mark.timeout(200)
 def test_a_console_whose_writes_are_stuck_ends_when_its_terminal_vanishes(
-    consoles: list[PtyConsole],
+    tmp_path: Path, consoles: list[PtyConsole]
 ) -> None:
-    console = PtyConsole(["-m", "tests.terminal.endless_console"])
+    console = PtyConsole(["-m", "tests.terminal.endless_console", f"{tmp_path}/left"])
     consoles.append(console)
     console.until(b"Tasks")
     stuck(console)
@@ -66,11 +66,14 @@ def test_a_console_whose_writes_are_stuck_ends_when_its_terminal_vanishes(
     console.vanish()
 
     assert console.ended() == 128 + signal.SIGHUP
+    assert (tmp_path / "left").exists()
 
 
 @pytest.mark.timeout(200)
-def test_a_terminal_that_is_stuck_is_given_back_on_term(consoles: list[PtyConsole]) -> None:
-    console = PtyConsole(["-m", "tests.terminal.endless_console"])
+def test_a_terminal_that_is_stuck_is_given_back_on_term(
+    tmp_path: Path, consoles: list[PtyConsole]
+) -> None:
+    console = PtyConsole(["-m", "tests.terminal.endless_console", f"{tmp_path}/left"])
     consoles.append(console)
     console.until(b"Tasks")
     stuck(console)
@@ -78,6 +81,7 @@ def test_a_terminal_that_is_stuck_is_given_back_on_term(consoles: list[PtyConsol
     console.process.send_signal(signal.SIGTERM)
 
     assert console.ended() == 128 + signal.SIGTERM
+    assert (tmp_path / "left").exists()
     assert termios.tcgetattr(console.slave) == console.attributes
 
 

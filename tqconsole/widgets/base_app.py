@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import gc
 import os
-import queue
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -86,22 +85,11 @@ class BaseApp(LookApp):
         loop = asyncio.get_running_loop()
         self._ending = Ending(
             lambda code: loop.call_soon_threadsafe(self.exit, code),
-            self._drop_writes,
+            lambda: getattr(self._driver, "_writer_thread", None),
             sys.__stdin__.fileno(),
             getattr(self._driver, "attrs_before", None),
         )
         self._ending.start()
-
-    def _drop_writes(self) -> None:
-        """Take from the writer's queue what it will never write, once it is dead."""
-        writer = getattr(self._driver, "_writer_thread", None)
-        if writer is None or writer.is_alive():
-            return
-        # Textual has no public way to it, and waits for room in it for ever.
-        waiting = getattr(writer, "_queue", None)
-        with contextlib.suppress(queue.Empty):
-            while waiting is not None:
-                waiting.get_nowait()
 
     def left(self) -> None:
         """Its run is over: nothing of the terminal's can hold the process up any more."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import queue
 import select
 import signal
 import threading
@@ -38,15 +39,15 @@ class Ending:
     def __init__(
         self,
         leave: Callable[[int], object],
-        unblock: Callable[[], object],
+        writer: Callable[[], threading.Thread | None],
         terminal: int,
         attributes: Any,
     ) -> None:
-        """`leave` begins the orderly way, from any thread, and `unblock` frees who waits for a dead
-        writer; `attributes` are the terminal's own.
+        """`leave` begins the orderly way, from any thread; `writer` gives Textual's thread that
+        writes; `attributes` are the terminal's own.
         """
         self._leave = leave
-        self._unblock = unblock
+        self._writer = writer
         self._terminal = terminal
         self._attributes = attributes
         self._before: dict[int, Any] = {}
@@ -68,8 +69,10 @@ class Ending:
         self._has_left.set()
 
     def stop(self) -> None:
-        """Give the signals back. What was asked for before is still seen to."""
+        """Give the signals back, unless one is being seen to: then the process ends anyway."""
         self._is_over.set()
+        if self._has_begun.locked():
+            return
         for number, handler in self._before.items():
             with contextlib.suppress(ValueError):
                 signal.signal(number, handler)
@@ -97,12 +100,35 @@ class Ending:
                 return
 
     def _end_late(self, code: int) -> None:
-        for _ in range(round(GRACE_S / UNBLOCK_S)):
+        looks = round(GRACE_S / UNBLOCK_S)
+        has_dropped = False
+        for look in range(looks):
             if self._has_left.wait(UNBLOCK_S):
-                return
-            self._unblock()
-        self._restore()
+                break
+            writer = self._writer()
+            if writer is not None and not writer.is_alive():
+                _empty(writer)
+            elif writer is not None and look >= looks // 2:
+                has_dropped = self._drop_output(writer) or has_dropped
+        if has_dropped or not self._has_left.is_set():
+            self._restore()
+        if self._has_left.is_set():
+            return
         os._exit(code)
+
+    def _drop_output(self, writer: threading.Thread) -> bool:
+        """Throw away what a terminal that stands still has not taken: its writer can go on then."""
+        if self._attributes is None:
+            return False
+        import termios  # noqa: PLC0415 - not there on Windows, where no attributes are
+
+        try:
+            termios.tcflush(self._terminal, termios.TCOFLUSH)
+            # It sleeps on: a signal makes it look again whether there is room.
+            signal.pthread_kill(writer.ident or 0, signal.SIGTERM)
+        except (termios.error, OSError):
+            return False
+        return True
 
     def _restore(self) -> None:
         """Give the terminal back past the stuck writer, without waiting for it."""
@@ -115,3 +141,14 @@ class Ending:
 
             with contextlib.suppress(termios.error):
                 termios.tcsetattr(self._terminal, termios.TCSANOW, self._attributes)
+
+
+def _empty(writer: threading.Thread) -> None:
+    """Take from a dead writer's queue what it will never write.
+
+    Textual has no public way to it, and waits for room in it for ever.
+    """
+    waiting = getattr(writer, "_queue", None)
+    with contextlib.suppress(queue.Empty):
+        while waiting is not None:
+            waiting.get_nowait()

@@ -103,3 +103,17 @@ def test_what_is_copied_in_tmux_is_in_its_buffer(tmp_path: Path) -> None:
         buffer = pane.run("show-buffer")
 
     assert re.fullmatch(r"[0-9a-f-]{36}\s*", buffer)
+
+
+def test_a_text_that_comes_with_its_key_in_one_burst_is_text() -> None:
+    with closing(TmuxPane([*SIMULATED, "dashboard"], ROOT)) as pane:
+        pane.until("Latest failures")
+        pane.type(":tasks img")
+        pane.until(": tasks img")
+        pane.press("enter")
+        pane.until("filter img", "following")
+
+        pane.press("esc")
+        pane.until("/ filters: ")
+        pane.type("/state:FAILURE name:R/x")
+        pane.until("filter state:FAILURE name:R/x")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
@@ -107,8 +108,18 @@ class CommandLine(ModalScreen[str | None]):
 
     def on_mount(self) -> None:
         """Begin to type."""
-        self.query_one(Input).focus()
+        self.set_focus(self.query_one(Input))
         self._hint("")
+
+    def on_key(self, event: events.Key) -> None:
+        """Take what was typed before the line had the focus: it came in the same burst."""
+        field = self.query_one(Input)
+        if event.is_printable and event.character:
+            event.stop()
+            field.insert_text_at_cursor(event.character)
+        elif event.key == "enter":
+            event.stop()
+            self.dismiss(field.value.strip() or None)
 
     def _hint(self, text: str) -> None:
         word = text.strip().partition(" ")[0]

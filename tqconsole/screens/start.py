@@ -60,6 +60,24 @@ COLUMNS: list[Column[StartChoice]] = [
 ]
 
 
+_WORKER_HINTS: list[list[Piece]] = [
+    [],
+    [("  Start a worker of your own, in another shell:", "")],
+    [("    tqconsole -A proj worker -l INFO", "info")],
+    [("  and call one of its tasks:", "")],
+    [("    tqconsole -A proj call proj.tasks.add -a '[2, 2]'", "info")],
+]
+_DEMO_HINT: list[Piece] = [
+    ("  In the demo:  ", "dim"),
+    ("enter", "bold key"),
+    (" opens what failed   ", "dim"),
+    ("R", "bold key"),
+    (" calls it anew   ", "dim"),
+    ("?", "bold key"),
+    (" all keys", "dim"),
+]
+
+
 class StartScreen(TableScreen):
     """What was looked for, and the choices."""
 
@@ -89,24 +107,9 @@ class StartScreen(TableScreen):
         """Show the choices, the first one picked."""
         self.table.focus()
         self.table.show(ListSource(self._choices, _choice_id), 0.0)
-        self.query_one("#start-hints", Lines).show_lines(
-            [
-                [],
-                [("  Start a worker of your own, in another shell:", "")],
-                [("    tqconsole -A proj worker -l INFO", "info")],
-                [("  and call one of its tasks:", "")],
-                [("    tqconsole -A proj call proj.tasks.add -a '[2, 2]'", "info")],
-                [
-                    ("  In the demo:  ", "dim"),
-                    ("enter", "bold key"),
-                    (" opens what failed   ", "dim"),
-                    ("R", "bold key"),
-                    (" calls it anew   ", "dim"),
-                    ("?", "bold key"),
-                    (" all keys", "dim"),
-                ],
-            ]
-        )
+        # The demo is the first of what is offered, if anything is.
+        hints = [*_WORKER_HINTS, _DEMO_HINT] if self._facts.choices else _WORKER_HINTS
+        self.query_one("#start-hints", Lines).show_lines(hints)
 
     def draw(self, snapshot: Snapshot, changes: Changes) -> None:
         """Draw what was looked for."""

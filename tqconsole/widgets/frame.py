@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import ClassVar
+from typing import ClassVar, Protocol, runtime_checkable
 
 from textual.app import ComposeResult
 from textual.screen import Screen
 from textual.widget import Widget
+from textual.widgets import Input
 
 from tqconsole.core.keymap import BINDINGS_BY_ID, KEYMAP
 from tqconsole.core.port import ConsoleSession
 from tqconsole.core.views import Changes, Snapshot
 from tqconsole.widgets.footer import KeyLine
 from tqconsole.widgets.header import NumbersLine, TabLine, TitleLine, numbers
-from tqconsole.widgets.keys import rebind
+from tqconsole.widgets.keys import AT_ONCE, rebind
 from tqconsole.widgets.lines import Lines
 from tqconsole.widgets.look import Look
 from tqconsole.widgets.pieces import Piece, clipped
@@ -28,6 +29,15 @@ SMALLEST = (60, 15)
 EVERYTHING = Changes(
     row_count=1, has_evicted=True, workers=True, queues=True, stats=True, events=True, link=True
 )
+
+
+@runtime_checkable
+class TakesKeys(Protocol):
+    """An app that does at once what a key means everywhere."""
+
+    def on_key_asked(self, message: KeyAsked) -> None:
+        """Do it."""
+        ...
 
 
 class ConsoleScreen(Screen[None]):
@@ -184,6 +194,9 @@ class ConsoleScreen(Screen[None]):
         return self._handlers
 
     def _asker(self, binding_id: str) -> Handler:
+        app = self.app
+        if binding_id in AT_ONCE and isinstance(app, TakesKeys):
+            return lambda: app.on_key_asked(KeyAsked(binding_id))
         return lambda: self.post_message(KeyAsked(binding_id))
 
     def _escape(self) -> None:
@@ -195,6 +208,8 @@ class ConsoleScreen(Screen[None]):
         if action != "press":
             return True
         binding_id = str(parameters[0])
+        if binding_id in AT_ONCE and isinstance(self.focused, Input):
+            return False
         if BINDINGS_BY_ID[binding_id].does_change and self.session.is_read_only:
             return False
         return binding_id in self.all_handlers()

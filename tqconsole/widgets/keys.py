@@ -12,6 +12,9 @@ from textual.binding import Binding, BindingsMap
 
 from tqconsole.core.keymap import BINDINGS_BY_ID, KEYMAP, KeyBinding
 
+#: Keys after which one types: they are looked at before what follows is handed on, so that a text
+#: that comes in the same burst (a paste, a slow line) is not taken for keys.
+AT_ONCE = frozenset({"app.command", "list.filter"})
 #: How the action of each binding begins.
 _PRESS = "screen.press('"
 
@@ -72,5 +75,6 @@ def _binding(entry: KeyBinding, key: str) -> Binding:
         entry.label,
         show=entry.is_in_footer and key == entry.keys[0],
         key_display=shown_key(key),
+        priority=entry.binding_id in AT_ONCE,
         id=None,
     )

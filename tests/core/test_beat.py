@@ -11,7 +11,7 @@ from tqconsole.core.beat import LATE_S
 from tqconsole.core.beat_views import BeatView
 from tqconsole.core.cluster import Cluster
 from tqconsole.core.schedules import Scheduled
-from tqconsole.core.views import Attention
+from tqconsole.core.views import Attention, TaskRow
 from tqconsole.engine.clock import ManualClock
 
 MINUTE_S = 60.0
@@ -192,6 +192,33 @@ def test_rows_that_are_there_already_are_looked_through() -> None:
     bench.cluster.beat.take_entries([every(30.0)], bench.cluster.store, bench.clock.now())
 
     assert bench.entry().next_at == NOW + 30.0
+
+
+def past_row(task_id: str, sent_at: float) -> TaskRow:
+    row = TaskRow(task_id, 0)
+    row.name, row.state = "proj.add", "SUCCESS"
+    row.sent_at = row.updated_at = sent_at
+    return row
+
+
+def test_runs_of_earlier_times_come_before_those_that_were_heard() -> None:
+    bench = Bench(every(30.0))
+    bench.sees("received", "now")
+
+    bench.cluster.add_past([past_row("old", NOW - 60.0), past_row("older", NOW - 90.0)])
+
+    assert [run.task_id for run in bench.entry().runs] == ["older", "old", "now"]
+    assert bench.entry().next_at == NOW + 30.0
+
+
+def test_runs_of_earlier_times_alone_let_nothing_be_missed() -> None:
+    bench = Bench(every(30.0))
+    bench.cluster.add_past([past_row("old", NOW - 3600.0)])
+
+    bench.wait(60)
+
+    assert bench.entry().last_at == NOW - 3600.0
+    assert (bench.entry().missed_count, bench.entry().next_at) == (0, None)
 
 
 def test_reading_anew_keeps_what_was_seen_of_entries_that_stay() -> None:

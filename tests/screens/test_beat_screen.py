@@ -32,6 +32,18 @@ async def test_entries_stand_in_the_order_they_are_due() -> None:
     assert [text.index(name) for name in names] == sorted(text.index(name) for name in names)
 
 
+async def test_what_is_not_known_goes_last_in_both_orders() -> None:
+    app = Console(FakeSession(), screen="beat")
+    async with app.run_test(size=SIZE) as pilot:
+        await settle(pilot)
+        await press(pilot, "equals_sign")
+
+        text = shown_text(app)
+
+    names = ("nightly-report", "gallery", "import-feeds", "heartbeat", "cleanup")
+    assert [text.index(name) for name in names] == sorted(text.index(name) for name in names)
+
+
 async def test_missed_runs_are_explained_under_the_table() -> None:
     app = Console(FakeSession(), screen="beat")
     async with app.run_test(size=SIZE) as pilot:

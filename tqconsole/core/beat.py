@@ -52,6 +52,11 @@ class Entry:
         """True when a run of its task has its arguments, as far as an event tells them."""
         return _alike(row.args, self._still.args) and _alike(row.kwargs, self._still.kwargs)
 
+    def forget_runs(self) -> None:
+        """Begin to look for runs anew; what is due and what was missed stays."""
+        self.runs.clear()
+        self.run_count = 0
+
     def note_run(self, task_id: str, at: float) -> None:
         """Take in a run that was sent at `at`."""
         if any(task_id == known for known, _ in self.runs):
@@ -143,14 +148,26 @@ class BeatWatch:
         self._by_task = {}
         for entry in self._entries:
             self._by_task.setdefault(entry.scheduled.task_name, []).append(entry)
-        for row in rows if self._entries else ():
-            self.note(row)
+        self._note_all(rows)
         self._state, self._detail = "read" if self._entries else "empty", ""
+
+    def look_through(self, rows: Iterable[TaskRow]) -> None:
+        """Look for runs anew: rows of earlier times came in."""
+        for entry in self._entries:
+            entry.forget_runs()
+        self._note_all(rows)
+
+    def _note_all(self, rows: Iterable[TaskRow]) -> None:
+        if not self._entries:
+            return
+        ours = [row for row in rows if row.name in self._by_task]
+        for row in sorted(ours, key=lambda row: _sent_at(row) or 0.0):
+            self.note(row)
 
     def note(self, row: TaskRow) -> None:
         """Take in that a task was sent or received."""
         entries = self._by_task.get(row.name)
-        at = row.sent_at if row.sent_at is not None else row.received_at
+        at = _sent_at(row)
         if not entries or at is None or row.parent_id:
             return
         for entry in entries:
@@ -184,6 +201,10 @@ class BeatWatch:
         """Return what the screen draws."""
         views = tuple(entry.view(rows) for entry in self._entries)
         return BeatPicture(views, self._state, self._detail)
+
+
+def _sent_at(row: TaskRow) -> float | None:
+    return row.sent_at if row.sent_at is not None else row.received_at
 
 
 def _still(scheduled: Scheduled) -> BeatView:

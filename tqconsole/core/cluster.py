@@ -170,6 +170,7 @@ class Cluster:
     def add_past(self, rows: list[TaskRow]) -> None:
         """Take in what earlier runs of the console have seen, oldest first."""
         self.store.add_past(rows)
+        self.beat.look_through(self.store)
         self._has_open_past = True
         failed = (row for row in rows if row.state in (states.FAILURE, states.RETRY))
         self._failures = deque([*failed, *self._failures], maxlen=FAILURE_LIMIT)

@@ -13,7 +13,7 @@ from tqconsole.core.beat_views import BeatView
 from tqconsole.core.port import ConsoleSession
 from tqconsole.core.suggest import quoted
 from tqconsole.core.views import Changes, Snapshot
-from tqconsole.widgets.beat_columns import BEAT, beat_sort_value, countdown, entry_lines, instant
+from tqconsole.widgets.beat_columns import BEAT, countdown, entry_lines, instant, ordered
 from tqconsole.widgets.filter_bar import FilterBar, FilterInput
 from tqconsole.widgets.frame import Handler
 from tqconsole.widgets.keys import screen_bindings
@@ -85,11 +85,8 @@ class BeatScreen(TableScreen):
         if not (changes.stats or changes.workers or changes.link):
             return
         entries = snapshot.beat.entries
-        rows = sorted(
-            (row for row in entries if self._fits(row)),
-            key=lambda row: beat_sort_value(row, self._sort_key),
-            reverse=self._is_descending,
-        )
+        fitting = (row for row in entries if self._fits(row))
+        rows = ordered(fitting, self._sort_key, is_descending=self._is_descending)
         self.table.empty_lines = self._empty_lines(snapshot)
         self.table.show(ListSource(rows, lambda row: row.name), snapshot.now_at)
         self._bar.show_note([(f"{len(rows)} of {len(entries)} entries ", "dim")])

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from tqconsole.core.beat_views import BeatRun, BeatView
 from tqconsole.core.secrets import hidden
@@ -106,8 +107,19 @@ BEAT: list[Column[BeatView]] = [
 ]
 
 
-def beat_sort_value(row: BeatView, key: str) -> tuple[bool, float | str]:
-    """Return what a column orders by; unknown values go last."""
+def ordered(rows: Iterable[BeatView], key: str, *, is_descending: bool) -> list[BeatView]:
+    """Return entries in the order of a column; those of which it is not known go last."""
+    valued = [(_sort_value(row, key), row) for row in rows]
+    known = [(value, row) for value, row in valued if value is not None]
+    known.sort(key=_value_of, reverse=is_descending)
+    return [row for _, row in known] + [row for value, row in valued if value is None]
+
+
+def _value_of(pair: tuple[float | str, BeatView]) -> Any:
+    return pair[0]
+
+
+def _sort_value(row: BeatView, key: str) -> float | str | None:
     values: dict[str, float | str | None] = {
         "name": row.name,
         "task": row.task_name,
@@ -117,8 +129,7 @@ def beat_sort_value(row: BeatView, key: str) -> tuple[bool, float | str]:
         "missed": row.missed_count,
         "count": row.run_count,
     }
-    value = values.get(key)
-    return (value is None, 0.0 if value is None else value)
+    return values.get(key)
 
 
 def entry_lines(view: BeatView | None, now_at: float) -> Maker:

@@ -70,17 +70,18 @@ def test_a_console_whose_writes_are_stuck_ends_when_its_terminal_vanishes(
 
 
 @pytest.mark.timeout(200)
-def test_a_terminal_that_is_stuck_is_given_back_on_term(
-    tmp_path: Path, consoles: list[PtyConsole]
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_terminal_that_stands_still_is_given_back(
+    tmp_path: Path, consoles: list[PtyConsole], number: signal.Signals
 ) -> None:
     console = PtyConsole(["-m", "tests.terminal.endless_console", f"{tmp_path}/left"])
     consoles.append(console)
     console.until(b"Tasks")
     stuck(console)
 
-    console.process.send_signal(signal.SIGTERM)
+    console.process.send_signal(number)
 
-    assert console.ended() == 128 + signal.SIGTERM
+    assert console.ended() == 128 + number
     assert (tmp_path / "left").exists()
     assert termios.tcgetattr(console.slave) == console.attributes
 

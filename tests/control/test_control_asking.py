@@ -349,3 +349,50 @@ def test_a_reply_that_is_not_enough_lets_it_wait(
 
     assert set(answers.replies) == {"w1@lab", "w2@lab"}
     assert answers.elapsed_s >= 1.0
+
+
+def test_the_other_commands_reach_the_worker_too(
+    control: Control, node: Callable[..., Node]
+) -> None:
+    panel = node("w1@lab").panel
+    options: dict[str, Any] = {"reply": True, "timeout": PATIENCE_S}
+
+    replies = [
+        control.enable_events(**options),
+        control.disable_events(**options),
+        control.pool_shrink(2, **options),
+        control.autoscale(5, 2, **options),
+        control.pool_restart(["proj.tasks"], reload=True, **options),
+        control.revoke_by_stamped_headers({"job": ["x"]}, **options),
+    ]
+
+    assert all(reply and set(reply[0]) == {"w1@lab"} for reply in replies), replies
+    errors = [reply[0]["w1@lab"] for reply in replies if reply and "error" in reply[0]["w1@lab"]]
+    assert [error["error"] for error in errors if "unknown" in error["error"]] == []
+    assert panel.calls
+
+
+def test_commands_are_cast_when_nobody_asks_for_replies(
+    control: Control, node: Callable[..., Node]
+) -> None:
+    panel = node("w1@lab").panel
+
+    assert control.pool_grow(3) is None
+    assert control.rate_limit("proj.tasks.add", "5/s") is None
+    assert control.ping(timeout=PATIENCE_S) == [{"w1@lab": {"ok": "pong"}}]
+
+    assert panel.calls == [("grow", 3), ("rate_limit", "proj.tasks.add", "5/s")]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "matcher"), [("w*@lab", "glob"), (r"w\d@.*", "pcre"), ("w[12]@*", "glob")]
+)
+def test_nodes_are_chosen_by_a_pattern(
+    control: Control, node: Callable[..., Node], pattern: str, matcher: str
+) -> None:
+    for name in ("w1@lab", "w2@lab", "other@lab"):
+        node(name)
+
+    replies = control.ping(timeout=PATIENCE_S, pattern=pattern, matcher=matcher, limit=2)
+
+    assert {name for reply in replies for name in reply} == {"w1@lab", "w2@lab"}

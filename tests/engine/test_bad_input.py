@@ -33,7 +33,11 @@ def circle(app: App) -> Any:
 @pytest.mark.parametrize(
     ("options", "kind", "text"),
     [
-        ({"serializer": "nosuch"}, ImproperlyConfigured, "No such serializer: nosuch"),
+        (
+            {"serializer": "nosuch"},
+            ImproperlyConfigured,
+            r"serializer: nosuch \(there are json, msgpack",
+        ),
         ({"compression": "nosuch"}, ImproperlyConfigured, "No such compression: nosuch"),
         ({"countdown": "soon"}, ValueError, "soon"),
         ({"eta": "tomorrow"}, ValueError, "tomorrow"),

@@ -65,6 +65,21 @@ def test_revoked_task_does_not_start(site: Site) -> None:
     assert site.ask("revoked") == [waiting.id]
 
 
+def test_an_id_that_never_was_can_be_revoked(site: Site) -> None:
+    site.worker(pool="solo")
+
+    assert site.ask("revoke", task_id="never-was") == {
+        "ok": "tasks {'never-was'} flagged as revoked"
+    }
+
+    assert site.ask("revoked") == ["never-was"]
+    assert site.ask("query_task", ids=["never-was"]) == {}
+    assert eventually(lambda: site.app.AsyncResult("never-was").state == "REVOKED")
+    assert site.call("add", 1, 1).get(timeout=20) == 2
+    with pytest.raises(TaskRevokedError, match="revoked"):
+        site.call("add", 1, 1, task_id="never-was").get(timeout=20)
+
+
 def test_revoke_of_a_parked_task_is_known_at_once(site: Site) -> None:
     site.worker(pool="solo")
     parked = site.call("add", 1, 1, countdown=60)
@@ -185,6 +200,17 @@ def test_pool_grows_and_shrinks(site: Site) -> None:
 
     site.ask("pool_shrink", n=1)
     assert eventually(lambda: site.ask("stats")["pool"]["max-concurrency"] == 2)
+
+
+def test_a_pool_keeps_its_last_slot(site: Site) -> None:
+    site.worker(pool="threads", concurrency=2)
+
+    refused = site.ask("pool_shrink", n=2)
+
+    assert "cannot take 2 of 2 slots: one has to stay" in refused["error"]
+    assert "use cancel_consumer, to end it shutdown" in refused["error"]
+    assert site.ask("stats")["pool"]["max-concurrency"] == 2
+    assert "must be 1 or more, not 0" in site.ask("pool_shrink", n=0)["error"]
 
 
 def test_autoscale_grows_with_the_work(site: Site) -> None:

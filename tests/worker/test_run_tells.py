@@ -10,6 +10,9 @@ from run_rig import RunRig
 
 from tqconsole.engine import signals
 from tqconsole.engine.exceptions import Ignore
+from tqconsole.engine.middleware.base import Middleware, Run
+from tqconsole.engine.middleware.chain import Chain
+from tqconsole.engine.worker.run import TaskRunner
 
 
 @pytest.fixture
@@ -212,3 +215,33 @@ def test_plan_is_made_anew_for_another_task_of_the_name(rig: RunRig) -> None:
         return "second"
 
     assert (before, rig.run(second).text) == ("'first'", "'second'")
+
+
+def test_what_the_engine_does_wrong_is_signalled(rig: RunRig) -> None:
+    told: list[dict[str, Any]] = []
+
+    def on_error(**named: Any) -> None:
+        told.append(named)
+
+    class Sulky(Middleware):
+        def after_run(self, run: Run) -> None:
+            raise KeyError("not today")
+
+    @rig.app.task(name="sulk")
+    def sulk(x: int) -> int:
+        return x
+
+    rig.runner = TaskRunner(rig.app, "w1@host", Chain([Sulky()]))
+    signals.task_internal_error.connect(on_error)
+    try:
+        outcome = rig.run(sulk, 7, task_id="s")
+    finally:
+        signals.task_internal_error.disconnect(on_error)
+
+    assert outcome.state == "SUCCESS"
+    (named,) = told
+    assert (named["task_id"], named["args"], named["kwargs"]) == ("s", [7], {})
+    assert (named["sender"].name, named["request"].id) == ("sulk", "s")
+    assert repr(named["exception"]) == "KeyError('not today')"
+    assert "not today" in named["einfo"].traceback
+    assert named["traceback"] is not None

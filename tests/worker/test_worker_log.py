@@ -146,3 +146,15 @@ def test_level_is_known_in_any_case(name: str, level: int) -> None:
 def test_unknown_level_names_the_known_ones() -> None:
     with pytest.raises(ValueError, match="choose DEBUG, INFO"):
         log.level_number("LOUD")
+
+
+def test_a_log_that_was_moved_away_is_begun_anew(tmp_path: Path) -> None:
+    path = tmp_path / "w.log"
+    log.setup_logging(plan(logfile=str(path)))
+    logging.getLogger("x").info("before")
+
+    path.rename(tmp_path / "w.log.1")
+    logging.getLogger("x").info("after")
+
+    assert (tmp_path / "w.log.1").read_text() == "[INFO/MainProcess] before\n"
+    assert path.read_text() == "[INFO/MainProcess] after\n"

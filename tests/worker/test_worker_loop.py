@@ -236,7 +236,10 @@ def test_no_queue_left_is_told(url: str) -> None:
 
 
 def test_autoscale_needs_a_pool_that_can_grow(url: str) -> None:
-    with pytest.raises(ImproperlyConfigured, match="cannot be resized"):
+    with pytest.raises(
+        ImproperlyConfigured,
+        match=r"solo cannot be resized\. Take -P prefork",
+    ):
         run_worker(make_app(url), WorkerOptions(pool="solo", autoscale=(3, 1)))
 
 
@@ -344,3 +347,34 @@ def test_received_and_revoked_are_signalled(url: str) -> None:
     signals.task_received.disconnect(on_received)
     signals.task_revoked.disconnect(on_revoked)
     assert told == [("expired", "add"), ("received", "add")]
+
+
+def test_what_is_unknown_or_no_task_is_signalled(url: str) -> None:
+    from tqconsole.engine import signals
+
+    told: list[tuple[str, dict[str, Any]]] = []
+
+    def on_unknown(**named: Any) -> None:
+        told.append(("unknown", named))
+
+    def on_rejected(**named: Any) -> None:
+        told.append(("rejected", named))
+
+    signals.task_unknown.connect(on_unknown)
+    signals.task_rejected.connect(on_rejected)
+    app = make_app(url)
+    app.broker.publish([Publication(Message(b"no task"), "celery")])
+    unknown = app.send_task("nobody.knows", task_id="u")
+    with worker(app, pool="solo"):
+        with pytest.raises(Exception, match=r"nobody\.knows"):
+            unknown.get(timeout=20)
+        app.send_task("add", (1, 1)).get(timeout=20)
+
+    signals.task_unknown.disconnect(on_unknown)
+    signals.task_rejected.disconnect(on_rejected)
+    by_kind = dict(told)
+    assert (by_kind["unknown"]["name"], by_kind["unknown"]["id"]) == ("nobody.knows", "u")
+    assert by_kind["unknown"]["message"].headers["task"] == "nobody.knows"
+    assert isinstance(by_kind["unknown"]["exc"], Exception)
+    assert by_kind["rejected"]["message"].body == b"no task"
+    assert "exc" in by_kind["rejected"]

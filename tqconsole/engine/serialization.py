@@ -31,6 +31,7 @@ JSON_TYPE = "application/json"
 TEXT_TYPE = "text/plain"
 BINARY_TYPE = "application/data"
 
+_THERE_ARE = " (there are json, msgpack, pickle, yaml, and kombu.serialization.register)"
 #: Serializer name -> (content type, content encoding), as kombu registers them (wire.md §0.1).
 _SERIALIZERS = {
     "json": (JSON_TYPE, "utf-8"),
@@ -273,7 +274,7 @@ def _content_type(name: str) -> str:
         return _SERIALIZERS[name][0]
     registered = _kombu_registry().name_to_type.get(name)
     if registered is None:
-        raise ImproperlyConfigured(f"No such serializer: {name}")
+        raise ImproperlyConfigured(f"No such serializer: {name}{_THERE_ARE}")
     return str(registered)
 
 
@@ -288,7 +289,7 @@ def _encode_by_kombu(value: Any, serializer: str) -> tuple[str, str, bytes]:
     if name not in registry.name_to_type and name != "raw":
         raise ImproperlyConfigured(
             f"No such serializer: {serializer}"
-            + (f" (install tqconsole[{name}])" if name in _SERIALIZERS else "")
+            + (f" (install tqconsole[{name}])" if name in _SERIALIZERS else _THERE_ARE)
         )
     try:
         content_type, encoding, payload = registry.dumps(value, name)

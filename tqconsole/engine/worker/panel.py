@@ -231,6 +231,12 @@ class WorkerPanel:
     def pool_shrink(self, count: int) -> None:
         """Take slots away."""
         self._refuse_under_autoscale()
+        slot_count = self._parts.pool.slot_count
+        if self._parts.pool.can_resize and count >= slot_count:
+            raise ValueError(
+                f"cannot take {count} of {slot_count} slots: one has to stay. To have it run"
+                " nothing use cancel_consumer, to end it shutdown"
+            )
         self._parts.pool.shrink(count)
 
     def _refuse_under_autoscale(self) -> None:

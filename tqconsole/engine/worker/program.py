@@ -200,7 +200,10 @@ def _pool(app: Any, options: WorkerOptions, hostname: str) -> Pool:
     slot_count = concurrency_of(conf, pool_class.default_slot_count)
     if options.autoscale is not None:
         if not pool_class.can_resize:
-            raise ImproperlyConfigured(f"--autoscale: the pool {name} cannot be resized")
+            raise ImproperlyConfigured(
+                f"--autoscale: the pool {name} cannot be resized. Take -P prefork or threads, or"
+                " -c with a fixed number"
+            )
         slot_count = max(1, options.autoscale[1])
     if pool_class.can_limit_time is False and (conf.task_time_limit or conf.task_soft_time_limit):
         logger.warning("The pool %s cannot end tasks: time limits are not in force here", name)

@@ -17,8 +17,8 @@ from faults.scenario import IN_PROCESS, Scenario
 from faults.table import SCENARIOS
 
 ORDER = Order([*SCENARIOS.values()], "tqconsole", [*BROKERS, IN_PROCESS], "ci", seed=1)
-#: They wait for a lease, a silent link or a time to come: their brokers do so side by side.
-WAITING = {"T-LEASE", "T-PUB", "T-ETA"}
+#: They wait for a lease, a silent link, a result or a time: their brokers do so side by side.
+WAITING = {"T-CUT", "T-ETA", "T-GET", "T-LEASE", "T-PUB"}
 
 #: What stands above the volume of a commit is `make faults`.
 pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(240)]

@@ -10,10 +10,14 @@ import pytest
 
 from faults.sim.kept import KEPT
 from faults.sim.run import live, live_all
+from tqconsole.engine.protocol.header import TaskHeader
 from tqconsole.engine.protocol.transfer import Handover
+from tqconsole.engine.worker.admission import Admission
 from tqconsole.engine.worker.ending import Endings
 from tqconsole.engine.worker.exchanging import Exchanging
 from tqconsole.engine.worker.handing import Handing
+from tqconsole.engine.worker.machine import Machine
+from tqconsole.engine.worker.values import Arrival
 
 
 @pytest.mark.parametrize("seed", KEPT)
@@ -66,6 +70,29 @@ def forget_the_links(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Exchanging, "failed", failed)
 
 
+def hear_no_bell(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Exchanging, "ring", lambda *_: None)
+
+
+def let_nothing_expire(patch: pytest.MonkeyPatch) -> None:
+    original = Admission.admit
+
+    def admit(self: Admission, arrivals: Sequence[Arrival]) -> None:
+        lasting = [
+            (delivery, msgspec.structs.replace(header, expires_at=None))
+            if isinstance(header, TaskHeader)
+            else (delivery, header)
+            for delivery, header in arrivals
+        ]
+        original(self, lasting)
+
+    patch.setattr(Admission, "admit", admit)
+
+
+def revoke_nothing(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Machine, "_on_revoke", lambda *_: None)
+
+
 @pytest.mark.parametrize(
     ("switch_off", "seeds"),
     [
@@ -73,6 +100,9 @@ def forget_the_links(patch: pytest.MonkeyPatch) -> None:
         (forget_what_failed, [2, 3, 14]),
         (report_no_loss, [6, 16, 18]),
         (forget_the_links, [8, 45, 51]),
+        (hear_no_bell, [1, 6]),
+        (let_nothing_expire, [2, 4, 6]),
+        (revoke_nothing, [1, 2, 4]),
     ],
 )
 def test_mechanism_that_is_switched_off_is_missed(

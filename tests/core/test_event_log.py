@@ -2,20 +2,28 @@ import pytest
 from event_builders import NOW, heartbeat, task_event
 
 from tqconsole.core.errors import FilterError
+from tqconsole.core.event_filter import compile_event_filter
 from tqconsole.core.event_log import EventLog
 from tqconsole.core.ingest import BACKLOG_LIMIT, Arrived, Ingest
+from tqconsole.core.views import TaskRow
 from tqconsole.engine.clock import ManualClock
 
 
-def no_name(_task_id):
-    return ""
+def no_row(_task_id):
+    return None
+
+
+def known_row(task_id):
+    row = TaskRow(task_id, 1)
+    row.name, row.state, row.queue = "known", "FAILURE", "mail"
+    return row
 
 
 def test_newest_lines_come_first():
     log = EventLog()
     log.add([task_event("started", "a"), heartbeat()], NOW, 300)
 
-    kinds = [line.kind for line in log.lines("", 10, no_name)]
+    kinds = [line.kind for line in log.lines(compile_event_filter(""), 10, no_row)]
 
     assert kinds == ["worker-heartbeat", "task-started"]
 
@@ -28,6 +36,9 @@ def test_newest_lines_come_first():
         ("-type:worker-*", 2),
         ("id:a", 1),
         ("name:known", 2),
+        ("state:FAILURE", 2),
+        ("queue:mail type:task-failed", 1),
+        ("is:running", 0),
         ("oops OR type:worker-heartbeat", 2),
         ("type=task-failed worker~^w1", 1),
     ],
@@ -44,12 +55,12 @@ def test_lines_are_filtered(expression, count):
         300,
     )
 
-    assert len(log.lines(expression, 10, lambda _task_id: "known")) == count
+    assert len(log.lines(compile_event_filter(expression), 10, known_row)) == count
 
 
 def test_an_unknown_field_is_refused():
     with pytest.raises(FilterError, match="did you mean type"):
-        EventLog().lines("tipe:x", 10, no_name)
+        compile_event_filter("tipe:x")
 
 
 def test_old_lines_go_and_are_counted():
@@ -72,7 +83,7 @@ def test_a_hostile_event_is_shown_clean():
     log = EventLog()
     log.add([{"type": "task-\x1b]0;x\x07", "uuid": ["\x1b"], "x": "\u202e", "n": 10**9999}], NOW, 9)
 
-    line = log.lines("", 1, no_name)[0]
+    line = log.lines(compile_event_filter(""), 1, no_row)[0]
 
     assert not any(ord(character) < 32 for character in repr(line) + line.raw + line.kind)
     assert "\u202e" not in line.raw

@@ -43,6 +43,8 @@ class ConsoleOptions:
     #: Rows kept in memory and in the history's file; None: the usual number.
     history: int | None = None
     no_history: bool = False
+    #: Filter of the events screen, where that is the first.
+    events_filter: str = ""
     record: Path | None = None
     replay: Path | None = None
     speed: float = 1.0
@@ -78,7 +80,7 @@ def open_console(invocation: Invocation, options: ConsoleOptions) -> int:
         code = run_console(
             opener.own(invocation, app),
             screen=options.screen or ("tasks" if options.expression else None),
-            expression=options.expression,
+            expression=options.expression or options.events_filter or None,
             is_ascii=options.is_ascii or None,
             theme=theme,
             start=start_facts(app, DEMO, CONTEXT, is_app_named=invocation.has_app),

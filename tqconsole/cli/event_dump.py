@@ -14,8 +14,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tqconsole.cli.output import Output
-from tqconsole.core.sanitize import clean
+from tqconsole.core.event_filter import EventCheck
+from tqconsole.core.event_log import line_of as event_line
+from tqconsole.core.filter_terms import FilterContext
+from tqconsole.core.merge import number
+from tqconsole.core.sanitize import clean, clean_name
+from tqconsole.core.store import Store
 from tqconsole.engine.brokers.base import Broker
+from tqconsole.engine.clock import SYSTEM_CLOCK
 from tqconsole.engine.exceptions import OperationalError
 from tqconsole.engine.protocol.control import Request, encode_request
 from tqconsole.engine.protocol.event import decode_events
@@ -24,6 +30,8 @@ from tqconsole.engine.protocol.transfer import Publication
 
 #: Names of tasks kept, so that later events of a task can say what it is.
 NAMES_KEPT = 0xFFF
+#: What a filter's times are measured against.
+DUMP_CONTEXT = FilterContext(now=SYSTEM_CLOCK.now)
 #: Seconds between two looks at Ctrl-C while nothing comes.
 _TURN_S = 1.0
 #: Seconds before a lost connection is tried again: from, to.
@@ -36,19 +44,53 @@ _WORDS = {
 }
 
 
-def dump(broker: Broker, mailboxes: Mailboxes, output: Output, limit: int | None = None) -> None:
-    """Print events until `limit` of them came, or Ctrl-C. Raises: OperationalError at the start."""
+def dump(
+    broker: Broker,
+    mailboxes: Mailboxes,
+    output: Output,
+    limit: int | None = None,
+    sieve: Sieve | None = None,
+) -> None:
+    """Print events, those that the sieve lets through, until `limit` of them came, or Ctrl-C.
+
+    Raises: OperationalError at the start.
+    """
     broker.connect()
     if not output.is_json:
         output.line("-> evdump: starting capture...")
     names = TaskNames()
-    for count, event in enumerate(_events(broker, mailboxes, output), 1):
+    count = 0
+    for event in _events(broker, mailboxes, output):
+        # Also what is not printed tells the name of its task.
+        text = "" if output.is_json else clean(line_of(event, names))
+        if sieve is not None and not sieve.lets_through(event):
+            continue
         if output.is_json:
             output.json(event)
         else:
-            output.line(clean(line_of(event, names)))
+            output.line(text)
+        count += 1
         if count == limit:
             return
+
+
+class Sieve:
+    """Keeps the tasks that events tell of, so that a filter can ask more than one event says."""
+
+    def __init__(self, check: EventCheck) -> None:
+        self._check = check
+        self._store = Store(NAMES_KEPT)
+
+    def lets_through(self, event: dict[str, Any]) -> bool:
+        """Take an event in; True when it matches."""
+        at = number(event.get("timestamp")) or SYSTEM_CLOCK.now()
+        row = None
+        if str(event["type"]).startswith("task-"):
+            applied = self._store.apply(event, at, clean_name(event.get("hostname")))
+            row = applied[0] if applied is not None else None
+            self._store.evict()
+            self._store.take_changes()
+        return self._check(event_line(event, at, row), row)
 
 
 class TaskNames:

@@ -17,17 +17,23 @@ from tqconsole.cli.daemon import (
     take_daemon_options,
     tell_ready,
 )
-from tqconsole.cli.event_dump import dump
+from tqconsole.cli.event_dump import DUMP_CONTEXT, Sieve, dump
 from tqconsole.cli.invocation import Invocation
 from tqconsole.cli.loading import importing_app
+from tqconsole.cli.terminal import has_terminal
 from tqconsole.cli.values import DURATION
 from tqconsole.cli.verb import verb as make_verb
+from tqconsole.core.event_filter import compile_event_filter
 from tqconsole.engine.log import LEVEL_NAMES
 
 
 @make_verb(
     "events",
     click.Option(["-d", "--dump", "is_dump"], is_flag=True, help="Print events as text."),
+    click.Option(
+        ["--filter", "expression"],
+        help="Only these, in the filter language: type:task-failed, 'name:img runtime>2s'.",
+    ),
     click.Option(
         ["--limit"], type=click.IntRange(min=1), help="With --dump: end after so many events."
     ),
@@ -51,24 +57,29 @@ from tqconsole.engine.log import LEVEL_NAMES
     *daemon_options("--detach"),
 )
 def verb(invocation: Invocation, **given: Any) -> int:
-    """Watch events: a screen, or with --dump a line for each (with --json a JSON object). With
-    --camera a class of yours gets pictures of the cluster's state.
+    """Watch events: a screen; with --dump, or without a terminal, a line for each (with --json a
+    JSON object a line). With --camera a class of yours gets pictures of the cluster's state.
     """
+    expression = given["expression"] or ""
+    if expression and given["camera"]:
+        raise click.UsageError("--filter: a camera takes its pictures of the whole")
+    check = compile_event_filter(expression, DUMP_CONTEXT)
     daemon = take_daemon_options(given)
     if given["camera"]:
         return _photograph(invocation, daemon, given)
     if is_to_detach(daemon):
         raise click.UsageError("--detach goes with --camera: a screen needs its terminal")
-    if given["is_dump"] or invocation.options.json:
+    if given["is_dump"] or invocation.options.json or not has_terminal():
         app = invocation.cluster()
-        dump(app.broker, app.mailboxes, invocation.output, given["limit"])
+        sieve = Sieve(check) if expression else None
+        dump(app.broker, app.mailboxes, invocation.output, given["limit"], sieve)
         return exits.OK
     from tqconsole.cli.console import (  # noqa: PLC0415 - Textual, which a dump does not need
         ConsoleOptions,
         open_console,
     )
 
-    return open_console(invocation, ConsoleOptions(screen="events"))
+    return open_console(invocation, ConsoleOptions(screen="events", events_filter=expression))
 
 
 def _photograph(invocation: Invocation, daemon: dict[str, Any], given: dict[str, Any]) -> int:

@@ -8,14 +8,13 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
-from tqconsole.core import filter_parser as tree
-from tqconsole.core.errors import FilterError
-from tqconsole.core.filter_terms import is_subsequence, text_check, unknown_field
+from tqconsole.core.event_filter import EventCheck
 from tqconsole.core.merge import number
 from tqconsole.core.sanitize import clean, clean_name, clean_tree, shown
-from tqconsole.core.views import EventLine
+from tqconsole.core.views import EventLine, TaskRow
 
 #: Events kept, and bytes of them.
 LINE_LIMIT = 20_000
@@ -23,8 +22,7 @@ BYTES_LIMIT = 16 * 1024 * 1024
 #: Characters of the JSON of one line.
 RAW_CHARS = 16_384
 
-_FIELDS = ("type", "worker", "name", "id", "text")
-Check = Callable[[EventLine], bool]
+RowOf = Callable[[str], TaskRow | None]
 
 
 class EventLog:
@@ -51,32 +49,31 @@ class EventLog:
             self._bytes -= kept.popleft()[1]
             self.dropped_count += 1
 
-    def lines(
-        self, expression: str, limit: int, name_of: Callable[[str], str]
-    ) -> tuple[EventLine, ...]:
+    def lines(self, check: EventCheck, limit: int, row_of: RowOf) -> tuple[EventLine, ...]:
         """Return the newest lines that match, newest first.
 
-        `name_of` gives a task's name by its id: most events do not carry it. Raises: FilterError.
+        `row_of` gives a task's row by its id: most events carry the id only.
         """
-        check = _check(tree.parse(expression))
         found: list[EventLine] = []
-        for line in self._newest(name_of):
-            if check(line):
+        for line, row in self._newest(row_of):
+            if check(line, row):
                 found.append(line)
                 if len(found) >= limit:
                     break
         return tuple(found)
 
-    def _newest(self, name_of: Callable[[str], str]) -> Iterator[EventLine]:
+    def _newest(self, row_of: RowOf) -> Iterator[tuple[EventLine, TaskRow | None]]:
         for at, _size, event in reversed(self._events):
-            yield line_of(event, at, name_of)
+            task_id = clean_name(event.get("uuid"))
+            row = row_of(task_id) if task_id else None
+            yield line_of(event, at, row), row
 
 
-def line_of(event: Mapping[str, Any], at: float, name_of: Callable[[str], str]) -> EventLine:
-    """Return the line of an event that arrived at `at`."""
+def line_of(event: Mapping[str, Any], at: float, row: TaskRow | None) -> EventLine:
+    """Return the line of an event that arrived at `at`, of the task in `row` if it is known."""
     kind = clean_name(event.get("type"))
     task_id = clean_name(event.get("uuid"))
-    name = clean_name(event.get("name")) or (name_of(task_id) if task_id else "")
+    name = clean_name(event.get("name")) or (row.name if row is not None else "")
     return EventLine(
         at=at,
         kind=kind,
@@ -84,7 +81,7 @@ def line_of(event: Mapping[str, Any], at: float, name_of: Callable[[str], str]) 
         name=name,
         task_id=task_id,
         text=_text(kind, event),
-        raw=_raw(event),
+        raw_source=partial(_raw, event),
     )
 
 
@@ -108,39 +105,3 @@ def _text(kind: str, event: Mapping[str, Any]) -> str:
 def _raw(event: Mapping[str, Any]) -> str:
     text = json.dumps(clean_tree(event, 2048), ensure_ascii=False, default=str)
     return clean(text, RAW_CHARS)
-
-
-def _check(node: tree.Node) -> Check:
-    match node:
-        case tree.Term():
-            return _term(node)
-        case tree.Not():
-            inner = _check(node.inner)
-            return lambda line: not inner(line)
-        case tree.All():
-            every = [_check(part) for part in node.parts]
-            return lambda line: all(check(line) for check in every)
-        case tree.Any():
-            some = [_check(part) for part in node.parts]
-            return lambda line: any(check(line) for check in some)
-
-
-def _term(term: tree.Term) -> Check:
-    if term.operator == "fuzzy":
-        needle = term.value.lower()
-        return lambda line: is_subsequence(needle, f"{line.kind} {line.name}".lower())
-    if not term.field:
-        word = term.value.lower()
-        return lambda line: word in _searched(line)
-    if term.field not in _FIELDS:
-        raise unknown_field(term, _FIELDS)
-    check = text_check(term)
-    attribute = {"type": "kind", "id": "task_id"}.get(term.field, term.field)
-    return lambda line: check(getattr(line, attribute))
-
-
-def _searched(line: EventLine) -> str:
-    return f"{line.kind}\n{line.worker}\n{line.name}\n{line.task_id}\n{line.text}".lower()
-
-
-__all__ = ["EventLog", "FilterError", "line_of"]

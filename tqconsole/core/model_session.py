@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from tqconsole.core.actions import ActionRequest
 from tqconsole.core.cluster import Cluster
 from tqconsole.core.equivalent import call_command, equivalent_command
+from tqconsole.core.event_filter import compile_event_filter
 from tqconsole.core.event_log import EventLog
 from tqconsole.core.filter import compile_filter
 from tqconsole.core.ingest import Arrived
@@ -123,7 +124,9 @@ class SessionModel:
 
     def events(self, expression: str, limit: int) -> tuple[EventLine, ...]:
         """Return the newest raw events that match, newest first."""
-        return self.log.lines(expression, limit, self._name_of)
+        store = self.cluster.store
+        check = compile_event_filter(expression, self.cluster.filter_context(), self.saved_filters)
+        return self.log.lines(check, limit, store.get)
 
     def suggest(self, text: str, cursor: int) -> tuple[str, ...]:
         """Return completions with the names this cluster has."""
@@ -152,7 +155,3 @@ class SessionModel:
         if not (facts.name and args and kwargs):
             return ""
         return call_command(facts.name, args, kwargs, given.get("queue") or facts.queue)
-
-    def _name_of(self, task_id: str) -> str:
-        row = self.cluster.store.get(task_id)
-        return row.name if row is not None else ""

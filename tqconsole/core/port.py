@@ -82,7 +82,7 @@ class ConsoleSession(Protocol):
     def events(self, expression: str = "", limit: int = 1000) -> tuple[EventLine, ...]:
         """Return the newest raw events that match, newest first. Raises: FilterError.
 
-        Fields: type, worker, name, id and bare words.
+        Fields: those of the event (type, worker, name, id, text, bare words), and of its task.
         """
         ...
 

@@ -6,7 +6,7 @@ epoch seconds, durations float seconds, None means "not known" and is drawn as s
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -193,7 +193,7 @@ class Charts:
 
 @dataclass(frozen=True, slots=True)
 class EventLine:
-    """One raw event for the Events screen, cleaned; `raw` is its JSON."""
+    """One raw event for the Events screen, cleaned."""
 
     at: float
     kind: str
@@ -201,7 +201,14 @@ class EventLine:
     name: str
     task_id: str
     text: str
-    raw: str
+    #: Its JSON, or what makes it: of ten thousand a second one is looked at.
+    raw_source: str | Callable[[], str] = field(repr=False)
+
+    @property
+    def raw(self) -> str:
+        """Its JSON, cleaned."""
+        source = self.raw_source
+        return source if isinstance(source, str) else source()
 
 
 @dataclass(frozen=True, slots=True)

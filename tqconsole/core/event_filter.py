@@ -1,0 +1,70 @@
+"""What a filter means for an event: its own fields, and those of the task that it tells of.
+
+`type worker name id text` and bare words ask the event; every other field of the task language asks
+the task's row as it is known then, and an event without one matches nothing there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from tqconsole.core import filter_parser as tree
+from tqconsole.core.filter_terms import (
+    FIELDS,
+    FilterContext,
+    is_subsequence,
+    test_of,
+    text_check,
+    unknown_field,
+)
+from tqconsole.core.views import EventLine, TaskRow
+
+#: Fields of an event, by their names here and in `EventLine`.
+EVENT_FIELDS = {"type": "kind", "worker": "worker", "name": "name", "id": "task_id", "text": "text"}
+
+EventCheck = Callable[[EventLine, TaskRow | None], bool]
+
+
+def compile_event_filter(
+    expression: str,
+    context: FilterContext | None = None,
+    saved: Mapping[str, str] | None = None,
+) -> EventCheck:
+    """Return the test of events and their tasks' rows. Raises: FilterError with the column."""
+    return _check(tree.parse(expression, saved), context or FilterContext())
+
+
+def _check(node: tree.Node, context: FilterContext) -> EventCheck:
+    match node:
+        case tree.Term():
+            return _term(node, context)
+        case tree.Not():
+            inner = _check(node.inner, context)
+            return lambda line, row: not inner(line, row)
+        case tree.All():
+            every = [_check(part, context) for part in node.parts]
+            return lambda line, row: all(check(line, row) for check in every)
+        case tree.Any():
+            some = [_check(part, context) for part in node.parts]
+            return lambda line, row: any(check(line, row) for check in some)
+
+
+def _term(term: tree.Term, context: FilterContext) -> EventCheck:
+    if term.operator == "fuzzy":
+        needle = term.value.lower()
+        return lambda line, _row: is_subsequence(needle, f"{line.kind} {line.name}".lower())
+    if not term.field:
+        word = term.value.lower()
+        return lambda line, _row: word in _searched(line)
+    attribute = EVENT_FIELDS.get(term.field)
+    if attribute is not None:
+        check = text_check(term)
+        return lambda line, _row: check(getattr(line, attribute))
+    if term.field not in (*FIELDS, "exception"):
+        raise unknown_field(term, (*EVENT_FIELDS, *FIELDS))
+    matches = test_of(term, context).matches
+    return lambda _line, row: row is not None and matches(row)
+
+
+def _searched(line: EventLine) -> str:
+    return f"{line.kind}\n{line.worker}\n{line.name}\n{line.task_id}\n{line.text}".lower()

@@ -106,13 +106,17 @@ def beside(before: Sequence[Sheet], now: Sequence[Sheet]) -> list[Sheet]:
     return found
 
 
-def write_section(page: Path, lines: Sequence[str]) -> None:
-    """Put lines where the stages stand in a page; at its end when they do not stand there yet."""
+def write_section(page: Path, lines: Sequence[str], *, name: str = "stages") -> None:
+    """Put lines where that section stands in a page; at its end when it does not stand there yet.
+
+    A section lies between `<!-- NAME: begin -->` and `<!-- NAME: end -->`.
+    """
     text = page.read_text() if page.exists() else ""
-    section = "\n".join([BEGIN, *lines, END])
-    if BEGIN in text and END in text:
-        head, _, rest = text.partition(BEGIN)
-        text = head + section + rest.partition(END)[2]
+    begin, end = (mark.replace("stages", name) for mark in (BEGIN, END))
+    section = "\n".join([begin, *lines, end])
+    if begin in text and end in text:
+        head, _, rest = text.partition(begin)
+        text = head + section + rest.partition(end)[2]
     else:
         text = f"{text.rstrip()}\n\n{section}\n"
     page.write_text(text)

@@ -56,7 +56,7 @@ from tqconsole.widgets.requests import (
 from tqconsole.widgets.task_columns import TimeMode
 
 #: Garbage collection for many long-lived rows: rare, and nothing of the start is looked at again.
-GC_THRESHOLD = (50_000, 50, 1000)
+GC_THRESHOLD = (5000, 20, 1000)
 #: Given a choice's value, opens what was chosen; None: whoever ran the console goes on.
 Connect = Callable[[str], ConsoleSession | None]
 

@@ -60,7 +60,7 @@ ACTION_THREADS = 4
 #: sight, and seconds between two repetitions: a full collection takes 44 ms at 100,000 rows.
 FREEZE_FIRST_S, FREEZE_EVERY_S = 5.0, 300.0
 #: Thresholds of the garbage collector while the console runs.
-GC_THRESHOLDS = (50_000, 50, 1000)
+GC_THRESHOLDS = (5000, 20, 1000)
 #: Characters of an equivalent command: a thousand ids, or long arguments.
 EQUIVALENT_CHARS = 100_000
 #: Letters read at once.

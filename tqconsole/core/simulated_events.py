@@ -86,13 +86,22 @@ _TRACEBACK = (
 class EventSource:
     """Makes the events of one cluster, second by second, in the order they happen."""
 
-    def __init__(self, seed: int, worker_count: int = 9, tasks_per_s: float = 14.0) -> None:
+    def __init__(
+        self,
+        seed: int,
+        worker_count: int = 9,
+        tasks_per_s: float = 14.0,
+        *,
+        is_steady: bool = False,
+    ) -> None:
+        """`is_steady`: as many calls each second, for load tests; else they come in waves."""
         self._rng = Random(seed)  # noqa: S311 - pictures must repeat; nothing secret here
         self.workers = tuple(
             f"w{number}@{_HOSTS[(number - 1) // 3 % len(_HOSTS)]}"
             for number in range(1, worker_count + 1)
         )
         self._tasks_per_s = tasks_per_s
+        self._is_steady = is_steady
         self._processed = dict.fromkeys(self.workers, 0)
         self._active = dict.fromkeys(self.workers, 0)
         self._pending: list[tuple[float, int, Event]] = []
@@ -123,7 +132,7 @@ class EventSource:
     def second(self, at: float, busy: tuple[str, ...] | None = None) -> list[Event]:
         """Return the task events of the second that begins at `at`; `busy` are who takes tasks."""
         workers = busy if busy is not None else self.workers
-        self._owed += self._tasks_per_s * tide(at)
+        self._owed += self._tasks_per_s * (1.0 if self._is_steady else tide(at))
         while self._owed >= 1:
             self._owed -= 1
             life = list(self._life(at + self._rng.random(), workers))

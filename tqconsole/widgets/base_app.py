@@ -36,6 +36,9 @@ from tqconsole.widgets.requests import Awaited, CopyAsked, ExportAsked
 
 #: Frames per second: what the eye takes for live, at a tenth of a core.
 FPS = FRAMES_PER_S
+#: Seconds of a frame in which events are taken in, and when more wait than that allows: drawing
+#: and keys still come every frame, and a storm of 20,000 a second is kept up with.
+BUDGET_S, BEHIND_BUDGET_S = 0.008, 0.04
 #: Of how many frames one is drawn while the terminal is not looked at.
 BLURRED_EVERY = 12
 #: Seconds in which a second press of q or ctrl+c quits.
@@ -61,6 +64,7 @@ class BaseApp(LookApp):
         self._is_blurred = False
         self._has_mouse = True
         self._frame_count = 0
+        self._is_behind = False
         self._unseen = Changes()
         self._ending: Ending | None = None
 
@@ -106,7 +110,10 @@ class BaseApp(LookApp):
     def _frame(self) -> None:
         """Take in what came, draw what is on top."""
         self._settle()
-        self._unseen = merged(self._unseen, self.session.drain())
+        budget_s = BEHIND_BUDGET_S if self._is_behind else BUDGET_S
+        changes = self.session.drain(budget_s)
+        self._is_behind = changes.is_behind
+        self._unseen = merged(self._unseen, changes)
         self._frame_count += 1
         if not self._unseen.is_any or (self._is_blurred and self._frame_count % BLURRED_EVERY):
             return

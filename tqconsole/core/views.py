@@ -292,15 +292,8 @@ class Changes:
     @property
     def is_any(self) -> bool:
         """True when something on some screen may differ."""
-        return bool(
-            self.row_count
-            or self.has_evicted
-            or self.workers
-            or self.queues
-            or self.stats
-            or self.events
-            or self.link
-        )
+        flags = (self.has_evicted, self.workers, self.queues, self.stats, self.events, self.link)
+        return bool(self.row_count) or any(flags)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,8 @@ from tqconsole.engine.protocol.transfer import Publication
 
 #: Events of a task: sent, received, started, ended; some calls stay in their queues.
 EVENTS_PER_TASK = 3.3
+#: Up to so many queues the simulated cluster's own ones do.
+_OWN_QUEUES = 10
 #: Seconds of one slice, and between two heartbeats of a worker.
 _SLICE_S, _HEARTBEAT_S = 0.05, 2
 
@@ -36,8 +38,8 @@ def main(words: Sequence[str]) -> int:
         at = begun_at + second
         slices: dict[int, list[dict[str, Any]]] = defaultdict(list)
         for number, event in enumerate(source.second(at)):
-            if event["type"] == "task-sent" and queue_count > len(event["queue"]):
-                event["queue"] = f"{event['queue']}.{number % queue_count:04d}"
+            if event["type"] == "task-sent" and queue_count > _OWN_QUEUES:
+                event["queue"] = f"work.{number % queue_count:04d}"
             slices[int((event["timestamp"] - at) / _SLICE_S)].append(event)
         if second % _HEARTBEAT_S == 0:
             slices[0] += source.heartbeats(at)

@@ -151,10 +151,12 @@ def _a_call_has_its_result(pane: TmuxPane) -> None:
 def _the_task_is_in_the_list(pane: TmuxPane) -> None:
     """As its events told it, found by a filter."""
     _leave(pane, "Timeline")
-    pane.press("2", "/")
+    pane.press("2")
+    pane.until("filter", "1 of 1")
+    pane.press("/")
     pane.type("state:SUCCESS name:add")
-    pane.press("enter")
-    pane.until("1 of 1", "✔ SUCCESS", "add(2, 40)")
+    pane.until("state:SUCCESS name:add", "1 of 1", "✔ SUCCESS", "add(2, 40)")
+    _leave(pane, "state:SUCCESS")
 
 
 def _a_worker_tells_of_itself(pane: TmuxPane, nodes: tuple[str, ...]) -> None:

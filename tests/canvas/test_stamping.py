@@ -112,7 +112,7 @@ def test_they_are_where_celery_puts_them(worker: Worker, case: str) -> None:
         def add(x: int, y: int) -> int:
             return x + y
 
-        sig = make(module, app.task(name="add")(add))
+        sig = make(module, app.task(name="add", shared=False)(add))
         stamp(sig, canvas)
         found.append([stamps(call) for call in calls(sig)])
 

@@ -38,7 +38,7 @@ GOOD_S = 15.0
 LARGE_BYTES = 50 * 1024 * 1024
 #: Megabytes that may stay of what a large body took (SQLite keeps 16 of pages), and the seconds for
 #: giving the others back.
-KEPT_MB, KEPT_S = 32.0, 10.0
+KEPT_MB, KEPT_S = 64.0, 10.0
 ACCEPT = frozenset({"application/json"})
 _QUEUE = "celery"
 #: Headers by which a message is not read before its time, or not at all.

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Sequence
 
 import pytest
+from msgspec import structs
 
 from tqconsole.engine.brokers import open_broker
 from tqconsole.engine.brokers.base import Broker, Consumer
@@ -374,6 +375,19 @@ def test_dead_letters_are_listed_by_queue(broker: Broker, consumer: Consumer) ->
     assert broker.dead_letters("other") == []
     assert len(broker.dead_letters()) == 2
     assert len(broker.dead_letters(limit=1)) == 1
+
+
+def test_a_large_dead_letter_is_shown_whole(broker: Broker, consumer: Consumer) -> None:
+    if not broker.capabilities.can_dead_letter:
+        pytest.skip("no dead letters")
+    large = task("a")
+    body = b"[" + b"1," * 4_000_000 + b"1]"
+    broker.publish([structs.replace(large, message=structs.replace(large.message, body=body))])
+    settle(consumer, Verdict.DEAD, *take(consumer, 1))
+
+    for _ in range(3):
+        (letter,) = broker.dead_letters()
+        assert letter.message.body == body
 
 
 def test_replayed_letter_runs_again(broker: Broker, consumer: Consumer) -> None:

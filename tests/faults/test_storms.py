@@ -52,8 +52,12 @@ def test_promises_hold(
     def outcome_on(broker: str) -> Outcome:
         return run_case(scenario, new_case(scenario, broker, ORDER, places[broker]))
 
-    with ThreadPoolExecutor(len(brokers)) as threads:
-        outcomes = list(threads.map(outcome_on, brokers))
+    # One alone has the main thread: there are limits of a process that only that can set.
+    if len(brokers) == 1:
+        outcomes = [outcome_on(*brokers)]
+    else:
+        with ThreadPoolExecutor(len(brokers)) as threads:
+            outcomes = list(threads.map(outcome_on, brokers))
 
     broken = [line for it in outcomes if it.report.broken for line in it.lines]
     assert not broken, "\n".join(broken)

@@ -99,6 +99,9 @@ def test_a_unique_part_fails_its_workflow_or_joins(site: Site, pool: str) -> Non
     error = refused.parent.get(timeout=PATIENCE_S, propagate=False)
     assert linked.get(timeout=PATIENCE_S) == 2
     assert f"is on its way as {first['alone'].id}" in str(error)
+    # Who comes when the key is free again would run, and rightly so.
+    waiting = [joined.parent.results[0], linked.children[0]]
+    assert eventually(lambda: {each.state for each in waiting} == {"RETRY"})
     gate.touch()
     assert joined.get(timeout=PATIENCE_S) == 42
     assert linked.children[0].get(timeout=PATIENCE_S) == 40

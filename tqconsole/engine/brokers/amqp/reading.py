@@ -83,7 +83,10 @@ class Reading:
 
     def _next(self, channel: Channel) -> Delivered:
         while not channel.delivered:
+            asked_mono = self._clock.mono()
             self._link.pump(_PATIENCE_S)
-            if not channel.delivered:
+            # A large one comes in many pieces: only silence means that there is none.
+            is_silent = self._clock.mono() - asked_mono >= _PATIENCE_S
+            if is_silent and not channel.delivered:
                 raise OperationalError("dead letters went away while they were read: try again")
         return channel.delivered.pop(0)

@@ -163,7 +163,7 @@ def _a_worker_tells_of_itself(pane: TmuxPane, nodes: tuple[str, ...]) -> None:
     """Its tabs: what it does now, its figures, its queues."""
     pane.press("3")
     pane.until(*nodes, "REPLY")
-    pane.press("enter")
+    pane.press("g", "enter")
     pane.until(f"workers ▸ {nodes[0]}", "last reply")
     pane.press("tab")
     pane.until("pool.max-concurrency")

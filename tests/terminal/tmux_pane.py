@@ -40,6 +40,9 @@ class TmuxPane:
         # A socket's path must be short.
         self._place = Path(tempfile.mkdtemp(prefix="tq-tmux-"))
         given = {**os.environ, **(environ or {})}
+        # The terminal says how large it is, whatever is said of the one around the tests.
+        for name in ("COLUMNS", "LINES"):
+            given.pop(name, None)
         self._tmux = ["tmux", "-S", str(self._place / "s"), "-f", "/dev/null"]
         start = ["new-session", "-d", "-x", str(size[0]), "-y", str(size[1]), "-c", str(folder)]
         subprocess.run([*self._tmux, *start, sys.executable, *command], env=given, check=True)

@@ -26,7 +26,7 @@ _REPORTED_S, _RESTORED_S = 1.0, 2.0
 #: The least share of their throughput that a dying task leaves the others, and the most CPU of a
 #: worker that has nothing to do.
 _OTHERS_SHARE, _IDLE_CPU = 0.8, 0.01
-_IDLE_LOOK_S = 2.0
+_IDLE_LOOK_S = 5.0
 _PATIENCE_S = 20.0
 #: Starts of a task that always dies: five; RabbitMQ does not tell of the first.
 _MOST_STARTS = 6

@@ -198,7 +198,10 @@ def test_hostile_header_stops_nobody(broker: Any, consumer: Consumer, kind: str)
 
     assert "good" in found
     settle(consumer, Verdict.DEAD, *(it for name, it in found.items() if name != "good"))
-    (letter,) = broker.dead_letters("celery")
+    while not (letters := broker.dead_letters("celery")):
+        # It came over a connection of its own, and may be the later one.
+        settle(consumer, Verdict.DEAD, *consumer.exchange(wanted=4))
+    (letter,) = letters
     assert letter.message.body == b"body"
 
 

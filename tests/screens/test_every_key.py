@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 from driving import press, settle, shown_text
-from key_effects import EFFECTS, PLACES, session_for
+from key_effects import EFFECTS, PLACES, Effect, session_for
 from textual.keys import _character_to_key
+from textual.pilot import Pilot
 
 from tqconsole.console import Console
 from tqconsole.core.keymap import BINDINGS_BY_ID, KEYMAP, KeyBinding
@@ -35,7 +36,7 @@ async def test_a_key_does_what_its_row_says(
 
         await press(pilot, _character_to_key(key) if len(key) == 1 else key)
 
-        after = shown_text(app)
+        after = await _text_with(pilot, effect)
         assert effect.shows not in before or not effect.shows
         assert effect.shows in after
         assert effect.hides in before
@@ -45,6 +46,16 @@ async def test_a_key_does_what_its_row_says(
         )
         assert effect.holds is None or effect.holds(app)
         assert after != before or effect.says or app._exit
+
+
+async def _text_with(pilot: Pilot[object], effect: Effect) -> str:
+    """Return the text when the effect is there: a new screen may be laid out in two steps."""
+    for _ in range(50):
+        text = shown_text(pilot.app)
+        if effect.shows in text and (not effect.hides or effect.hides not in text):
+            break
+        await pilot.pause(0.02)
+    return text
 
 
 @pytest.mark.parametrize("entry", KEYMAP, ids=lambda entry: entry.binding_id)

@@ -20,6 +20,8 @@ from typing import Any
 
 #: Seconds for the orderly way: a stuck broker holds up the session's threads about as long.
 GRACE_S = 5.0
+#: Seconds for what stands behind a console that has ended in order, a demo's workers above all.
+LAST_S = 60.0
 #: Seconds between two looks whether somebody waits for a writer that is dead.
 UNBLOCK_S = 0.1
 #: Milliseconds between two looks whether the watch is still wanted.
@@ -65,7 +67,7 @@ class Ending:
             threading.Thread(target=self._watch, name="tqconsole-terminal", daemon=True).start()
 
     def finish(self) -> None:
-        """The orderly way was gone: what is left to do takes the time it takes."""
+        """The orderly way was gone: what is left to do takes its time, `LAST_S` at most."""
         self._has_left.set()
 
     def stop(self) -> None:
@@ -113,7 +115,8 @@ class Ending:
         if has_dropped or not self._has_left.is_set():
             self._restore()
         if self._has_left.is_set():
-            return
+            # The process ends by itself now, and this thread with it.
+            threading.Event().wait(LAST_S)
         os._exit(code)
 
     def _drop_output(self, writer: threading.Thread) -> bool:

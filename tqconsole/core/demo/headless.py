@@ -132,7 +132,7 @@ class HeadlessDemo:
             events=self._event_count,
             workers_killed=1,
             noticed_gone_s=round(noticed_gone_s, 2),
-            ran_elsewhere=self._ran_elsewhere(app, held_ids),
+            ran_elsewhere=self._ran_elsewhere(app, held_ids, set(ids)),
             revoke_held=revoked.state == states.REVOKED,
             rerun_result=str(again.get(timeout=10)),
         )
@@ -157,9 +157,11 @@ class HeadlessDemo:
         self._await(lambda: name not in _living(app), NOTICE_S, events)
         return held_ids, self._clock.mono() - killed_mono
 
-    def _ran_elsewhere(self, app: App, task_ids: set[str]) -> bool:
-        ended = self._states(app, sorted(task_ids))
-        return all(ended.get(task_id) in states.READY_STATES for task_id in task_ids) and any(
+    def _ran_elsewhere(self, app: App, task_ids: set[str], sent_ids: set[str]) -> bool:
+        # What a task has sent answers to nobody here where results go to who asked.
+        own_ids = task_ids & sent_ids
+        ended = self._states(app, sorted(own_ids))
+        return all(ended.get(task_id) in states.READY_STATES for task_id in own_ids) and any(
             not _is_node(node, WORKER_NAMES[0])
             for task_id in task_ids
             for node in self._started_by[task_id]

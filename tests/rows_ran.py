@@ -35,7 +35,8 @@ class RowsRan:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when == "call" and report.passed:
-            path, *_, name = report.nodeid.split("[")[0].split("::")
+            # Behind its name stand what it was given, and the group that runs together.
+            path, *_, name = re.split(r"[\[@]", report.nodeid)[0].split("::")
             self._passed.add((path, name))
 
     @pytest.hookimpl(tryfirst=True)

@@ -80,6 +80,7 @@ import pytest
 def test_one(number):
     pass
 
+@pytest.mark.xdist_group("a group")
 class TestMore:
     def test_two(self):
         {end}
@@ -106,7 +107,11 @@ def run_in(project: Path, end: str, *options: str) -> tuple[int, str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("options", [(), ("-n", "2"), ("tests",)], ids=["plain", "xdist", "folder"])
+@pytest.mark.parametrize(
+    "options",
+    [(), ("-n", "2", "--dist", "loadgroup"), ("tests",)],
+    ids=["plain", "xdist", "folder"],
+)
 def test_a_whole_run_fails_for_a_row_whose_test_was_skipped(
     project: Path, options: tuple[str, ...]
 ) -> None:

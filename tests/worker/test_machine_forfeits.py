@@ -46,6 +46,35 @@ def test_failed_handover_of_a_forfeited_task_is_not_tried_again() -> None:
     assert rig.running() == []
 
 
+def test_forfeited_task_that_comes_back_unbegun_does_not_start() -> None:
+    rig = Rig(slots=1)
+    (task_id,) = rig.put("late")
+    rig.advance(1)
+    rig.forfeited = [f"tag-{task_id}"]
+    rig.advance(1)
+
+    rig.withdraw(task_id)
+    rig.advance(1)
+
+    assert rig.running() == []
+    assert [it.tag for it in rig.handovers] == [f"tag-{task_id}"]
+
+
+def test_message_of_a_run_that_was_given_up_starts_when_it_comes_back() -> None:
+    rig = Rig(slots=1)
+    (task_id,) = rig.put("late")
+    rig.advance(1)
+    rig.forfeited = [f"tag-{task_id}"]
+    rig.advance(1)
+    rig.withdraw(task_id)
+
+    rig.put("late", task_id=task_id, delivery={"tag": "tag-again", "is_redelivered": True})
+    rig.advance(1)
+
+    assert rig.running() == [task_id]
+    assert rig.handovers[-1].tag == "tag-again"
+
+
 def test_message_that_comes_back_settles_the_run_that_is_there() -> None:
     rig = Rig(slots=2)
     (task_id,) = rig.put("late")

@@ -42,7 +42,8 @@ class Forfeits:
     def recognise(self, delivery: Delivery, header: TaskHeader) -> bool:
         """Return True for a message whose run is here, or was: it needs no other."""
         entry = self._runs.pop((header.task_id, header.retries), None)
-        if entry is None:
+        if entry is None or entry.delivery.tag not in self._hand.forfeited:
+            # The run that was here had not begun, and was given up.
             return False
         ended = self._hand.forfeited.pop(entry.delivery.tag)
         if ended is None:

@@ -152,14 +152,19 @@ class Handing:
         return entry
 
     def take_back(self, job_ids: Sequence[int]) -> None:
-        """Put jobs that have not begun back in front of what is ready."""
+        """Put jobs that have not begun back in front of what is ready; what the broker has taken
+        from us meanwhile is somebody else's.
+        """
+        hand = self._hand
         entries = [entry for job_id in job_ids if (entry := self.leave(job_id)) is not None]
         for entry in reversed(entries):
             entry.started_at = entry.pid = None
             if entry.is_revoked:
                 self._endings.revoke(entry)
+            elif entry.delivery.tag in hand.forfeited:
+                del hand.forfeited[entry.delivery.tag]
             else:
-                self._hand.ready.appendleft(entry)
+                hand.ready.appendleft(entry)
 
     def withdraw_revoked(self, entry: Entry) -> None:
         """Ask for a revoked job that may not have begun yet."""

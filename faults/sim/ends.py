@@ -73,6 +73,8 @@ class SimConsumer(Consumer):
         self._doubt: Doubt | None = None
         self._flight: Doubt | None = None
         self._forfeited: list[str] = []
+        #: Tags that the worker was told it has no more.
+        self.told: list[str] = []
         #: Attempts that ended here when their message was somebody else's again (AMQP).
         self._ended: set[tuple[str, int]] = set()
         self._lost: dict[str, tuple[str, int]] = {}
@@ -155,16 +157,19 @@ class SimConsumer(Consumer):
 
     def finish(self) -> list[Delivery]:
         """Take the answer of the exchange that was begun."""
-        flight, self._flight = self._flight, None
+        flight = self._flight
         if flight is None:
             return []
         try:
+            # A cut takes what it brought along (AMQP): it is still in flight then.
             self._hear_of(flight)
         except OperationalError:
             if self._doubt is not None:
                 flight.brought = self._doubt.brought + flight.brought
             self._doubt = flight
             raise
+        finally:
+            self._flight = None
         self._written = ()
         return flight.brought
 
@@ -186,6 +191,7 @@ class SimConsumer(Consumer):
     def forfeited(self) -> list[str]:
         """What a cut has taken from us."""
         taken, self._forfeited = self._forfeited, []
+        self.told += taken
         return taken
 
     def wait(self, timeout_s: float) -> bool:

@@ -21,6 +21,10 @@ class Ground(Protocol):
         """Do something later."""
         ...
 
+    def hand_over(self, jobs: Sequence[Job]) -> None:
+        """Jobs are given to a slot."""
+        ...
+
     def begin_run(self, job: Job) -> float:
         """A run begins; return how long it takes. Negative: it dies after that long."""
         ...
@@ -103,6 +107,7 @@ class SimPool(Pool):
         if self._ground.is_slot_dead() or not (free or roomy):
             raise RuntimeError("simulated: the slot died before it took them")
         slot = (free + roomy)[0]
+        self._ground.hand_over(jobs)
         slot.take(jobs)
         self._ground.after(0.0, lambda: self._begin(slot))
 

@@ -46,7 +46,8 @@ SIMULATED = Scenario(
     goal="0 broken invariants in 10,000 seeds: nothing is lost, nothing runs twice without a"
     " reason, no slot waits while there is work, every stop ends",
     fails_when="what an exchange that failed had settled or published is not kept; a loss is not"
-    " reported; all acknowledge early (tests/faults/test_simulation.py switches each off)",
+    " reported; all acknowledge early; what a cut link has taken back is forgotten"
+    " (tests/faults/test_simulation.py switches each off)",
     run=run,
     brokers=(IN_PROCESS,),
 )

@@ -154,6 +154,8 @@ class SimWorker:
         #: Since when a slot was free while something could be fetched.
         self.starved_since: float | None = None
         self.next_turn_mono = 0.0
+        #: Tags that it was told in an earlier turn that it has no more.
+        self.known_gone: frozenset[str] = frozenset()
 
     def _is_ready(self, fileobj: Any) -> bool:
         if fileobj is self.waker:
@@ -176,6 +178,7 @@ class SimWorker:
     def turn(self) -> float:
         """One turn of the loop; return how long it would have slept, 0 for "go on"."""
         self.selector.asked_s = 0.0
+        self.known_gone = frozenset(self.consumer.told)
         self.loop.turn(NoSignals())  # type: ignore[arg-type]
         return self.selector.asked_s
 

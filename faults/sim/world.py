@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from random import Random
 
@@ -203,6 +203,15 @@ class World:
         properties = {"correlation_id": task_id, "priority": priority}
         body = b"[[], {}, {}]"
         return Publication(Message(body, "application/json", "utf-8", headers, properties), queue)
+
+    def hand_over(self, worker: SimWorker, jobs: Sequence[Job]) -> None:
+        """Jobs leave for a child: none whose message the worker knows to be gone."""
+        running = worker.machine.hand.running
+        for entry in (running[job.job_id] for job in jobs if job.job_id in running):
+            self.account.require(
+                entry.delivery.tag not in worker.known_gone,
+                f"{entry.header.task_id} is handed over, and its message was taken back before",
+            )
 
     def begin_run(self, worker: SimWorker, job: Job) -> float:
         """A run begins in a child of this worker."""
@@ -535,6 +544,10 @@ class _Ground:
             self._world.wake(self.worker)
 
         self._world.after(delay_s, do)
+
+    def hand_over(self, jobs: Sequence[Job]) -> None:
+        assert self.worker is not None
+        self._world.hand_over(self.worker, jobs)
 
     def begin_run(self, job: Job) -> float:
         assert self.worker is not None

@@ -15,6 +15,7 @@ from tqconsole.engine.protocol.transfer import Handover
 from tqconsole.engine.worker.admission import Admission
 from tqconsole.engine.worker.ending import Endings
 from tqconsole.engine.worker.exchanging import Exchanging
+from tqconsole.engine.worker.forfeits import Forfeits
 from tqconsole.engine.worker.handing import Handing
 from tqconsole.engine.worker.machine import Machine
 from tqconsole.engine.worker.values import Arrival
@@ -93,6 +94,15 @@ def revoke_nothing(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Machine, "_on_revoke", lambda *_: None)
 
 
+def forget_what_was_taken_back(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Machine, "_on_forfeited", lambda *_: None)
+
+
+def forget_what_was_taken_back_in_flight(patch: pytest.MonkeyPatch) -> None:
+    original = Forfeits.lose
+    patch.setattr(Forfeits, "lose", lambda self, tags, _: original(self, tags, ()))
+
+
 @pytest.mark.parametrize(
     ("switch_off", "seeds"),
     [
@@ -103,6 +113,8 @@ def revoke_nothing(patch: pytest.MonkeyPatch) -> None:
         (hear_no_bell, [1, 6]),
         (let_nothing_expire, [2, 4, 6]),
         (revoke_nothing, [1, 2, 4]),
+        (forget_what_was_taken_back, [5, 8, 13]),
+        (forget_what_was_taken_back_in_flight, [5, 8, 13]),
     ],
 )
 def test_mechanism_that_is_switched_off_is_missed(

@@ -5,7 +5,8 @@ python -m faults                                          all of it, at the volu
 python -m faults T-KILL T-CUT --broker redis --depth night --seed 7
 python -m faults T-KILL --depth release --record docs/reliability.md
 
-Exit code 0 when every promise held, 1 when one did not.
+What waits most of the time runs on its brokers at once, and at the end, in a process for each
+broker, what holds no times. Exit code 0 when every promise held, 1 when one did not.
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ import random
 import signal
 import sys
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 
+from faults.apart import parted, run_apart, write_outcome
 from faults.places import BROKERS
-from faults.record import record
+from faults.record import Suite, record, record_suite
 from faults.runner import Order, Outcome, is_whole, run_all
 from faults.scenario import DEPTHS, ENGINES, IN_PROCESS
 from faults.table import SCENARIOS
@@ -36,11 +39,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Told to stop it stops its workers and servers too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     outcomes: list[Outcome] = []
-    for outcome in run_all(order):
+    suite = Suite.begin(order) if options.record and not (options.ids or options.broker) else None
+    here, lanes = (order, ()) if options.json else parted(order)
+    for outcome in chain(run_all(here), run_apart(lanes)):
         print(*outcome.lines, sep="\n", flush=True)
         outcomes.append(outcome)
+        if options.json:
+            write_outcome(options.json, outcome)
         if options.record:
             record(options.record, outcome, SCENARIOS)
+    if suite is not None:
+        record_suite(options.record, suite.ended(outcomes), SCENARIOS)
     return 0 if is_whole(outcomes) else 1
 
 
@@ -81,6 +90,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--record", type=Path, metavar="PAGE", help="write the figures into this page of the docs"
+    )
+    parser.add_argument(
+        "--json",
+        type=Path,
+        metavar="FILE",
+        help="add each outcome to this file, as JSON on a line; everything runs in this process",
     )
     return parser
 

@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from faults.account import Account
 from faults.figures import beyond
 from faults.places import Place
-from faults.scenario import ENGINES, Case, Report, Scenario
+from faults.scenario import ENGINES, Beside, Case, Report, Scenario
 from faults.site import Site
 from faults.stream import Stream
 from tests.servers.brokers_up import Daemon, redis_daemon
 
 _CALLS_PER_S = 100
-_AWAY_S = {"ci": 2.0, "night": 60.0, "release": 300.0}
+_AWAY_S = {"ci": 2.0, "night": 20.0, "release": 300.0}
 #: Goals, in seconds: no pause between two starts is longer, and all results are there after that.
 _PAUSE_S, _STORED_S = 1.0, 5.0
 _PATIENCE_S = 30.0
@@ -91,4 +91,5 @@ BACKEND = Scenario(
     fails_when="a task is acknowledged whose result could not be stored",
     run=_run,
     engines=ENGINES,
+    beside=Beside.ITS_BROKERS,
 )

@@ -12,12 +12,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from faults.scenario import IN_PROCESS, Case, Report, Scenario
+from faults.scenario import IN_PROCESS, Beside, Case, Report, Scenario
 
 _ROOT = Path(__file__).parent.parent
 _LAW = "tests/canvas/test_canvas_everywhere.py"
 #: Workflows that are shown to it. The tests of each commit show 500 to each place already.
-EXAMPLE_COUNTS = {"ci": 100, "night": 20_000, "release": 200_000}
+EXAMPLE_COUNTS = {"ci": 100, "night": 2_000, "release": 200_000}
 #: As many tries, and as long, as it takes: the bounds of the test suite are none here.
 _OPTIONS = ("-q", "--timeout=0", "-o", "faulthandler_timeout=0", "-p", "no:cacheprovider")
 #: What it came to; the log of each of its runs is not kept.
@@ -52,4 +52,5 @@ CANVAS = Scenario(
     fails_when="a group inside a header is flattened, or a chain's rest is lost by a replacement",
     run=_run,
     brokers=(IN_PROCESS,),
+    beside=Beside.ANYTHING,
 )

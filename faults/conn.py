@@ -9,11 +9,11 @@ from faults.figures import beyond, p95
 from faults.places import Place
 from faults.process import connection_count, descendants, descriptor_count, own_bytes, thread_count
 from faults.proxy import TcpProxy
-from faults.scenario import ENGINES, Case, Report, Scenario
+from faults.scenario import ENGINES, Beside, Case, Report, Scenario
 from faults.site import Site
 from faults.stream import Stream
 
-_FLAP_COUNTS = {"ci": 40, "night": 500, "release": 5000}
+_FLAP_COUNTS = {"ci": 40, "night": 150, "release": 5000}
 #: Goals: connections of a worker's main process, of a child, of a client; seconds until work goes
 #: on after a cut (p95); memory that may stay for each flap, and what waits for the collector.
 _MAIN, _CHILD, _CLIENT = 4, 2, 2
@@ -104,4 +104,5 @@ CONN = Scenario(
     run=_run,
     brokers=("redis", "rabbitmq"),
     engines=ENGINES,
+    beside=Beside.ITS_BROKERS,
 )

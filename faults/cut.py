@@ -14,14 +14,14 @@ from urllib.parse import urlsplit
 
 from faults.figures import beyond, p95
 from faults.proxy import Manner, TcpProxy
-from faults.scenario import ENGINES, Case, Report, Scenario
+from faults.scenario import ENGINES, Beside, Case, Report, Scenario
 from faults.site import Site
 from faults.stream import Stream
 
 _CALLS_PER_S = 50
 #: A fault lasts so long where it has an end, in seconds.
-_FAULT_S = {"ci": 1.0, "night": 10.0, "release": 10.0}
-_ROUND_COUNTS = {"ci": 1, "night": 3, "release": 12}
+_FAULT_S = {"ci": 1.0, "night": 5.0, "release": 10.0}
+_ROUND_COUNTS = {"ci": 1, "night": 2, "release": 12}
 #: After so long a worker is taken for one that will never resume, in seconds.
 _GIVEN_UP_S = 60.0
 _HELD_COUNT = 300
@@ -124,4 +124,5 @@ CUT = Scenario(
     run=_run,
     brokers=("redis", "rabbitmq"),
     engines=ENGINES,
+    beside=Beside.ITS_BROKERS,
 )

@@ -13,9 +13,9 @@ from faults.process import own_bytes
 from faults.scenario import Case, Report, Scenario
 from faults.site import Site
 
-_TASK_COUNTS = {"ci": 1000, "night": 20_000, "release": 100_000}
+_TASK_COUNTS = {"ci": 1000, "night": 8_000, "release": 100_000}
 #: The first are due so long after they were sent, in seconds, the last so much later.
-_FIRST_S, _SPAN_S = {"ci": 4, "night": 30, "release": 120}, {"ci": 3, "night": 60, "release": 300}
+_FIRST_S, _SPAN_S = {"ci": 4, "night": 20, "release": 120}, {"ci": 3, "night": 20, "release": 300}
 #: Goals: seconds after its time (p99; a commit's tests share the machine), bytes of a worker for
 #: each that waits beside what it takes anyway, seconds of a stop.
 _LATE_S, _STOP_S = {"ci": 2.0, "night": 1.0, "release": 1.0}, 2.0

@@ -7,8 +7,8 @@ from __future__ import annotations
 from faults.scenario import Case, Report, Scenario
 from faults.site import Site
 
-_TASK_COUNTS = {"ci": 100, "night": 1000, "release": 50_000}
-_STORM_COUNTS = {"ci": 1, "night": 10, "release": 100}
+_TASK_COUNTS = {"ci": 100, "night": 300, "release": 50_000}
+_STORM_COUNTS = {"ci": 1, "night": 3, "release": 100}
 _PATIENCE_S = 60.0
 
 

@@ -23,7 +23,7 @@ from tests.servers.brokers_up import Server, rabbitmq_up, rabbitmqctl, redis_up
 
 _CALLS_PER_S = 100
 _FULL_S = {"ci": 3.0, "night": 5.0, "release": 5.0}
-_ROUND_COUNTS = {"ci": 1, "night": 5, "release": 20}
+_ROUND_COUNTS = {"ci": 1, "night": 2, "release": 20}
 #: Goals, in seconds: work after there is room again, and the longest call.
 _RESUMED_S, _CALL_S = 2.0, 10.0
 _PATIENCE_S = 30.0

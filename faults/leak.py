@@ -6,10 +6,15 @@ import statistics
 
 from faults.figures import beyond
 from faults.process import descendants, descriptor_count, own_bytes, thread_count
-from faults.scenario import Case, Report, Scenario
+from faults.scenario import Beside, Case, Report, Scenario
 from faults.site import Site
 
-_TASK_COUNTS = {"ci": 10_000, "night": 1_000_000, "release": 10_000_000}
+#: SQLite's page cache must be full before the first look, the others are told from noise sooner.
+_TASK_COUNTS = {
+    "redis": {"ci": 10_000, "night": 200_000, "release": 10_000_000},
+    "rabbitmq": {"ci": 10_000, "night": 100_000, "release": 10_000_000},
+    "sqlite": {"ci": 10_000, "night": 120_000, "release": 10_000_000},
+}
 #: Goal, in bytes a task, for the parent and for a child; the first can only be told from noise
 #: over many tasks.
 _SLOPE_BYTES = {"ci": 60.0, "night": 5.0, "release": 5.0}
@@ -21,7 +26,7 @@ _PATIENCE_S = 60.0
 
 
 def _run(case: Case) -> Report:
-    per_round = case.of(_TASK_COUNTS) // _ROUND_COUNT
+    per_round = case.of(_TASK_COUNTS[case.broker]) // _ROUND_COUNT
     samples: list[tuple[int, int, int, int]] = []
     with Site(case, case.places.empty(case.broker)) as site:
         with site.worker("-c", "2") as process:
@@ -77,4 +82,5 @@ LEAK = Scenario(
     " from noise); descriptors and threads constant",
     fails_when="the worker keeps each entry that has ended",
     run=_run,
+    beside=Beside.ANYTHING,
 )

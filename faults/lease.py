@@ -10,7 +10,7 @@ import signal
 import time
 
 from faults.figures import beyond
-from faults.scenario import Case, Report, Scenario
+from faults.scenario import Beside, Case, Report, Scenario
 from faults.site import Site
 from tqconsole.engine.protocol.result import decode_record
 
@@ -89,4 +89,5 @@ LEASE = Scenario(
     fails_when="the heart does not renew the lease",
     run=_run,
     brokers=("redis", "sqlite"),
+    beside=Beside.ITS_BROKERS,
 )

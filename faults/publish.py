@@ -14,11 +14,11 @@ from faults.account import Account
 from faults.figures import beyond
 from faults.places import Place
 from faults.proxy import TcpProxy
-from faults.scenario import Case, Report, Scenario
+from faults.scenario import Beside, Case, Report, Scenario
 from faults.site import Site
 from faults.stream import Stream
 
-_CLIENT_COUNTS = {"ci": 5, "night": 50, "release": 200}
+_CLIENT_COUNTS = {"ci": 5, "night": 20, "release": 200}
 #: Goal: a call ends within so many seconds, and what the machine may take beside, in seconds.
 _CALL_S, _SLACK_S = 10.0, 0.5
 _PATIENCE_S = 20.0
@@ -90,4 +90,5 @@ PUB = Scenario(
     goal="what was confirmed is never lost; every call ends within 10 s",
     fails_when="a publish that failed for good is told as sent",
     run=_run,
+    beside=Beside.ITS_BROKERS,
 )

@@ -16,7 +16,7 @@ import redis
 
 from faults.figures import beyond, p95
 from faults.places import Place
-from faults.scenario import ENGINES, Case, Report, Scenario
+from faults.scenario import ENGINES, Beside, Case, Report, Scenario
 from faults.site import Site
 from faults.stream import Stream
 from tests.servers.brokers_up import Daemon, rabbitmq_daemon, redis_daemon, redis_up
@@ -33,8 +33,8 @@ _UNSYNCED_S = 2.0
 #: Runs again for each restart: what a worker holds, all of which may have ended unheard.
 _HELD_COUNT = 300
 _RESTART_COUNTS = {
-    "redis": {"ci": 2, "night": 20, "release": 100},
-    "rabbitmq": {"ci": 1, "night": 20, "release": 100},
+    "redis": {"ci": 2, "night": 10, "release": 100},
+    "rabbitmq": {"ci": 1, "night": 6, "release": 100},
 }
 
 
@@ -157,4 +157,5 @@ RESTART = Scenario(
     run=_run,
     brokers=("redis", "rabbitmq"),
     engines=ENGINES,
+    beside=Beside.ITS_BROKERS,
 )

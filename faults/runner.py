@@ -1,17 +1,22 @@
-"""Runs cases one after the other, prints what each came to, and keeps what a broken one left."""
+"""Runs cases, prints what each came to, and keeps what a broken one left."""
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import tempfile
 import time
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
 from pathlib import Path
+from typing import Self
 
 from faults.places import Places
-from faults.scenario import Case, Report, Scenario
+from faults.scenario import Beside, Case, Report, Scenario
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +66,39 @@ class Order:
 
 
 def run_all(order: Order) -> Iterator[Outcome]:
-    """Run the order, one case after the other, on servers they share."""
-    with tempfile.TemporaryDirectory(prefix="tq-faults-") as folder, Places(Path(folder)) as places:
-        for scenario, broker in order.pairs():
-            yield run_case(scenario, new_case(scenario, broker, order, places))
+    """Run the order on servers its cases share: one case after the other, but beside each other
+    the brokers of a scenario that waits most of the time.
+    """
+    with tempfile.TemporaryDirectory(prefix="tq-faults-") as folder, Grounds(Path(folder)) as all_:
+        for scenario, pairs in groupby(order.pairs(), key=lambda pair: pair[0]):
+            cases = [new_case(scenario, broker, order, all_.of(broker)) for _, broker in pairs]
+            if scenario.beside is Beside.ITS_BROKERS and len(cases) > 1:
+                with ThreadPoolExecutor(len(cases)) as threads:
+                    yield from threads.map(partial(run_case, scenario), cases)
+            else:
+                yield from map(partial(run_case, scenario), cases)
+
+
+class Grounds:
+    """The places of each broker apart: one may be emptied while another is in use."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._stack = contextlib.ExitStack()
+        self._by_broker: dict[str, Places] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def of(self, broker: str) -> Places:
+        """Return the places of a broker; its servers start when they are needed."""
+        if broker not in self._by_broker:
+            places = Places(self._folder / broker)
+            self._by_broker[broker] = self._stack.enter_context(places)
+        return self._by_broker[broker]
 
 
 def new_case(scenario: Scenario, broker: str, order: Order, places: Places) -> Case:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,6 +21,17 @@ ENGINES = ("tqconsole", "celery")
 DEPTHS = ("ci", "night", "release")
 #: What a scenario that needs no broker names as its only one.
 IN_PROCESS = "in-process"
+
+
+class Beside(Enum):
+    """What may happen on the machine at the same time without spoiling what a scenario holds."""
+
+    NOTHING = "nothing"
+    #: The same scenario on its other brokers: it waits most of the time.
+    ITS_BROKERS = "its brokers"
+    #: Whatever there is: it holds no times.
+    ANYTHING = "anything"
+
 
 Amount = TypeVar("Amount")
 
@@ -80,6 +92,7 @@ class Scenario:
     run: Callable[[Case], Report]
     brokers: Sequence[str] = ("redis", "rabbitmq", "sqlite")
     engines: Sequence[str] = ("tqconsole",)
+    beside: Beside = Beside.NOTHING
 
     def takes(self, engine: str, broker: str) -> bool:
         """Tell whether there is such a case: the embedded broker is ours, Celery has no part."""

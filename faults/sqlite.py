@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
-from faults.scenario import Case, Report, Scenario
+from faults.scenario import Beside, Case, Report, Scenario
 from faults.sqlite_hands import KEPT_DIGIT
 from tqconsole.engine.brokers import open_broker
 from tqconsole.engine.brokers.base import Broker, Consumer
@@ -55,7 +55,7 @@ class Volume:
 
 VOLUMES = {
     "ci": Volume(10, 60, 6, 4.0),
-    "night": Volume(200, 1_000, 16, 60.0),
+    "night": Volume(60, 300, 16, 20.0),
     "release": Volume(500, 5_000, 16, 60.0),
 }
 
@@ -290,4 +290,5 @@ SQLITE = Scenario(
     fails_when="a publish is confirmed before its commit",
     run=run,
     brokers=("sqlite",),
+    beside=Beside.ANYTHING,
 )

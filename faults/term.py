@@ -15,10 +15,10 @@ from subprocess import Popen
 from faults.account import Account
 from faults.figures import beyond
 from faults.ledger import HOLD
-from faults.scenario import Case, Report, Scenario
+from faults.scenario import Beside, Case, Report, Scenario
 from faults.site import Site
 
-_ROUND_COUNTS = {"ci": 1, "night": 10, "release": 50}
+_ROUND_COUNTS = {"ci": 1, "night": 2, "release": 50}
 #: Goals, in seconds: how long a stop takes beyond the tasks that run, and when another worker has
 #: what a killed one had. Idle workers on Redis look every 10 s whose lease is over, so that a fleet
 #: of them costs the server next to nothing.
@@ -155,4 +155,5 @@ TERM = Scenario(
     " worker has all of it within 15 s of a KILL (on Redis 25 s)",
     fails_when="a worker that is told to stop goes on fetching",
     run=_run,
+    beside=Beside.ITS_BROKERS,
 )

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections import Counter
 
-from faults.scenario import IN_PROCESS, Case, Report, Scenario
+from faults.scenario import IN_PROCESS, Beside, Case, Report, Scenario
 from faults.sim.run import live_all
 
-VOLUMES = {"ci": 300, "night": 10_000, "release": 10_000}
+VOLUMES = {"ci": 300, "night": 3_000, "release": 10_000}
 #: Broken seeds that are told of one by one.
 _TOLD_COUNT = 20
 
@@ -50,4 +50,5 @@ SIMULATED = Scenario(
     " (tests/faults/test_simulation.py switches each off)",
     run=run,
     brokers=(IN_PROCESS,),
+    beside=Beside.ANYTHING,
 )

@@ -28,8 +28,8 @@ from tqconsole.engine.protocol.transfer import (
     Verdict,
 )
 
-#: Seconds a lease lasts (design §3).
-LEASE_S = 15.0
+#: Seconds a lease lasts, as on Redis.
+LEASE_S = 13.0
 
 
 class Wire(Protocol):

@@ -10,6 +10,8 @@ import pytest
 from tests.servers.brokers_up import Server, redis_up
 from tqconsole.engine.brokers import open_broker
 from tqconsole.engine.brokers.redis.broker import RedisBroker
+from tqconsole.engine.brokers.redis.hold import RedisConsumer
+from tqconsole.engine.clock import ManualClock
 from tqconsole.engine.protocol.message import Message
 from tqconsole.engine.protocol.transfer import Publication, QueueSpec
 
@@ -104,4 +106,46 @@ def test_lost_record_is_written_again(broker: RedisBroker) -> None:
     consumer.renew()
 
     assert [it.worker_name for it in broker.live_workers()] == ["w1@here"]
+    consumer.close()
+
+
+def test_end_of_a_busy_ones_lease_is_awaited_to_the_second(
+    broker: RedisBroker, server: Server
+) -> None:
+    idle = broker.consumer([QUEUE], "w2@here")
+    assert isinstance(idle, RedisConsumer)
+    clock = idle._clock = ManualClock()
+    with open_broker(server.url) as other_broker:
+        busy = other_broker.consumer([QUEUE], "w1@here")
+        broker.publish([Publication(Message(b"", headers={"id": "a", "task": "t"}), "celery")])
+        assert len(busy.exchange(wanted=1)) == 1
+        # It learns that somebody whom it did not know has something in hand.
+        idle.renew()
+        idle.renew()
+        lease = f"tq.lease.{busy._uuid}"
+        left_s = broker._link.run("PTTL", lease) / 1000
+        assert 10 < left_s <= 13
+        broker._link.run("DEL", lease)
+
+        clock.advance(left_s - 1)
+        idle.renew()
+        assert idle.give_back(5).worker_names == ()
+        clock.advance(1.1)
+
+        assert idle.give_back(5).worker_names == ("w1@here",)
+    idle.close()
+
+
+def test_idle_one_is_not_asked_for_in_a_hurry(broker: RedisBroker) -> None:
+    other, consumer = broker.consumer([QUEUE], "w2@here"), broker.consumer([QUEUE], "w1@here")
+
+    consumer.renew()
+    consumer.renew()
+    assert not broker._link.run("EXISTS", "tq.busy")
+    broker._link.run("DEL", f"tq.lease.{other._uuid}")
+
+    assert consumer.give_back(5).worker_names == ()
+    consumer.renew()
+    consumer.renew()
+    assert consumer.give_back(5).worker_names == ("w2@here",)
     consumer.close()

@@ -190,7 +190,8 @@ class Cycle:
             words += plan.words_before()
         if script is not lua.END:
             fetch, places = self._feeding.next_turn()
-            words += (wanted, f"{self._prefix}{batch}.", *fetch)
+            busy = "" if self.hand else keys.busy
+            words += (wanted, f"{self._prefix}{batch}.", busy, *fetch)
         if script is lua.EXCHANGE:
             words += plan.words_after()
         is_full = self._clock.mono() - self._full_mono < need.FULL_S

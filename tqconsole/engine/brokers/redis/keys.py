@@ -32,6 +32,8 @@ class Keys:
         self._channel = self.prefix + _fanout_prefix(options.get("fanout_prefix", True), address.db)
         #: uuid -> who it is, for every consumer that was not seen to end.
         self.consumers = f"{self.prefix}tq.consumers"
+        #: There while a consumer has something in hand, and for a while after.
+        self.busy = f"{self.prefix}tq.busy"
         #: queue -> bytes in its dead letters.
         self.dead_bytes = f"{self.prefix}tq.dead"
         #: Bindings of reply queues -> when they may go.

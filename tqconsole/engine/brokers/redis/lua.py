@@ -17,6 +17,11 @@ from tqconsole.engine.redis_server.records import STORE_RECORD
 MOST_LETTERS, MOST_LETTER_BYTES = 10_000, 64 * 1024 * 1024
 #: Parked messages that one fetch makes ready.
 _MOST_DUE = 500
+#: Milliseconds for which it is known that a consumer had something in hand: until all others have
+#: looked, which they do every ten seconds, after a word of it that comes every five.
+BUSY_MS = 25_000
+#: What `known` says of a lease that is there, when nobody has anything in hand: longer than any.
+UNTIMED_MS = 10**9
 #: Words that one call takes: Lua's stack holds 8,000.
 _CHUNK = 2_000
 
@@ -91,7 +96,7 @@ end)
 
 #: Fetches, and makes ready what is due before.
 _FETCH = f"""
-local wanted, tag_prefix = number(), take()
+local wanted, tag_prefix, busy = number(), take(), take()
 local reply, problems, next_due = {{}}, {{}}, nil
 local taken, list_number = 0, 0
 local score = tostring(now_s)
@@ -156,7 +161,11 @@ for _ = 1, number() do
 end
 """
 
-_FETCHED = "return {next_due or '', table.concat(problems, '; '), reply}"
+#: Who has just got the first thing in hand says so: if it dies, it must be known for how long.
+_FETCHED = f"""
+if taken > 0 and busy ~= '' then call('SET', busy, 1, 'PX', {BUSY_MS}) end
+return {{next_due or '', table.concat(problems, '; '), reply}}
+"""
 
 #: What a worker does in a cycle; see `exchange.py` for the words and the answer.
 EXCHANGE = Script(
@@ -217,35 +226,39 @@ end
 """
 )
 
-#: `known()`: {uuid, who, 1 when it lives} of every consumer on record.
+#: `known()`: {uuid, who, milliseconds its lease lasts, -2 when it is over} of every consumer on
+#: record.
 _KNOWN = """
-local function known(consumers, lease_prefix)
+local function known(consumers, lease_prefix, busy)
   local found = call('HGETALL', consumers)
-  local reply, leases = {}, {}
-  for at = 1, #found, 2 do leases[#leases + 1] = lease_prefix .. found[at] end
-  -- One question in the usual case; every command counts that an idle fleet asks.
-  local is_all = #leases > 0 and #leases < CHUNK and call('EXISTS', unpack(leases)) == #leases
+  local reply, asked = {}, {}
+  local count = #found / 2
+  for at = 1, #found, 2 do asked[#asked + 1] = lease_prefix .. found[at] end
+  -- One question in the usual case; every command counts that an idle fleet asks. All live and
+  -- nobody is busy: no other mixture comes to this number.
+  for _ = 0, count do asked[#asked + 1] = busy end
+  local is_quiet = #asked < CHUNK and call('EXISTS', unpack(asked)) == count
   for at = 1, #found, 2 do
-    local is_alive = is_all and 1 or call('EXISTS', lease_prefix .. found[at])
-    reply[#reply + 1] = {found[at], found[at + 1], is_alive}
+    local left_ms = is_quiet and UNTIMED or call('PTTL', lease_prefix .. found[at])
+    reply[#reply + 1] = {found[at], found[at + 1], left_ms}
   end
   return reply
 end
 """
 
-_KNOWN = _KNOWN.replace("CHUNK", str(_CHUNK))
+_KNOWN = _KNOWN.replace("CHUNK", str(_CHUNK)).replace("UNTIMED", str(UNTIMED_MS))
 
-#: Who consumes: ARGV consumers, lease prefix.
-LOOK = Script(_READ + _KNOWN + "return known(take(), take())")
+#: Who consumes: ARGV consumers, lease prefix, busy.
+LOOK = Script(_READ + _KNOWN + "return known(take(), take(), take())")
 
-#: Renews: ARGV index, consumers, lease prefix, uuid, who, lease ms, record ms, count, tags, count,
-#: indexes of what is parked. Answers who is known, when the next parked one is due, and 1 when the
-#: lease was still there.
+#: Renews: ARGV index, consumers, lease prefix, busy, uuid, who, lease ms, record ms, count, tags,
+#: count, indexes of what is parked. Answers who is known, when the next parked one is due, and 1
+#: when the lease was still there.
 RENEW = Script(
     _READ
     + _KNOWN
     + """
-local index, consumers, lease_prefix = take(), take(), take()
+local index, consumers, lease_prefix, busy = take(), take(), take(), take()
 local uuid, who, lease_ms, record_ms = take(), take(), take(), take()
 local lease = lease_prefix .. uuid
 local was_there = call('PEXPIRE', lease, lease_ms)
@@ -254,6 +267,7 @@ call('HSET', consumers, uuid, who)
 call('PEXPIRE', consumers, record_ms)
 local tag_count = number()
 local now_s = tag_count > 0 and tonumber(call('TIME')[1])
+if tag_count > 0 then call('SET', busy, 1, 'PX', BUSY) end
 for _ = 1, tag_count do
   local tag = take()
   local score = call('ZSCORE', index, tag)
@@ -269,8 +283,8 @@ for _ = 1, number() do
     next_due = soonest
   end
 end
-return {known(consumers, lease_prefix), next_due, was_there}
-"""
+return {known(consumers, lease_prefix, busy), next_due, was_there}
+""".replace("BUSY", str(BUSY_MS))
 )
 
 #: Gives back what a dead consumer held: ARGV unacked, index, its lease, 1 when it is known to be

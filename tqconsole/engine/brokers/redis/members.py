@@ -20,9 +20,10 @@ from tqconsole.engine.protocol.transfer import LiveWorker
 from tqconsole.engine.redis_server.link import Link
 from tqconsole.engine.serialization import decode_json, encode_json
 
-#: Milliseconds a consumer counts as alive without a word: one that holds something, and one that
-#: does not and speaks less often; and how long its record stays when nobody renews.
-LEASE_MS, IDLE_LEASE_MS, RECORD_MS = 15_000, 25_000, 45_000
+#: Milliseconds a consumer counts as alive without a word: one that holds something, so that with
+#: the look that follows its end all is back within 15 s; and one that does not and speaks less
+#: often; and how long its record stays when nobody renews.
+LEASE_MS, IDLE_LEASE_MS, RECORD_MS = 13_000, 25_000, 45_000
 #: A worker's name in a tag is filled up to this, and cut there.
 _SHORTEST_NAME, _LONGEST_NAME = 34, 100
 
@@ -39,9 +40,15 @@ class Member(msgspec.Struct, frozen=True):
     host: str
     boot_id: str
     queues: tuple[str, ...]
-    is_alive: bool
+    #: How long its lease lasts when nobody renews it; negative when it is over.
+    left_s: float
     #: Those of the queues that end with it.
     passing: tuple[str, ...] = ()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it holds its lease."""
+        return self.left_s >= 0
 
     def is_earlier_life(self, host: Host, worker_name: str) -> bool:
         """Whether it was a worker of this name on this machine whose process is gone."""
@@ -126,7 +133,7 @@ def renew(
 ) -> Renewed:
     """Renew a lease and the scores in hand; `us` are uuid, record and the lease's milliseconds."""
     words: tuple[str | bytes | int, ...]
-    words = (keys.unacked_index, keys.consumers, keys.lease(""), *us, RECORD_MS)
+    words = (keys.unacked_index, keys.consumers, keys.lease(""), keys.busy, *us, RECORD_MS)
     parked = [keys.parked(name) for name in queues]
     found, due_at, was_alive = link.script(
         lua.RENEW, [*words, len(tags), *tags, len(parked), *parked]
@@ -137,7 +144,9 @@ def renew(
 
 def known(link: Link, keys: Keys) -> list[Member]:
     """Return all consumers on record."""
-    return [_member(row) for row in link.script(lua.LOOK, [keys.consumers, keys.lease("")])]
+    return [
+        _member(row) for row in link.script(lua.LOOK, [keys.consumers, keys.lease(""), keys.busy])
+    ]
 
 
 def leave(link: Link, keys: Keys, uuid: str, *, has_left_work: bool) -> None:
@@ -157,7 +166,7 @@ def live_workers(link: Link, keys: Keys) -> list[LiveWorker]:
 
 
 def _member(row: Sequence[Any]) -> Member:
-    uuid, record, is_alive = row
+    uuid, record, left_ms = row
     try:
         said = decode_json(record)
     except RefusedError:
@@ -172,6 +181,6 @@ def _member(row: Sequence[Any]) -> Member:
         host=str(said.get("host") or ""),
         boot_id=str(said.get("boot") or ""),
         queues=tuple(map(str, queues)) if isinstance(queues, list) else (),
-        is_alive=bool(is_alive),
+        left_s=left_ms / 1000,
         passing=tuple(map(str, passing)) if isinstance(passing, list) else (),
     )

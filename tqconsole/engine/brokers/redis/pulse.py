@@ -25,7 +25,7 @@ class Pulse:
         self._keys = keys
         self._uuid = uuid
         self._worker_name = worker_name
-        self._lease = keys.lease(uuid)
+        self._lease, self._busy = keys.lease(uuid), keys.busy
         self._beat = 0
         self._who = b""
         self._others: list[str] = []
@@ -48,9 +48,14 @@ class Pulse:
         return renewed
 
     def _is_as_it_was(self) -> bool:
-        """Say that it lives, or ask whether all others do, in turns; False: something is new."""
-        if self._others and self._beat % 2:
-            alive_count: int = self._link.run("EXISTS", self._lease, *self._others)
-            return alive_count == len(self._others) + 1
+        """Say that it lives, or ask in turns whether all others do and have nothing in hand, which
+        nobody else would miss if they died; False: it is worth all of a beat.
+        """
+        if self._beat % 2 == 0:
+            leases = [self._lease, *self._others]
+            # Who died while somebody was busy cannot make up for it: that counts for more.
+            marks = [self._busy] * (len(leases) + 1)
+            found_count: int = self._link.run("EXISTS", *leases, *marks)
+            return found_count == len(leases)
         renewed: int = self._link.run("PEXPIRE", self._lease, members.IDLE_LEASE_MS)
         return renewed == 1

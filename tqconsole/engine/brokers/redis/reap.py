@@ -27,6 +27,9 @@ from tqconsole.engine.redis_server.link import Command, Link
 
 #: How old, seconds, the record may be that the last renewal brought, or found unchanged.
 _FRESH_S = 12.0
+#: Who may have something in hand has no longer lease.
+_SHORT_S = members.LEASE_MS / 1000
+_NEVER_S = float("inf")
 #: Deliveries that go back in one step, and fields of `unacked` looked at in one.
 _CHUNK, _SCAN_COUNT = 200, 1_000
 
@@ -76,10 +79,14 @@ class Reaper:
         self._is_in_doubt = False
         self._known: Sequence[Member] = ()
         self._known_mono = float("-inf")
+        #: When the first of the leases ends that are known to be short.
+        self._ends_mono = float("inf")
 
     def note(self, known: Sequence[Member], now_mono: float) -> None:
         """Take in who is on record, as a renewal brought it. Any thread may call it."""
         self._known, self._known_mono = known, now_mono
+        left_s = [it.left_s for it in known if it.is_alive and it.uuid != self._uuid]
+        self._ends_mono = now_mono + min((it for it in left_s if it <= _SHORT_S), default=_NEVER_S)
 
     def confirm(self, now_mono: float) -> None:
         """Take in that nobody on record has died since. Any thread may call it."""
@@ -89,9 +96,9 @@ class Reaper:
         self, max_deaths: int, clock: Clock, next_tag: NextTag, is_held: IsHeld
     ) -> tuple[GivenBack, dict[str, Held]]:
         """Return what was given back, and what is in our hands now, to be reported."""
-        if clock.mono() - self._known_mono > _FRESH_S:
-            self._known = members.known(self._link, self._keys)
-            self._known_mono = clock.mono()
+        now_mono = clock.mono()
+        if now_mono - self._known_mono > _FRESH_S or now_mono >= self._ends_mono:
+            self.note(members.known(self._link, self._keys), now_mono)
         given = _Given()
         if self._is_in_doubt:
             self._find_unheard(given, is_held)
@@ -102,6 +109,8 @@ class Reaper:
                 names.append(dead.worker_name)
                 self._end(dead)
                 self._known = [it for it in self._known if it.uuid != dead.uuid]
+            else:
+                self._ends_mono = now_mono
         self._is_in_doubt = False
         return (
             GivenBack(

@@ -20,7 +20,7 @@ from faults.stream import Stream
 
 _CALLS_PER_S = 50
 #: A fault lasts so long where it has an end, in seconds.
-_FAULT_S = {"ci": 1.0, "night": 5.0, "release": 10.0}
+_FAULT_S = {"ci": 1.0, "night": 10.0, "release": 10.0}
 _ROUND_COUNTS = {"ci": 1, "night": 2, "release": 12}
 #: After so long a worker is taken for one that will never resume, in seconds.
 _GIVEN_UP_S = 60.0

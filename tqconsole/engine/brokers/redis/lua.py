@@ -20,13 +20,11 @@ _MOST_DUE = 500
 #: Milliseconds for which it is known that a consumer had something in hand: until all others have
 #: looked, which they do every ten seconds, after a word of it that comes every five.
 BUSY_MS = 25_000
-#: What `known` says of a lease that is there, when nobody has anything in hand: longer than any.
-UNTIMED_MS = 10**9
 #: Words that one call takes: Lua's stack holds 8,000.
-_CHUNK = 2_000
+CHUNK = 2_000
 
 #: Reading the arguments in order.
-_READ = """
+READ = """
 local call = redis.call
 local at_word = 0
 local function take() at_word = at_word + 1; return ARGV[at_word] end
@@ -40,7 +38,7 @@ local function each(count, work)
     first = stop + 1
   end
 end
-""".replace("CHUNK", str(_CHUNK))
+""".replace("CHUNK", str(CHUNK))
 
 _CLOCK = """
 local clock = call('TIME')
@@ -169,7 +167,7 @@ return {{next_due or '', table.concat(problems, '; '), reply}}
 
 #: What a worker does in a cycle; see `exchange.py` for the words and the answer.
 EXCHANGE = Script(
-    _READ
+    READ
     + _UNACKED
     + _CLOCK
     + _BURY
@@ -194,10 +192,10 @@ each(number(), function(first, last) call('ZREM', index, unpack(ARGV, first, las
 )
 
 #: The same for a cycle that only fetches.
-FETCH = Script(_READ + _UNACKED + _CLOCK + _LEASE + _FETCH + _FETCHED)
+FETCH = Script(READ + _UNACKED + _CLOCK + _LEASE + _FETCH + _FETCHED)
 
 #: The same for a cycle that only writes results and acknowledges. The results are told first.
-END = Script(_READ + _UNACKED + STORE_RECORD + _LEASE + _RESULTS + _ACKS + "return {'', '', {}}")
+END = Script(READ + _UNACKED + STORE_RECORD + _LEASE + _RESULTS + _ACKS + "return {'', '', {}}")
 
 #: Writes down what starts and is acknowledged late: ARGV index, tags.
 START = Script(
@@ -209,7 +207,7 @@ for at = 2, #ARGV do redis.call('ZADD', ARGV[1], 'XX', started, ARGV[at]) end
 
 #: Parks: ARGV unacked, index, count, (tag, parked tag, parked key, due, score) each.
 PARK = Script(
-    _READ
+    READ
     + """
 local unacked, index = take(), take()
 for _ = 1, number() do
@@ -226,72 +224,11 @@ end
 """
 )
 
-#: `known()`: {uuid, who, milliseconds its lease lasts, -2 when it is over} of every consumer on
-#: record.
-_KNOWN = """
-local function known(consumers, lease_prefix, busy)
-  local found = call('HGETALL', consumers)
-  local reply, asked = {}, {}
-  local count = #found / 2
-  for at = 1, #found, 2 do asked[#asked + 1] = lease_prefix .. found[at] end
-  -- One question in the usual case; every command counts that an idle fleet asks. All live and
-  -- nobody is busy: no other mixture comes to this number.
-  for _ = 0, count do asked[#asked + 1] = busy end
-  local is_quiet = #asked < CHUNK and call('EXISTS', unpack(asked)) == count
-  for at = 1, #found, 2 do
-    local left_ms = is_quiet and UNTIMED or call('PTTL', lease_prefix .. found[at])
-    reply[#reply + 1] = {found[at], found[at + 1], left_ms}
-  end
-  return reply
-end
-"""
-
-_KNOWN = _KNOWN.replace("CHUNK", str(_CHUNK)).replace("UNTIMED", str(UNTIMED_MS))
-
-#: Who consumes: ARGV consumers, lease prefix, busy.
-LOOK = Script(_READ + _KNOWN + "return known(take(), take(), take())")
-
-#: Renews: ARGV index, consumers, lease prefix, busy, uuid, who, lease ms, record ms, count, tags,
-#: count, indexes of what is parked. Answers who is known, when the next parked one is due, and 1
-#: when the lease was still there.
-RENEW = Script(
-    _READ
-    + _KNOWN
-    + """
-local index, consumers, lease_prefix, busy = take(), take(), take(), take()
-local uuid, who, lease_ms, record_ms = take(), take(), take(), take()
-local lease = lease_prefix .. uuid
-local was_there = call('PEXPIRE', lease, lease_ms)
-if was_there == 0 then call('SET', lease, '0', 'PX', lease_ms) end
-call('HSET', consumers, uuid, who)
-call('PEXPIRE', consumers, record_ms)
-local tag_count = number()
-local now_s = tag_count > 0 and tonumber(call('TIME')[1])
-if tag_count > 0 then call('SET', busy, 1, 'PX', BUSY) end
-for _ = 1, tag_count do
-  local tag = take()
-  local score = call('ZSCORE', index, tag)
-  if score then
-    local _, half = math.modf(tonumber(score))
-    call('ZADD', index, 'XX', now_s + half, tag)
-  end
-end
-local next_due = ''
-for _ = 1, number() do
-  local soonest = call('ZRANGE', take(), 0, 0, 'WITHSCORES')[2]
-  if soonest and (next_due == '' or tonumber(soonest) < tonumber(next_due)) then
-    next_due = soonest
-  end
-end
-return {known(consumers, lease_prefix, busy), next_due, was_there}
-""".replace("BUSY", str(BUSY_MS))
-)
-
 #: Gives back what a dead consumer held: ARGV unacked, index, its lease, 1 when it is known to be
 #: over, the reaper's lease, count, then kind and words each. Answers nothing when it lives after
 #: all, else 1 or 0 for each.
 REAP = Script(
-    _READ
+    READ
     + """
 local unacked, index = take(), take()
 """
@@ -320,7 +257,7 @@ return reply
 #: What an exchange got whose answer was lost: ARGV unacked, lease, tag prefix, count. Answers the
 #: lease's value and the entries, with nothing for those that are not there.
 RECALL = Script(
-    _READ
+    READ
     + """
 local unacked, lease, prefix = take(), take(), take()
 local reply = {call('GET', lease) or ''}
@@ -331,7 +268,7 @@ return reply
 
 #: Empties a queue of what waits and is parked: ARGV unacked, index, parked, count, lists.
 PURGE = Script(
-    _READ
+    READ
     + """
 local unacked, index, parked = take(), take(), take()
 local dropped = 0
@@ -351,7 +288,7 @@ return dropped
 
 #: Takes a dead letter out: ARGV dead list, sizes, queue, letter, and where it goes ('' nowhere).
 UNBURY = Script(
-    _READ
+    READ
     + """
 local key, sizes, queue, letter = take(), take(), take(), take()
 if call('LREM', key, 1, letter) == 0 then return 0 end
@@ -366,7 +303,7 @@ return 1
 #: Binds a reply queue, and lets go of bindings whose owner is long gone: ARGV bindings, deadlines,
 #: exchange, our record, member, seconds it may live, seconds the table may.
 BIND_REPLY = Script(
-    _READ
+    READ
     + _CLOCK
     + """
 local bindings, deadlines, exchange, ours = take(), take(), take(), take()
@@ -386,7 +323,7 @@ call('ZADD', deadlines, 'GT', (now_s + table_s) * 1000, exchange)
 #: Copies what was published into lists, once however often it is heard or tried: ARGV seconds it is
 #: remembered, count, (memory, list, milliseconds the list lives or 0, envelope) each.
 HEAR = Script(
-    _READ
+    READ
     + """
 local seconds = take()
 for _ = 1, number() do
@@ -402,7 +339,7 @@ end
 #: Puts a reply into a list that dies with its reader: ARGV bindings, member, list, seconds, reply.
 #: Answers -1 when the binding is not the usual one.
 REPLY = Script(
-    _READ
+    READ
     + """
 local bindings, member, list, seconds, reply = take(), take(), take(), take(), take()
 if call('SISMEMBER', bindings, member) == 0 then return -1 end

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from tqconsole.engine.brokers.redis import lua
+from tqconsole.engine.brokers.redis import leases
 from tqconsole.engine.brokers.redis.keys import Keys
 from tqconsole.engine.embedded.host import Host, is_running, this_host
 from tqconsole.engine.exceptions import RefusedError
@@ -136,7 +136,7 @@ def renew(
     words = (keys.unacked_index, keys.consumers, keys.lease(""), keys.busy, *us, RECORD_MS)
     parked = [keys.parked(name) for name in queues]
     found, due_at, was_alive = link.script(
-        lua.RENEW, [*words, len(tags), *tags, len(parked), *parked]
+        leases.RENEW, [*words, len(tags), *tags, len(parked), *parked]
     )
     known = tuple(_member(row) for row in found)
     return Renewed(known, float(due_at) if due_at else None, bool(was_alive))
@@ -145,7 +145,8 @@ def renew(
 def known(link: Link, keys: Keys) -> list[Member]:
     """Return all consumers on record."""
     return [
-        _member(row) for row in link.script(lua.LOOK, [keys.consumers, keys.lease(""), keys.busy])
+        _member(row)
+        for row in link.script(leases.LOOK, [keys.consumers, keys.lease(""), keys.busy])
     ]
 
 

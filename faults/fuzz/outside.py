@@ -39,9 +39,8 @@ ROUND_COUNT = 100
 #: it has run when the machine has nothing else to do.
 GOOD_S, _NEXT_MS = 15.0, 100.0
 LARGE_BYTES = 50 * 1024 * 1024
-#: Megabytes that may stay of what a large body took (SQLite keeps 16 of pages), and the seconds for
-#: giving the others back.
-KEPT_MB, KEPT_S = 64.0, 10.0
+#: Megabytes that may stay of what a large body took, and the seconds for giving the others back.
+KEPT_MB, KEPT_S = 20.0, 20.0
 #: How a refused body is told that lies in an envelope, and how such an envelope begins.
 _KEPT_WHOLE, _BODY_FIRST = b"in an envelope: ", re.compile(rb'\{"body": ?"([\w+/=]*)"')
 ACCEPT = frozenset({"application/json"})

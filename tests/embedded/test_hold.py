@@ -313,3 +313,23 @@ def test_idle_exchange_never_takes_the_write_lock(
 
     assert reader.version() == version
     reader.close()
+
+
+def test_idle_consumer_gives_back_what_the_last_work_filled(
+    broker: SqliteBroker, consume: Consume
+) -> None:
+    consumer = consume("w1@here")
+    told: list[str] = []
+    connection = broker._store.main._writer._connection
+    assert connection is not None
+    connection.set_trace_callback(told.append)
+    broker.publish([task("a")])
+    consumer.exchange(acks(fetch(consumer)))
+
+    consumer.renew()
+    assert not [it for it in told if "shrink" in it]
+    assert fetch(consumer) == []
+    consumer.renew()
+    assert [it for it in told if "shrink" in it] == ["PRAGMA shrink_memory"]
+    consumer.renew()
+    assert len([it for it in told if "shrink" in it]) == 1

@@ -53,6 +53,8 @@ class Hold:
         self._turn = -1
         self._seen_version = -1
         self._found_nothing = False
+        #: Nothing was exchanged since the caches were given back.
+        self._is_rested = True
         self._next_due_at: float | None = None
         self._poll_s = _FIRST_POLL_S
         self._is_closed = False
@@ -94,7 +96,7 @@ class Hold:
             consumer_id, claimed = self._store.main.write(
                 partial(self._cycle, cycle.Plan(), wanted)
             )
-        self._found_nothing = False
+        self._found_nothing = self._is_rested = False
         return [cycle.delivery_of(row, consumer_id) for row in claimed or ()]
 
     def wait(self, timeout_s: float) -> bool:
@@ -156,6 +158,11 @@ class Hold:
         if not self._store.main.write(unit):
             self._registered()
         sweep.sweep_if_due(self._store)
+        if self._found_nothing and not self._is_rested:
+            # A large message has filled the caches; what is small is read again in no time.
+            self._is_rested = True
+            self._store.main.shrink()
+            self._reader.shrink()
 
     def give_back(self, max_deaths: int) -> GivenBack:
         """Find consumers that died and give back what they held.

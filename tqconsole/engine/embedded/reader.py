@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from tqconsole.engine.embedded import forks
-from tqconsole.engine.embedded.connection import file_number, open_reader
+from tqconsole.engine.embedded.connection import file_number, open_reader, shrink
 from tqconsole.engine.embedded.mishaps import translated
 
 Value = TypeVar("Value")
@@ -52,6 +52,15 @@ class Reader:
     def version(self) -> int:
         """Return a number that changes when another connection has committed (about 4 us)."""
         return self.read(lambda it: int(it.execute("PRAGMA data_version").fetchone()[0]))
+
+    def shrink(self) -> None:
+        """Give back the pages that are kept at hand, unless somebody reads just now."""
+        if not self._lock.acquire(blocking=False):
+            return
+        try:
+            shrink(self._connection)
+        finally:
+            self._lock.release()
 
     def close(self) -> None:
         """Close; a later read opens again."""
@@ -110,6 +119,11 @@ class Readers:
             else:
                 reader = self._readers[0]
         return reader.read(query)
+
+    def shrink(self) -> None:
+        """Have all that are free give back the pages they keep at hand."""
+        for reader in list(self._readers):
+            reader.shrink()
 
     def close(self) -> None:
         """Close all."""

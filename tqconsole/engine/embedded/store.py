@@ -58,6 +58,11 @@ class Database:
         """Give up to `page_count` free pages back to the disk."""
         self._writer.vacuum(page_count)
 
+    def shrink(self) -> None:
+        """Give back the pages that connections keep at hand, where nobody uses one just now."""
+        self._readers.shrink()
+        self._writer.shrink()
+
     def close(self) -> None:
         """Close all connections; a later call opens them again."""
         self._readers.close()

@@ -24,6 +24,7 @@ from tqconsole.engine.embedded.connection import (
     file_number,
     open_writer,
     refuse_foreign,
+    shrink,
 )
 from tqconsole.engine.embedded.host import this_host
 from tqconsole.engine.embedded.lock import FileLock
@@ -141,6 +142,15 @@ class Writer:
 
         with self._leading:
             self._locked(free)
+
+    def shrink(self) -> None:
+        """Give back the pages that are kept at hand, unless somebody writes just now."""
+        if not self._leading.acquire(blocking=False):
+            return
+        try:
+            shrink(self._connection)
+        finally:
+            self._leading.release()
 
     def close(self) -> None:
         """Close the connection; a later write opens it again."""

@@ -13,7 +13,7 @@ _STATM = Path("/proc/self/statm")
 _MUCH_BYTES = 16 * 2**20
 #: Looks after which one that has grown is trimmed once more: what it grew for may have been in use
 #: the last time, and its end does not show in its size. Then it is taken for what it needs.
-_AGAIN_LOOKS = (2, 4, 8, 16, 32)
+_AGAIN_LOOKS = (2, 3, 4, 6, 10, 20)
 
 
 class Trimmer:

@@ -2,7 +2,8 @@
 
 The worker goes through a proxy, also for its results where they are on the same server; the calls
 do not. Resumed is when the first call that was sent after the fault (after its end, for a pause)
-begins to run.
+begins to run. The calls take no time: what has piled up runs before that one, and must not be taken
+for the outage.
 """
 
 from __future__ import annotations
@@ -87,7 +88,7 @@ def _run(case: Case) -> Report:
     with TcpProxy(port) as proxy, Site(case, place) as site:
         with (
             site.worker("-c", "2", url=proxy.url(place.broker_url)) as process,
-            Stream(site, per_s=_CALLS_PER_S) as stream,
+            Stream(site, per_s=_CALLS_PER_S, duration_s=0.0) as stream,
         ):
             site.await_start_after(time.monotonic(), _GIVEN_UP_S)
             for mode in modes:

@@ -306,6 +306,34 @@ def test_single_signature_counts_as_a_list() -> None:
     assert checked_signatures({"task": "x"}) == [signature_dict("x", [])]
 
 
+@pytest.mark.parametrize(
+    ("kind", "kwargs"),
+    [
+        ("group", {}),
+        ("chain", {"tasks": {"task": "x"}}),
+        ("group", {"tasks": [{"task": "x"}, {"args": []}]}),
+        ("chord", {"body": {"task": "x"}}),
+        ("chord", {"header": {"task": "g", "subtask_type": "group"}, "body": {"task": "x"}}),
+        ("chord", {"header": [{"task": "x"}], "body": "x"}),
+    ],
+)
+def test_signature_of_calls_that_can_never_be_made_is_refused(
+    kind: str, kwargs: dict[str, Any]
+) -> None:
+    value = signature_dict("celery", kwargs=kwargs, subtask_type=kind)
+
+    assert refusal(checked_signature, value) is Reason.BAD_SIGNATURE
+
+
+def test_signature_made_of_others_stays_as_it_is() -> None:
+    header = {"task": "g", "subtask_type": "group", "kwargs": {"tasks": [{"task": "x"}]}}
+    value = signature_dict(
+        "celery.chord", [], {"header": header, "body": {"task": "y"}}, subtask_type="chord"
+    )
+
+    assert checked_signature(value) == value
+
+
 @given(JSON_VALUES)
 def test_hostile_signatures_are_refused(value: Any) -> None:
     for check in (checked_signature, checked_signatures):

@@ -112,7 +112,10 @@ def failure_writes(
 
 def _fail_rest(app: Any, fallout: Fallout, chain: Any, error: BaseException) -> None:
     for step in chain or ():
-        fail_call(app, fallout, signature(dict(step), app=app), error)
+        try:
+            fail_call(app, fallout, signature(dict(step), app=app), error)
+        except Exception as failure:  # noqa: BLE001 - whoever wrote it: the others are told all the same
+            logger.warning("A call that never runs cannot be told so: %r", failure)
 
 
 def _is_ignored(sig: Signature, task: Any) -> bool:

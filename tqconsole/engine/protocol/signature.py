@@ -36,7 +36,8 @@ def checked_signature(value: Any) -> dict[str, Any]:
     """Return `value` as a signature map with all six keys; unknown keys stay.
 
     What is missing is filled in (old senders leave out `subtask_type` and `immutable`). What lies
-    inside chains, groups and chords is checked when they are run, not here.
+    inside chains, groups and chords is looked at too, and stays as it is: a call that can never be
+    made must be refused before what comes in front of it has run.
     Raises: RefusedError ("bad-signature") only.
     """
     if not isinstance(value, dict):
@@ -44,10 +45,11 @@ def checked_signature(value: Any) -> dict[str, Any]:
     task_name = value.get("task")
     if not isinstance(task_name, str) or not task_name:
         raise _refused("no task name")
+    kwargs = _mapping("kwargs", value.get("kwargs"))
     checked = {
         "task": task_name,
         "args": _sequence(value.get("args")),
-        "kwargs": _mapping("kwargs", value.get("kwargs")),
+        "kwargs": kwargs,
         "options": _mapping("options", value.get("options")),
         "subtask_type": value.get("subtask_type"),
         "immutable": bool(value.get("immutable")),
@@ -55,6 +57,7 @@ def checked_signature(value: Any) -> dict[str, Any]:
     kind = checked["subtask_type"]
     if kind is not None and not isinstance(kind, str):
         raise _refused("subtask_type is not a text")
+    _check_parts(kind, kwargs)
     for key, extra in value.items():
         checked.setdefault(key, extra)
     return checked
@@ -72,6 +75,23 @@ def checked_signatures(value: Any) -> list[dict[str, Any]] | None:
     if not isinstance(value, list | tuple):
         raise _refused(f"a {type(value).__name__}, not a list")
     return [checked_signature(item) for item in value]
+
+
+def _check_parts(kind: str | None, kwargs: Mapping[str, Any]) -> None:
+    """Look at the calls that one of these kinds is made of."""
+    if kind in ("chain", "group"):
+        tasks = kwargs.get("tasks")
+        if not isinstance(tasks, list | tuple):
+            raise _refused(f"a {kind} without tasks")
+        for task in tasks:
+            checked_signature(task)
+    elif kind == "chord":
+        header, body = kwargs.get("header"), kwargs.get("body")
+        if header is None:
+            raise _refused("a chord without a header")
+        checked_signatures(header)
+        if body is not None:
+            checked_signature(body)
 
 
 def _sequence(value: Any) -> list[Any]:

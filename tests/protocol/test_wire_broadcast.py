@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from tqconsole.engine.exceptions import RefusedError
 from tqconsole.engine.protocol import control, event
 from tqconsole.engine.protocol.control import Reply, Request
-from tqconsole.engine.protocol.envelope import from_envelope, to_envelope
 from tqconsole.engine.protocol.limits import Limits, Reason
 from tqconsole.engine.protocol.message import Message
 from tqconsole.engine.protocol.transfer import QueueSpec
+from tqconsole.engine.serialization import decode_json
 
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -55,6 +55,11 @@ def declared(queue: Any) -> dict[str, Any]:
         "key": queue.routing_key,
         "exchange": (queue.exchange.name, queue.exchange.type, queue.exchange.durable),
     }
+
+
+def as_message(fields: dict[str, Any]) -> Message:
+    """Return the message of one event, not in a batch."""
+    return Message(json.dumps(fields).encode())
 
 
 def ours(queue: QueueSpec) -> dict[str, Any]:
@@ -118,6 +123,45 @@ def test_what_is_no_event_is_dropped(body: bytes) -> None:
 def test_events_beside_junk_are_kept() -> None:
     body = json.dumps([5, {"type": "task-started", "uuid": "a"}]).encode()
     assert event.decode_events(Message(body)) == [event.task_started("a")]
+
+
+@given(st.lists(st.dictionaries(st.text(), JSON_VALUES), max_size=4))
+def test_a_batch_reads_as_its_events_one_by_one(batch: list[dict[str, Any]]) -> None:
+    whole = [{**fields, "type": "task-custom"} for fields in batch]
+    read = event.decode_events(event.encode_events(whole))
+
+    assert read == [it for fields in whole for it in event.decode_events(as_message(fields))]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"type": "a", "at": {"__type__": "bytes", "__value__": "eA=="}}',
+        '{"type": "a", "__type__": "uuid", "__value__": "no uuid"}',
+        '{"type": "a", "deep": [[1]]}',
+        '{"type": "a", "much": NaN}',
+        '{"type": "a", "large": 123456789012345678901234567890}',
+        '{"type": "a", "half": "\\ud800"}',
+        '{"type": 5}, {"type": "a"}, {"type": ""}, {"type": ["a"]}, {}',
+    ],
+)
+def test_a_batch_with_an_odd_event_is_read_as_the_stdlib_reads_it(text: str) -> None:
+    usual = '{"type": "b", "load": [0.5, 1]}'
+    body = f"[{usual}, {text}]".encode()
+    expected = decode_json(body)
+
+    read = event.decode_events(Message(body))
+
+    kept = [it for it in expected if isinstance(it, dict) and it.get("type") in ("a", "b")]
+    assert repr(read) == repr(kept)
+
+
+def test_a_batch_is_read_within_its_limits() -> None:
+    body = b'[{"type": "a", "load": [1, 2]}]'
+    assert event.decode_events(Message(body), limits=Limits(wire_bytes=10)) == []
+    assert event.decode_events(Message(body), limits=Limits(depth=2)) == []
+    assert event.decode_events(Message(body, "application/x-thing")) == []
+    assert event.decode_events(Message(body), frozenset()) == []
 
 
 @given(st.binary(), st.text())
@@ -246,79 +290,3 @@ def test_reply_mailbox_is_declared_as_celerys() -> None:
         mailbox: kombu.pidbox.Mailbox = app.control.mailbox
         theirs = mailbox.get_reply_queue()(connection.default_channel)
         assert ours(control.reply_mailbox(mailbox.oid)) == declared(theirs)
-
-
-# ---- envelope
-
-
-@given(
-    st.binary(),
-    st.dictionaries(st.text(), JSON_VALUES),
-    st.none() | st.integers(0, 9),
-    st.text(),
-    st.text(),
-    st.text(),
-)
-def test_envelope_survives_the_round_trip(
-    body: bytes, headers: dict[str, Any], priority: int | None, exchange: str, key: str, tag: str
-) -> None:
-    properties = {"correlation_id": "x", "delivery_mode": 2, "priority": priority or 0}
-    message = Message(body, "application/x-thing", "binary", headers, properties)
-    envelope = to_envelope(message, exchange, key, tag, priority)
-    assert from_envelope(envelope) == (message, exchange, key, tag)
-
-
-def test_body_as_plain_text_is_read() -> None:
-    fields = {"body": "[1]", "content-type": "application/json", "properties": {}}
-    assert from_envelope(json.dumps(fields).encode())[0].body == b"[1]"
-
-
-@given(st.binary())
-def test_junk_envelopes_raise_refused_error_only(envelope: bytes) -> None:
-    with pytest.raises(RefusedError):
-        from_envelope(envelope)
-
-
-@pytest.mark.parametrize(
-    "path",
-    ["body", "content-type", "content-encoding", "headers", "properties"]
-    + [
-        f"properties.{name}"
-        for name in ("delivery_info", "delivery_tag", "body_encoding", "priority")
-    ]
-    + ["properties.delivery_info.exchange", "properties.delivery_info.routing_key"],
-)
-@pytest.mark.parametrize("junk", JUNK, ids=lambda junk: ascii(junk)[:20])
-def test_hostile_envelopes_raise_refused_error_only(path: str, junk: Any) -> None:
-    fields = json.loads(to_envelope(Message(b"x"), "", "celery", "tag"))
-    *folders, name = path.split(".")
-    place = fields
-    for folder in folders:
-        place = place[folder]
-    place[name] = junk
-    found = refusal(from_envelope, json.dumps(fields).encode())
-    assert found in (None, Reason.BAD_ENVELOPE, Reason.UNDECODABLE)
-
-
-def test_deep_headers_are_too_deep() -> None:
-    fields = json.loads(to_envelope(Message(b"x"), "", "celery", "tag"))
-    text = json.dumps({**fields, "headers": {"x": 0}}).replace(
-        '"x": 0', '"x": ' + "[" * 150 + "]" * 150
-    )
-    with pytest.raises(RefusedError) as refused:
-        from_envelope(text.encode())
-    assert refused.value.reason == Reason.TOO_DEEP
-
-
-def test_envelope_beyond_the_limit_is_too_large() -> None:
-    envelope = to_envelope(Message(b"x" * 1000), "", "celery", "tag")
-    with pytest.raises(RefusedError) as refused:
-        from_envelope(envelope, Limits(wire_bytes=100))
-    assert refused.value.reason == Reason.TOO_LARGE
-
-
-def test_header_that_is_no_json_is_an_encode_error() -> None:
-    from tqconsole.engine.exceptions import EncodeError
-
-    with pytest.raises(EncodeError):
-        to_envelope(Message(b"", headers={"x": {1}}), "", "celery", "tag")

@@ -49,12 +49,7 @@ def delivery_of(envelope: bytes, tag: str, queue: str) -> Delivery:
         address = usual.wire_properties.delivery_info
         return Delivery(tag, usual, queue, address.exchange, address.routing_key)
     message, exchange, routing_key, _ = from_envelope(envelope)
-    if type(message) is SealedMessage:
-        return Delivery(tag, message, queue, exchange, routing_key)
-    headers = message.headers
-    is_redelivered = bool(headers.pop(_REDELIVERED, False))
-    deaths = _count(headers.pop(_DEATHS, 0))
-    return Delivery(tag, message, queue, exchange, routing_key, is_redelivered, deaths)
+    return Delivery(tag, message, queue, exchange, routing_key, *_take_marks(message))
 
 
 def raw_delivery(envelope: bytes, tag: str, queue: str) -> Delivery:
@@ -65,9 +60,19 @@ def raw_delivery(envelope: bytes, tag: str, queue: str) -> Delivery:
 def read(envelope: bytes) -> Message:
     """Return the message in an envelope; the bytes as they are when it is none."""
     try:
-        return delivery_of(envelope, "", "").message
+        message = from_envelope(envelope)[0]
     except RefusedError:
         return raw_delivery(envelope, "", "").message
+    _take_marks(message)
+    return message
+
+
+def _take_marks(message: Message) -> tuple[bool, int]:
+    """Take our marks out of a message and return whether it was given out, and its deaths."""
+    if type(message) is SealedMessage:
+        return False, 0
+    headers = message.headers
+    return bool(headers.pop(_REDELIVERED, False)), _count(headers.pop(_DEATHS, 0))
 
 
 def heard_priority(envelope: bytes) -> Any:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from fake import Rows, make_row
+from rich.style import Style
 from textual.app import ComposeResult
 
 from tqconsole.core.views import TaskRow
 from tqconsole.widgets.columns import GAP, Column, place
-from tqconsole.widgets.look import LookApp
+from tqconsole.widgets.look import LookApp, make_look
+from tqconsole.widgets.pieces import strip_of
 from tqconsole.widgets.vtable import VTable
 
 
@@ -155,6 +157,60 @@ async def test_an_unchanged_frame_paints_nothing() -> None:
         app.table.show(rows, 0.0)
 
         assert refreshed == []
+
+
+async def test_a_list_that_grows_lays_nothing_out() -> None:
+    app = TableApp()
+    async with app.run_test(size=(40, 12)) as pilot:
+        app.table.show(newest_first(500), 0.0)
+        await pilot.pause()
+        layouts: list[object] = []
+        app.screen.screen_layout_refresh_signal.subscribe(app.table, layouts.append)
+
+        app.table.show(newest_first(501), 0.0)
+        await pilot.pause()
+        app.table.show(newest_first(900), 0.0)
+        await pilot.pause()
+
+        assert layouts == []
+        assert app.table.max_scroll_y == 901 - 12 + app.table.scrollbar_size_horizontal
+
+
+async def test_the_bar_comes_and_goes_with_the_length() -> None:
+    app = TableApp()
+    async with app.run_test(size=(40, 12)) as pilot:
+        seen = []
+        for count in (11, 12, 11):
+            app.table.show(newest_first(count), 0.0)
+            await pilot.pause()
+            seen.append((app.table.show_vertical_scrollbar, app.table.max_scroll_y > 0))
+
+        assert seen == [(False, False), (True, True), (False, False)]
+
+
+async def test_the_bar_knows_the_length_when_the_view_moves() -> None:
+    app = TableApp()
+    async with app.run_test(size=(40, 12)) as pilot:
+        for count in (100_000, 100_003):
+            app.table.show(newest_first(count), 0.0)
+            await pilot.pause()
+
+        app.table.move_to(-1)
+        await pilot.pause()
+
+        bar = app.table.vertical_scrollbar
+        assert app.table.scroll_y > 99_900
+        assert (bar.window_virtual_size, bar.position) == (100_004, app.table.scroll_y)
+
+
+def test_neighbours_of_one_style_are_one_segment() -> None:
+    look = make_look({}, is_ascii=False)
+
+    strip = strip_of([("a", "bold"), ("", "dim"), ("日", "bold"), ("c", ""), ("\t", "")], look,
+                     Style(color="red"), 8)  # fmt: skip
+
+    assert [segment.text for segment in strip] == ["a日", "c ", "   "]
+    assert strip.cell_length == 8
 
 
 def test_columns_fall_away_by_priority() -> None:

@@ -124,6 +124,8 @@ ASCII_GLYPHS = Glyphs(
     radio_off="( )",
 )
 
+#: Styles remembered for one look, and for one ground: far more than there are words for.
+STYLES_KEPT = 500
 #: Style name -> theme variable that colours it.
 _COLOURS = {
     "ok": "success",
@@ -164,11 +166,32 @@ class Look:
     is_dark: bool
     variables: dict[str, str] = field(default_factory=dict)
     styles: dict[str, Style] = field(default_factory=dict)
+    styles_over: dict[Style, dict[str, Style]] = field(default_factory=dict)
+
+    def over(self, base: Style) -> dict[str, Style]:
+        """Return the styles worked out so far over a base; `style_over` adds to them."""
+        found = self.styles_over.get(base)
+        if found is None:
+            found = self.styles_over[base] = {"": base}
+        return found
+
+    def style_over(self, base: Style, name: str) -> Style:
+        """Return the style of `name` laid over a base, of which there are few: the grounds."""
+        found = self.over(base)
+        style = found.get(name)
+        if style is None:
+            if len(found) > STYLES_KEPT:
+                # States are anybody's to name.
+                found.clear()
+            style = found[name] = base + self.style(name)
+        return style
 
     def style(self, name: str) -> Style:
         """Return the style of words like "bold error", "dim" or a task's state."""
         found = self.styles.get(name)
         if found is None:
+            if len(self.styles) > STYLES_KEPT:
+                self.styles.clear()
             found = Style.null()
             for word in name.split():
                 found += self._word(word)

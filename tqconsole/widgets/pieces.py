@@ -74,19 +74,41 @@ def between(left: Line, right: Line, width: int, ellipsis: str = "…") -> list[
 
 def aligned(line: Line, width: int, *, is_right: bool = False, ellipsis: str = "…") -> list[Piece]:
     """Return a line of exactly `width` cells."""
+    if len(line) == 1:
+        text, style = line[0]
+        # Nearly every cell of a table: its cells are its characters.
+        if len(text) <= width and text.isascii() and text.isprintable():
+            padding = (" " * (width - len(text)), "")
+            return [padding, (text, style)] if is_right else [(text, style), padding]
     kept = clipped(line, width, ellipsis)
     padding = (" " * (width - line_width(kept)), "")
     return [padding, *kept] if is_right else [*kept, padding]
 
 
 def strip_of(line: Line, look: Look, base: Style, width: int) -> Strip:
-    """Return the strip of one line, cut or padded to `width` cells over the style `base`."""
-    segments = [
-        Segment(printable(text), base + look.style(style) if style else base)
-        for text, style in line
-        if text
-    ]
-    return Strip(segments).adjust_cell_length(max(0, width), base)
+    """Return the strip of one line, cut or padded to `width` cells over the style `base`.
+
+    Neighbours of one style become one segment: each costs some forty bytes on the terminal's line.
+    """
+    styles = look.over(base)
+    segments: list[Segment] = []
+    together, style_before = "", base
+    length = 0
+    for text, name in line:
+        if not text:
+            continue
+        text = printable(text)
+        length += len(text) if text.isascii() else cell_len(text)
+        style = styles.get(name) or look.style_over(base, name)
+        if style is style_before:
+            together += text
+            continue
+        if together:
+            segments.append(Segment(together, style_before))
+        together, style_before = text, style
+    if together:
+        segments.append(Segment(together, style_before))
+    return Strip(segments, length).adjust_cell_length(max(0, width), base)
 
 
 def joined(parts: Iterable[Line], separator: str = "   ") -> list[Piece]:

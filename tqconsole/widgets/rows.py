@@ -33,7 +33,8 @@ class ListSource(Generic[RowT]):
 
     def __init__(self, rows: Sequence[RowT], id_of: Callable[[RowT], str]) -> None:
         self._rows = rows
-        self._index = {id_of(row): index for index, row in enumerate(rows)}
+        self._id_of = id_of
+        self._index: dict[str, int] | None = None
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -47,6 +48,9 @@ class ListSource(Generic[RowT]):
 
     def index_of(self, row_id: str, /) -> int | None:
         """Return where a row stands, None when it is not here."""
+        if self._index is None:
+            # A table that follows its newest row never asks.
+            self._index = {self._id_of(row): index for index, row in enumerate(self._rows)}
         return self._index.get(row_id)
 
 

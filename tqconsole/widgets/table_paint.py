@@ -21,15 +21,26 @@ def row_line(
 ) -> list[Piece]:
     """Return the pieces of one row."""
     line: list[Piece] = [(sign.ljust(GUTTER), "accent")]
+    # What has no style of its own, gaps above all, waits to become one piece.
+    plain = ""
     for index, item in enumerate(placed):
         if index:
-            line.append((" " * GAP, ""))
-        line += aligned(
+            plain += " " * GAP
+        for text, style in aligned(
             _pieces(item.column.cell(row, look, now_at, item.width)),
             item.width,
             is_right=item.column.is_right,
             ellipsis=look.glyphs.ellipsis,
-        )
+        ):
+            if not style:
+                plain += text
+                continue
+            if plain:
+                line.append((plain, ""))
+                plain = ""
+            line.append((text, style))
+    if plain:
+        line.append((plain, ""))
     return line
 
 

@@ -14,25 +14,19 @@ from typing import Generic, TypeVar
 from rich.style import Style
 from textual import events
 from textual.geometry import Region, Size
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from tqconsole.widgets.columns import GAP, Column, Placed, place
 from tqconsole.widgets.look import Look, look_of
 from tqconsole.widgets.pieces import Piece, strip_of
 from tqconsole.widgets.rows import RowChosen, RowMoved, SortAsked, Source
-from tqconsole.widgets.table_paint import (
-    GUTTER,
-    chip_text,
-    column_at,
-    header_line,
-    row_line,
-)
+from tqconsole.widgets.table_paint import GUTTER, chip_text, column_at, header_line, row_line
+from tqconsole.widgets.tall_view import TallView
 
 RowT = TypeVar("RowT")
 
 
-class VTable(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=False):
+class VTable(TallView, Generic[RowT], can_focus=True, inherit_bindings=False):
     """The virtual table. It binds no keys: a screen maps the keys of `core.keymap` to it."""
 
     def __init__(
@@ -251,7 +245,7 @@ class VTable(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=False):
     def render_line(self, y: int) -> Strip:
         """Return one visible line: titles, a row, or what stands where there are no rows."""
         look = look_of(self)
-        base = self.rich_style
+        base = self.ground
         if not self._placed:
             self._layout_columns()
         if y < self._header_lines:
@@ -274,8 +268,8 @@ class VTable(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=False):
         is_marked = self._id_of(row) in self.marks
         sign = look.glyphs.cursor if is_cursor else look.glyphs.mark if is_marked else " "
         line = row_line(self._placed, row, look, self._now_at, sign)
-        ground = look.style("cursor" if is_cursor else "picked" if is_marked else "")
-        strip = strip_of(line, look, base + ground, self._strip_width())
+        ground = "cursor" if is_cursor else "picked" if is_marked else ""
+        strip = strip_of(line, look, look.style_over(base, ground), self._strip_width())
         if len(self._strips) > 8 * self.page_lines:
             self._strips.clear()
         self._strips[key] = strip
@@ -289,6 +283,8 @@ class VTable(ScrollView, Generic[RowT], can_focus=True, inherit_bindings=False):
         return strip_of(line, look, base, self._strip_width())
 
     def _scrolled(self, strip: Strip, base: Style) -> Strip:
+        if not self.is_wide and strip.cell_length == self.size.width:
+            return strip
         left = int(self.scroll_offset.x) if self.is_wide else 0
         return strip.crop_extend(left, left + self.size.width, base)
 

@@ -1,0 +1,61 @@
+"""A scroll view whose length changes with every frame, as that of a list of live tasks does.
+
+Textual lays the whole screen out anew whenever the length of what a widget scrolls over changes.
+Here only what such a change can mean happens: the bar comes or goes, or its thumb moves.
+"""
+
+from __future__ import annotations
+
+from rich.style import Style
+from textual.geometry import Region, Size
+from textual.reactive import Reactive
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+#: Part of its length by which a list may have changed before the thumb is drawn anew: less than a
+#: cell of the bar.
+_THUMB_RATIO = 1 / 64
+
+
+class TallView(ScrollView, inherit_bindings=False):
+    """A scroll view without a layout for each line more or less."""
+
+    virtual_size = Reactive(Size(0, 0), layout=False, repaint=False)
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name
+        super().__init__(id=id)
+        #: The length that the bar was told.
+        self._told_lines = 0
+        self._ground: Style | None = None
+
+    @property
+    def ground(self) -> Style:
+        """The style below everything; worked out once for all lines that are painted together."""
+        return self._ground or self.rich_style
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """Return visible lines."""
+        self._ground = self.rich_style
+        try:
+            return super().render_lines(crop)
+        finally:
+            self._ground = None
+
+    def watch_virtual_size(self, before: Size, after: Size) -> None:
+        """Lay out where the size depends on the length; else tell the bar of what it can show."""
+        if self.styles.auto_dimensions:
+            self.refresh(layout=True)
+        is_near = min(before.height, after.height) <= 2 * self.container_size.height
+        is_far = abs(after.height - self._told_lines) > self._told_lines * _THUMB_RATIO
+        if is_near or is_far or before.width != after.width:
+            self._tell_bars()
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        """Move the thumb, over a bar that knows the length of now."""
+        if self._told_lines != self.virtual_size.height:
+            self._tell_bars()
+        super().watch_scroll_y(old_value, new_value)
+
+    def _tell_bars(self) -> None:
+        self._told_lines = self.virtual_size.height
+        self._scroll_update(self.virtual_size)

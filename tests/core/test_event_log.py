@@ -7,6 +7,8 @@ from tqconsole.core.event_log import EventLog
 from tqconsole.core.ingest import BACKLOG_LIMIT, Arrived, Ingest
 from tqconsole.core.views import TaskRow
 from tqconsole.engine.clock import ManualClock
+from tqconsole.engine.protocol.event import encode_events
+from tqconsole.engine.protocol.transfer import Broadcasted
 
 
 def no_row(_task_id):
@@ -26,6 +28,23 @@ def test_newest_lines_come_first():
     kinds = [line.kind for line in log.lines(compile_event_filter(""), 10, no_row)]
 
     assert kinds == ["worker-heartbeat", "task-started"]
+
+
+def test_without_a_filter_a_line_is_made_when_it_is_asked_for():
+    log = EventLog()
+    log.add([task_event("started", f"id-{number}") for number in range(50)], NOW, 300)
+    asked = []
+
+    def row_of(task_id):
+        asked.append(task_id)
+
+    lines = log.lines(compile_event_filter(""), 20, row_of)
+
+    assert len(lines) == 20
+    assert asked == []
+    assert lines[3] is lines[3]
+    assert [lines[3].task_id, *(line.task_id for line in lines[18:])] == ["id-46", "id-31", "id-30"]
+    assert asked == ["id-46", "id-31", "id-30"]
 
 
 @pytest.mark.parametrize(
@@ -87,6 +106,50 @@ def test_a_hostile_event_is_shown_clean():
 
     assert not any(ord(character) < 32 for character in repr(line) + line.raw + line.kind)
     assert "\u202e" not in line.raw
+
+
+class Feed:
+    """A subscription on which each look takes its time and brings the next of `looks`."""
+
+    def __init__(self, clock, *looks):
+        self.clock, self.looks = clock, list(looks)
+        self.missed_count = 0
+        self.waits = []
+
+    def receive(self, timeout_s):
+        self.waits.append(timeout_s)
+        took_s, events = self.looks.pop(0) if self.looks else (0.0, [])
+        self.clock.advance(took_s)
+        return [Broadcasted("task.multi", encode_events([event])) for event in events]
+
+
+def batches_of(feed, clock):
+    ingest = Ingest(None, clock)
+    while feed.looks:
+        ingest.look(feed)
+    found = []
+    while (batch := ingest.take()) is not None:
+        found.append([event["uuid"] for event in batch.events])
+    return found
+
+
+def test_what_follows_at_once_is_taken_together():
+    clock = ManualClock(NOW)
+    a, b, c = (task_event("started", name) for name in "abc")
+
+    feed = Feed(clock, (0.01, [a]), (0.0, [b]), (0.0, [c]), (0.0, []))
+
+    assert batches_of(feed, clock) == [["a", "b", "c"]]
+
+
+def test_what_comes_alone_does_not_wait_for_more():
+    clock = ManualClock(NOW)
+    a, b = (task_event("started", name) for name in "ab")
+
+    feed = Feed(clock, (0.1, [a]), (0.1, [b]), (0.25, []))
+
+    assert batches_of(feed, clock) == [["a"], ["b"]]
+    assert 0.0 not in feed.waits
 
 
 def test_a_backlog_that_nobody_takes_is_bounded():

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any
+from itertools import islice
+from typing import Any, overload
 
-from tqconsole.core.event_filter import EventCheck
+from tqconsole.core.event_filter import EventCheck, every_event
 from tqconsole.core.merge import number
 from tqconsole.core.sanitize import clean, clean_name, clean_tree, shown
 from tqconsole.core.views import EventLine, TaskRow
@@ -23,13 +24,15 @@ BYTES_LIMIT = 16 * 1024 * 1024
 RAW_CHARS = 16_384
 
 RowOf = Callable[[str], TaskRow | None]
+#: An event with when it arrived and its size.
+Kept = tuple[float, int, Mapping[str, Any]]
 
 
 class EventLog:
     """A ring of events."""
 
     def __init__(self, line_limit: int = LINE_LIMIT, bytes_limit: int = BYTES_LIMIT) -> None:
-        self._events: deque[tuple[float, int, Mapping[str, Any]]] = deque()
+        self._events: deque[Kept] = deque()
         self._line_limit = line_limit
         self._bytes_limit = bytes_limit
         self._bytes = 0
@@ -49,11 +52,14 @@ class EventLog:
             self._bytes -= kept.popleft()[1]
             self.dropped_count += 1
 
-    def lines(self, check: EventCheck, limit: int, row_of: RowOf) -> tuple[EventLine, ...]:
+    def lines(self, check: EventCheck, limit: int, row_of: RowOf) -> Sequence[EventLine]:
         """Return the newest lines that match, newest first.
 
-        `row_of` gives a task's row by its id: most events carry the id only.
+        `row_of` gives a task's row by its id: most events carry the id only. Without a filter a
+        line is made when it is asked for: of a thousand one page is seen.
         """
+        if check is every_event:
+            return NewestLines(list(islice(reversed(self._events), limit)), row_of)
         found: list[EventLine] = []
         for line, row in self._newest(row_of):
             if check(line, row):
@@ -63,10 +69,41 @@ class EventLog:
         return tuple(found)
 
     def _newest(self, row_of: RowOf) -> Iterator[tuple[EventLine, TaskRow | None]]:
-        for at, _size, event in reversed(self._events):
-            task_id = clean_name(event.get("uuid"))
-            row = row_of(task_id) if task_id else None
-            yield line_of(event, at, row), row
+        for kept in reversed(self._events):
+            row = _row(kept, row_of)
+            yield line_of(kept[2], kept[0], row), row
+
+
+class NewestLines(Sequence[EventLine]):
+    """Lines of events, each made when it is first asked for."""
+
+    def __init__(self, events: Sequence[Kept], row_of: RowOf) -> None:
+        self._events = events
+        self._row_of = row_of
+        self._made: dict[int, EventLine] = {}
+
+    def __len__(self) -> int:
+        return len(self._events)
+
+    @overload
+    def __getitem__(self, index: int) -> EventLine: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[EventLine]: ...
+
+    def __getitem__(self, index: int | slice) -> EventLine | list[EventLine]:
+        if isinstance(index, slice):
+            return [self[number] for number in range(*index.indices(len(self)))]
+        line = self._made.get(index)
+        if line is None:
+            kept = self._events[index]
+            line = self._made[index] = line_of(kept[2], kept[0], _row(kept, self._row_of))
+        return line
+
+
+def _row(kept: Kept, row_of: RowOf) -> TaskRow | None:
+    task_id = clean_name(kept[2].get("uuid"))
+    return row_of(task_id) if task_id else None
 
 
 def line_of(event: Mapping[str, Any], at: float, row: TaskRow | None) -> EventLine:

@@ -6,7 +6,7 @@ What a session adds is where events come from and where actions go.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tqconsole.core.flows import FlowView, flow_views
@@ -52,7 +52,7 @@ class ModelReader:
         """Return completions of a filter."""
         return self._model.suggest(text, cursor)
 
-    def events(self, expression: str = "", limit: int = 1000) -> tuple[EventLine, ...]:
+    def events(self, expression: str = "", limit: int = 1000) -> Sequence[EventLine]:
         """Return the newest raw events that match. Raises: FilterError."""
         return self._model.events(expression, limit)
 

@@ -6,7 +6,7 @@ The real session and the simulated one differ only in where events come from and
 from __future__ import annotations
 
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from tqconsole.core.actions import ActionRequest
 from tqconsole.core.cluster import Cluster
@@ -122,7 +122,7 @@ class SessionModel:
             if other.root_id == root_id or other.task_id == root_id or other is row
         )
 
-    def events(self, expression: str, limit: int) -> tuple[EventLine, ...]:
+    def events(self, expression: str, limit: int) -> Sequence[EventLine]:
         """Return the newest raw events that match, newest first."""
         store = self.cluster.store
         check = compile_event_filter(expression, self.cluster.filter_context(), self.saved_filters)

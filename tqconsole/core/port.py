@@ -6,7 +6,7 @@ a Future, whose value is cleaned and whose errors are values (`error` fields), n
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, Protocol
 
@@ -79,7 +79,7 @@ class ConsoleSession(Protocol):
         """Return completions of the word before `cursor` of a filter."""
         ...
 
-    def events(self, expression: str = "", limit: int = 1000) -> tuple[EventLine, ...]:
+    def events(self, expression: str = "", limit: int = 1000) -> Sequence[EventLine]:
         """Return the newest raw events that match, newest first. Raises: FilterError.
 
         Fields: those of the event (type, worker, name, id, text, bare words), and of its task.

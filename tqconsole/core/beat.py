@@ -167,8 +167,10 @@ class BeatWatch:
     def note(self, row: TaskRow) -> None:
         """Take in that a task was sent or received."""
         entries = self._by_task.get(row.name)
+        if not entries or row.parent_id:
+            return
         at = _sent_at(row)
-        if not entries or at is None or row.parent_id:
+        if at is None:
             return
         for entry in entries:
             if entry.fits(row):

@@ -14,10 +14,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from math import isfinite
 from typing import Any
 
-from tqconsole.core.sanitize import clean, clean_lines, clean_name
+from tqconsole.core.sanitize import NAME_CHARS, clean, clean_lines, clean_name
 from tqconsole.core.views import TaskRow
 from tqconsole.engine import states
 
@@ -73,7 +74,7 @@ def merge(row: TaskRow, event: Event, at: float, worker: str) -> bool:
     Returns whether it decides the state of the row now. Never raises, whatever the event says.
     """
     event_type = event["type"]
-    state = state_of(event_type)
+    state = _STATES.get(event_type) or state_of(event_type)
     if state == states.PENDING:
         worker = ""  # A client tells of it.
     row.revision += 1
@@ -181,29 +182,41 @@ def _note_failed(row: TaskRow, event: Event, at: float) -> None:
 
 
 def _note_call(row: TaskRow, event: Event, *, overrides: bool) -> None:
-    for attribute, read in _CALL_FIELDS:
-        value = event.get(attribute)
-        if value and (overrides or not getattr(row, attribute)):
-            setattr(row, attribute, read(value))
-    retries = event.get("retries")
+    # Written out, since of all that an event changes this is the most.
+    get = event.get
+    if (name := get("name")) and (overrides or not row.name):
+        row.name = _name(name)
+    if (args := get("args")) and (overrides or not row.args):
+        row.args = clean(args)
+    if (kwargs := get("kwargs")) and (overrides or not row.kwargs):
+        row.kwargs = clean(kwargs)
+    if (queue := get("queue")) and (overrides or not row.queue):
+        row.queue = _name(queue)
+    if (root_id := get("root_id")) and (overrides or not row.root_id):
+        # Most tasks are their own root: one text for both.
+        row.root_id = row.task_id if root_id == row.task_id else clean_name(root_id)
+    if (parent_id := get("parent_id")) and (overrides or not row.parent_id):
+        row.parent_id = clean_name(parent_id)
+    if (eta := get("eta")) and (overrides or not row.eta):
+        row.eta = clean_name(eta)
+    if (expires := get("expires")) and (overrides or not row.expires):
+        row.expires = clean_name(expires)
+    retries = get("retries")
     if retries and isinstance(retries, int) and row.retries < retries < 1_000_000:
         row.retries = retries
 
 
 def _name(value: object) -> str:
+    if type(value) is str and len(value) <= NAME_CHARS:
+        return _known_name(value)
     return sys.intern(clean_name(value))
 
 
-_CALL_FIELDS: tuple[tuple[str, Callable[[object], str]], ...] = (
-    ("name", _name),
-    ("args", clean),
-    ("kwargs", clean),
-    ("queue", _name),
-    ("root_id", clean_name),
-    ("parent_id", clean_name),
-    ("eta", clean_name),
-    ("expires", clean_name),
-)
+@lru_cache(maxsize=4096)
+def _known_name(name: str) -> str:
+    """Return a name cleaned; there are few, and each comes again and again."""
+    return sys.intern(clean_name(name))
+
 
 _NOTES: dict[str, Callable[[TaskRow, Event, float], None]] = {
     "task-sent": _note_sent,

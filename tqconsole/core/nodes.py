@@ -349,8 +349,8 @@ class Nodes:
 def _stamp(event: Mapping[str, Any]) -> float | None:
     """Return the time stamp of an event, None when it is no time."""
     stamp = event.get("timestamp")
-    if isinstance(stamp, float | int) and not isinstance(stamp, bool) and 0 < stamp < LATEST_AT:
-        return float(stamp)
+    if type(stamp) is float or type(stamp) is int:
+        return float(stamp) if 0 < stamp < LATEST_AT else None
     return None
 
 

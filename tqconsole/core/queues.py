@@ -186,6 +186,11 @@ class Queues:
 
     def queue(self, name: str) -> Queue:
         """Return a queue, a new one when it was not known."""
+        known = self._queues.get(name)
+        if known is not None:
+            # The keys are clean: a name that is one of them need not be looked at.
+            self._queues.move_to_end(name)
+            return known
         name = clean_name(name)
         return named(self._queues, name, lambda: Queue(name))
 

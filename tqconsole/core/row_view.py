@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator
+from math import inf
 from operator import attrgetter
 
 from tqconsole.core.filter import Filter
@@ -109,9 +110,14 @@ class RowView:
     def _place(self, changed: Iterable[TaskRow]) -> None:
         """Put rows in or out where the filter says so; their order never changes."""
         rows, matches = self._rows, self._filter.matches
-        is_everything = self._filter.is_everything
+        if self._filter.is_everything:
+            # What is not newer than the newest here is here.
+            newest = rows[-1].sequence if rows else -inf
+            fresh = [row for row in changed if row.sequence > newest and row.revision != EVICTED]
+            rows += sorted(fresh, key=_sequence)
+            return
         for row in sorted(changed, key=_sequence):
-            if (is_everything or matches(row)) and row.revision != EVICTED:
+            if matches(row) and row.revision != EVICTED:
                 if not rows or rows[-1].sequence < row.sequence:
                     rows.append(row)
                 elif self._find(row) is None:

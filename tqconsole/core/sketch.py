@@ -30,8 +30,10 @@ class Sketch:
 
     def add(self, value_s: float) -> None:
         """Count one value."""
-        value_s = min(max(value_s, SHORTEST_S), LONGEST_S)
-        bucket = ceil(log(value_s) / _LOG_GAMMA)
+        self.add_to(bucket_of(value_s))
+
+    def add_to(self, bucket: int) -> None:
+        """Count one value whose bucket is known."""
         self._buckets[bucket] = self._buckets.get(bucket, 0) + 1
         self.count += 1
 
@@ -56,6 +58,15 @@ class Sketch:
                 seen += count
             found.append(2 * _GAMMA**bucket / (_GAMMA + 1))
         return tuple(found)
+
+
+def bucket_of(value_s: float) -> int:
+    """Return the bucket of a value: for one that is counted in several sketches."""
+    if value_s < SHORTEST_S:
+        value_s = SHORTEST_S
+    elif value_s > LONGEST_S:
+        value_s = LONGEST_S
+    return ceil(log(value_s) / _LOG_GAMMA)
 
 
 def merged(sketches: Iterable[Sketch]) -> Sketch:
@@ -84,9 +95,13 @@ class RecentSketch:
 
     def add(self, now_at: float, value_s: float) -> None:
         """Count one value."""
+        self.add_to(now_at, bucket_of(value_s))
+
+    def add_to(self, now_at: float, bucket: int) -> None:
+        """Count one value whose bucket is known."""
         if now_at - self._since_at > self._window_s:
             self._older, self._newer, self._since_at = self._newer, Sketch(), now_at
-        self._newer.add(value_s)
+        self._newer.add_to(bucket)
 
     def quantiles(self, ratios: tuple[float, ...]) -> tuple[float | None, ...]:
         """Return the values below which these ratios (ascending, 0..1) lie; None without values."""

@@ -89,17 +89,18 @@ class Store:
             return None
         # The keys are clean: an id that is one of them need not be looked at.
         row = self._rows.get(task_id) or self.row_for(clean_name(task_id))
-        was_problem = row.state in PROBLEMS
-        had_started_on = row.worker if row.state in _STARTED else ""
+        before = row.state
+        had_started_on = row.worker if before in _STARTED else ""
         has_decided = merge(row, event, at, worker)
-        if had_started_on and row.worker != had_started_on and row.state in _ANEW:
+        after = row.state
+        if had_started_on and row.worker != had_started_on and after in _ANEW:
             row.lost_by = had_started_on
         self._count_bytes(row)
         if has_decided:
-            self._problem_count += (row.state in PROBLEMS) - was_problem
+            self._problem_count += (after in PROBLEMS) - (before in PROBLEMS)
             self._note_running(row)
         self._changed.add(row)
-        if self.keeps_ended and row.state in ENDED:
+        if self.keeps_ended and after in ENDED:
             self._ended[task_id] = row
         return row, has_decided
 

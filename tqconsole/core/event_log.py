@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from typing import Any, overload
@@ -24,15 +24,27 @@ BYTES_LIMIT = 16 * 1024 * 1024
 RAW_CHARS = 16_384
 
 RowOf = Callable[[str], TaskRow | None]
-#: An event with when it arrived and its size.
-Kept = tuple[float, int, Mapping[str, Any]]
+Event = Mapping[str, Any]
+
+
+class _Batch:
+    """Events that arrived together; those before `start` were let go."""
+
+    __slots__ = ("at", "event_bytes", "events", "start")
+
+    def __init__(self, at: float, event_bytes: int, events: Sequence[Event]) -> None:
+        self.at = at
+        self.event_bytes = max(1, event_bytes)
+        self.events = events
+        self.start = 0
 
 
 class EventLog:
-    """A ring of events."""
+    """A ring of events, kept as they arrived: an object for each would cost more than its text."""
 
     def __init__(self, line_limit: int = LINE_LIMIT, bytes_limit: int = BYTES_LIMIT) -> None:
-        self._events: deque[Kept] = deque()
+        self._batches: deque[_Batch] = deque()
+        self._count = 0
         self._line_limit = line_limit
         self._bytes_limit = bytes_limit
         self._bytes = 0
@@ -40,17 +52,36 @@ class EventLog:
         self.dropped_count = 0
 
     def __len__(self) -> int:
-        return len(self._events)
+        return self._count
 
-    def add(self, events: Iterable[Mapping[str, Any]], at: float, event_bytes: int) -> None:
-        """Keep events that arrived at `at`; `event_bytes` is the size of one, about."""
-        kept = self._events
-        for event in events:
-            kept.append((at, event_bytes, event))
-            self._bytes += event_bytes
-        while len(kept) > self._line_limit or (self._bytes > self._bytes_limit and kept):
-            self._bytes -= kept.popleft()[1]
-            self.dropped_count += 1
+    def add(self, events: Sequence[Event], at: float, event_bytes: int) -> None:
+        """Keep events that arrived at `at`; `event_bytes` is the size of one, about.
+
+        The sequence is kept as it is and must not change any more.
+        """
+        if not events:
+            return
+        batch = _Batch(at, event_bytes, events)
+        self._batches.append(batch)
+        self._count += len(events)
+        self._bytes += len(events) * batch.event_bytes
+        while self._batches and (excess := self._excess_count(self._batches[0])) > 0:
+            self._drop(self._batches[0], excess)
+
+    def _excess_count(self, oldest: _Batch) -> int:
+        """Return how many events are too many, were all as large as those of the oldest batch."""
+        over_bytes = self._bytes - self._bytes_limit
+        return max(self._count - self._line_limit, -(-over_bytes // oldest.event_bytes))
+
+    def _drop(self, batch: _Batch, count: int) -> None:
+        """Let the first events of the oldest batch go, the whole of it if need be."""
+        count = min(count, len(batch.events) - batch.start)
+        batch.start += count
+        if batch.start == len(batch.events):
+            self._batches.popleft()
+        self._count -= count
+        self._bytes -= count * batch.event_bytes
+        self.dropped_count += count
 
     def lines(self, check: EventCheck, limit: int, row_of: RowOf) -> Sequence[EventLine]:
         """Return the newest lines that match, newest first.
@@ -59,25 +90,27 @@ class EventLog:
         line is made when it is asked for: of a thousand one page is seen.
         """
         if check is every_event:
-            return NewestLines(list(islice(reversed(self._events), limit)), row_of)
+            return NewestLines(list(islice(self._newest(), limit)), row_of)
         found: list[EventLine] = []
-        for line, row in self._newest(row_of):
+        for at, event in self._newest():
+            row = _row(event, row_of)
+            line = line_of(event, at, row)
             if check(line, row):
                 found.append(line)
                 if len(found) >= limit:
                     break
         return tuple(found)
 
-    def _newest(self, row_of: RowOf) -> Iterator[tuple[EventLine, TaskRow | None]]:
-        for kept in reversed(self._events):
-            row = _row(kept, row_of)
-            yield line_of(kept[2], kept[0], row), row
+    def _newest(self) -> Iterator[tuple[float, Event]]:
+        for batch in reversed(self._batches):
+            for index in range(len(batch.events) - 1, batch.start - 1, -1):
+                yield batch.at, batch.events[index]
 
 
 class NewestLines(Sequence[EventLine]):
     """Lines of events, each made when it is first asked for."""
 
-    def __init__(self, events: Sequence[Kept], row_of: RowOf) -> None:
+    def __init__(self, events: Sequence[tuple[float, Event]], row_of: RowOf) -> None:
         self._events = events
         self._row_of = row_of
         self._made: dict[int, EventLine] = {}
@@ -96,17 +129,17 @@ class NewestLines(Sequence[EventLine]):
             return [self[number] for number in range(*index.indices(len(self)))]
         line = self._made.get(index)
         if line is None:
-            kept = self._events[index]
-            line = self._made[index] = line_of(kept[2], kept[0], _row(kept, self._row_of))
+            at, event = self._events[index]
+            line = self._made[index] = line_of(event, at, _row(event, self._row_of))
         return line
 
 
-def _row(kept: Kept, row_of: RowOf) -> TaskRow | None:
-    task_id = clean_name(kept[2].get("uuid"))
+def _row(event: Event, row_of: RowOf) -> TaskRow | None:
+    task_id = clean_name(event.get("uuid"))
     return row_of(task_id) if task_id else None
 
 
-def line_of(event: Mapping[str, Any], at: float, row: TaskRow | None) -> EventLine:
+def line_of(event: Event, at: float, row: TaskRow | None) -> EventLine:
     """Return the line of an event that arrived at `at`, of the task in `row` if it is known."""
     kind = clean_name(event.get("type"))
     task_id = clean_name(event.get("uuid"))
@@ -122,7 +155,7 @@ def line_of(event: Mapping[str, Any], at: float, row: TaskRow | None) -> EventLi
     )
 
 
-def _text(kind: str, event: Mapping[str, Any]) -> str:
+def _text(kind: str, event: Event) -> str:
     if kind.startswith("worker-"):
         parts = [f"{key} {event[key]}" for key in ("active", "processed") if key in event]
         load = event.get("loadavg")
@@ -139,6 +172,6 @@ def _text(kind: str, event: Mapping[str, Any]) -> str:
     return shown(said, 400)
 
 
-def _raw(event: Mapping[str, Any]) -> str:
+def _raw(event: Event) -> str:
     text = json.dumps(clean_tree(event, 2048), ensure_ascii=False, default=str)
     return clean(text, RAW_CHARS)

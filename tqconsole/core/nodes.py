@@ -213,7 +213,9 @@ class Nodes:
 
     def time_of(self, node: Node, event: Mapping[str, Any], now_at: float) -> float:
         """Return when the event happened by this console's clock; never later than now."""
-        stamp_at = _stamp(event)
+        stamp = event.get("timestamp")
+        # Nearly always; the rest is odd.
+        stamp_at = stamp if type(stamp) is float and 0 < stamp < LATEST_AT else _stamp(event)
         if stamp_at is None:
             return now_at
         delay_s = node.delay_s

@@ -7,7 +7,7 @@ are live, only their places are a moment old. Rows that the store let go leave a
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Iterator
 from math import inf
 from operator import attrgetter
@@ -97,7 +97,7 @@ class RowView:
             self.renew()
             return
         if has_evicted:
-            self._rows = [row for row in self._rows if row.revision != EVICTED]
+            self._let_go()
         if self._is_by_age:
             self._place(changed)
         else:
@@ -106,6 +106,15 @@ class RowView:
         is_due = self._filter.is_timed and rested_s >= TIMED_S
         if is_due or (self._is_stale and rested_s >= self._rest_s):
             self.renew()
+
+    def _let_go(self) -> None:
+        """Take out what the store let go: by age that is at the old end."""
+        rows = self._rows
+        if not self._is_by_age:
+            self._rows = [row for row in rows if row.revision != EVICTED]
+            return
+        end = bisect_right(rows, self._store.evicted_to, key=_sequence)
+        rows[:end] = [row for row in rows[:end] if row.revision != EVICTED]
 
     def _place(self, changed: Iterable[TaskRow]) -> None:
         """Put rows in or out where the filter says so; their order never changes."""

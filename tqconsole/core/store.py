@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import islice
+from math import inf
 from typing import Any
 
 from tqconsole.core.merge import ENDED, PROBLEMS, RESTING, merge
@@ -40,6 +41,8 @@ class Store:
         self.bytes_limit = max(ROW_BYTES, bytes_limit)
         self.bytes_kept = 0
         self.evicted_count = 0
+        #: The newest row that ever went, by its sequence: what is newer is here.
+        self.evicted_to = -inf
         #: Rows somebody works on, by id: the few that every second's look goes over.
         self.running: dict[str, TaskRow] = {}
         #: Rows whose end was not told yet, by id, oldest first.
@@ -165,6 +168,7 @@ class Store:
         for row in doomed:
             self._drop(row)
         self.evicted_count += len(doomed)
+        self.evicted_to = max(self.evicted_to, *(row.sequence for row in doomed))
         self._has_evicted = True
         return len(doomed)
 

@@ -10,6 +10,7 @@ from textual.containers import Horizontal
 from textual.content import Content
 from textual.widget import Widget
 
+from tqconsole.core.port import ConsoleSession
 from tqconsole.core.type_views import TypeView
 from tqconsole.core.views import Attention, Changes, QueueView, Snapshot, TaskRow
 from tqconsole.widgets import figures
@@ -20,6 +21,7 @@ from tqconsole.widgets.header import NumbersLine
 from tqconsole.widgets.keys import screen_bindings
 from tqconsole.widgets.lines import Lines
 from tqconsole.widgets.look import Look
+from tqconsole.widgets.pace import Pace
 from tqconsole.widgets.pieces import Piece, between, joined
 from tqconsole.widgets.requests import Goto, ask_for_events
 from tqconsole.widgets.rows import ListSource
@@ -39,6 +41,11 @@ class DashboardScreen(TableScreen):
 
     BINDINGS: ClassVar[list[BindingType]] = [*screen_bindings("dashboard", "list", "global")]
     TAB = "dashboard"
+
+    def __init__(self, session: ConsoleSession) -> None:
+        super().__init__(session)
+        #: Of the latest failures: among very many they are many, too.
+        self._pace = Pace()
 
     def content(self) -> Iterable[Widget]:
         """Return the panels."""
@@ -80,7 +87,7 @@ class DashboardScreen(TableScreen):
         if changes.queues or changes.stats:
             queues = sorted(snapshot.queues, key=lambda item: -(item.ready_count or 0))
             self.query_one("#queues", VTable).show(ListSource(queues, _queue_id), now_at)
-        if changes.row_count or changes.stats:
+        if changes.stats or (changes.row_count and self._pace.is_due(snapshot, changes)):
             # Rows live on: one that failed and then succeeded is no failure any more.
             failures = [row for row in snapshot.failures if row.is_lost or row.state in FAILED]
             self.query_one("#failures", VTable).show(ListSource(failures, _task_id), now_at)

@@ -15,17 +15,16 @@ from tqconsole.widgets import figures
 from tqconsole.widgets.cells import short_id
 from tqconsole.widgets.columns import Cell, Column
 from tqconsole.widgets.filter_bar import FilterBar, FilterInput
-from tqconsole.widgets.frame import EVERYTHING, Handler
+from tqconsole.widgets.frame import Handler
 from tqconsole.widgets.keys import screen_bindings
 from tqconsole.widgets.look import Look
+from tqconsole.widgets.pace import Pace
 from tqconsole.widgets.requests import KeyAsked, ask_for_events
 from tqconsole.widgets.rows import ListSource
 from tqconsole.widgets.table_screen import TableScreen
 from tqconsole.widgets.vtable import VTable
 from tqconsole.widgets.why_empty import why_no_events
 
-#: Events per second which nobody reads as they come, and seconds between two pictures of them.
-FAST_PER_S, FAST_EVERY_S = 200, 0.25
 #: Event type -> style of its word.
 _STYLES = {
     "task-sent": "dim",
@@ -91,7 +90,7 @@ class EventsScreen(TableScreen):
     def __init__(self, session: ConsoleSession) -> None:
         super().__init__(session)
         self._expression = ""
-        self._drawn_at = 0.0
+        self._pace = Pace()
         self._bar = FilterBar(examples="type:task-* worker:w2 name:img")
 
     def content(self) -> Iterable[Widget]:
@@ -138,14 +137,9 @@ class EventsScreen(TableScreen):
         )
 
     def _is_due(self, snapshot: Snapshot, changes: Changes) -> bool:
-        """Say whether to draw now: where no eye can follow, four times a second are enough."""
-        is_fast = snapshot.events_per_s > FAST_PER_S and changes != EVERYTHING
-        if is_fast and 0.0 <= snapshot.now_at - self._drawn_at < FAST_EVERY_S:
-            return False
-        if not (changes.events or changes.link or changes.stats):
-            return False
-        self._drawn_at = snapshot.now_at
-        return True
+        """Say whether to draw now."""
+        has_changed = changes.events or changes.link or changes.stats
+        return has_changed and self._pace.is_due(snapshot, changes)
 
     # filter
 

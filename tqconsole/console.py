@@ -53,6 +53,7 @@ from tqconsole.widgets.requests import (
     RepliesAsked,
     UndoAsked,
 )
+from tqconsole.widgets.sorted_screen import FilteredScreen, SortedScreen
 from tqconsole.widgets.task_columns import TimeMode
 
 #: Garbage collection for many long-lived rows: rare, and nothing of the start is looked at again.
@@ -156,9 +157,9 @@ class Console(BaseApp):
 
     def _aim(self, screen: Screen[object], message: Goto) -> None:
         """Put the filter or the cursor where it was wanted."""
-        if isinstance(screen, TasksScreen | EventsScreen) and message.expression is not None:
+        if isinstance(screen, FilteredScreen) and message.expression is not None:
             screen.set_expression(message.expression)
-        if isinstance(screen, WorkersScreen | TypesScreen | BeatScreen) and message.target:
+        if isinstance(screen, SortedScreen) and message.target:
             screen.go_to(message.target)
 
     def _details(self, message: Goto) -> Screen[None] | None:
@@ -191,7 +192,7 @@ class Console(BaseApp):
             self.pop_screen()
             self.redraw()
         else:
-            self.quit_on_second("q")
+            self.quit_on_second("app.back")
 
     # keys of every screen
 
@@ -277,7 +278,8 @@ class Console(BaseApp):
         self._command_history.append(text)
         parsed = parse(text)
         if parsed is None:
-            self.tell(f"No command {text!r}. ? shows help.", is_error=True)
+            help_key = self.look.keys["app.help"]
+            self.tell(f"No command {text!r}. {help_key} shows help.", is_error=True)
             return
         command, argument = parsed
         match command.name:

@@ -138,8 +138,9 @@ def _event_findings(cluster: Cluster, now_at: float) -> Iterator[Attention]:
         yield Attention("error", "events", "broker", text, "queues", "")
     elif cluster.has_task_events(now_at) is False:
         count = sum(1 for node in cluster.nodes if node.status(now_at) == "online")
-        text = f"{count} worker{'s' * (count != 1)} alive, no task events: press E on Workers"
-        yield Attention("warning", "events", "task events", text, "workers", "")
+        text = f"{count} worker{'s' * (count != 1)} alive, no task events"
+        key_id = "dashboard.events"
+        yield Attention("warning", "events", "task events", text, "workers", "", key_id)
     else:
         yield from _silent_findings(cluster, now_at)
 
@@ -149,8 +150,10 @@ def _silent_findings(cluster: Cluster, now_at: float) -> Iterator[Attention]:
     for node in cluster.nodes.workers():
         if node.untold_count >= UNTOLD_COUNT and node.status(now_at) == "online":
             ran = f"ran {node.untold_count:,} tasks and told of none"
-            text = f"{ran}: its task events are off, E on Workers turns them on"
-            yield Attention("warning", "events", node.name, text, "workers", node.name)
+            text = f"{ran}: its task events are off"
+            yield Attention(
+                "warning", "events", node.name, text, "workers", node.name, "workers.events"
+            )
 
 
 def span(duration_s: float) -> str:

@@ -159,6 +159,8 @@ class Attention:
     text: str
     screen: str
     target: str
+    #: The binding of the key that helps, where one does.
+    key_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,8 +62,8 @@ def _outcome(row: AuditLine, look: Look, _now_at: float, _width: int) -> Cell:
     return [(f"{sign} ", style), (row.outcome, "error" if row.is_error else "")]
 
 
-def _undo(row: AuditLine, _look: Look, _now_at: float, _width: int) -> Cell:
-    return ("U" if row.undo is not None else "", "key")
+def _undo(row: AuditLine, look: Look, _now_at: float, _width: int) -> Cell:
+    return (look.keys["audit.undo"] if row.undo is not None else "", "key")
 
 
 AUDIT: list[Column[AuditLine]] = [

@@ -10,57 +10,54 @@ from textual.binding import BindingType
 from textual.widget import Widget
 
 from tqconsole.core.beat_views import BeatView
-from tqconsole.core.port import ConsoleSession
 from tqconsole.core.suggest import quoted
 from tqconsole.core.views import Changes, Snapshot
 from tqconsole.widgets.beat_columns import BEAT, countdown, entry_lines, instant, ordered
-from tqconsole.widgets.filter_bar import FilterBar, FilterInput
 from tqconsole.widgets.frame import Handler
 from tqconsole.widgets.keys import screen_bindings
 from tqconsole.widgets.lines import Lines
 from tqconsole.widgets.pieces import Piece
 from tqconsole.widgets.requests import Goto, ask_for_events
 from tqconsole.widgets.rows import ListSource, RowMoved
-from tqconsole.widgets.table_screen import TableScreen
+from tqconsole.widgets.sorted_screen import FilteredScreen
 from tqconsole.widgets.vtable import VTable
 
 #: Instants that `v` shows.
 UPCOMING_COUNT = 10
 
-#: Why there are no entries -> what stands instead of them.
+#: Why there are no entries -> what stands instead of them; a key by its binding id in braces.
 _EMPTY: dict[str, tuple[tuple[str, str], ...]] = {
     "no app": (
         ("No app is named, and a schedule stands in an app's settings.", "bold"),
         ("", ""),
         ("Start the console with the app whose schedule you want to see:", ""),
         ("  tqconsole -A proj", "info"),
-        ('or name it in a context:  app = "proj"  (:ctx tells where the file is).', "dim"),
+        (
+            'or name it in a context:  app = "proj"  ({app.command}ctx tells where the file is).',
+            "dim",
+        ),
     ),
     "reading": (("Importing the app and reading its schedule.", "dim"),),
     "empty": (
         ("This app schedules nothing.", "bold"),
         ("", ""),
         ("Entries stand in beat_schedule, or are added with add_periodic_task.", "dim"),
-        ("r reads them anew.", "dim"),
+        ("{app.refresh} reads them anew.", "dim"),
     ),
-    "failed": (("The schedule could not be read; r tries again.", "error"),),
+    "failed": (("The schedule could not be read; {app.refresh} tries again.", "error"),),
 }
 
 
-class BeatScreen(TableScreen):
+class BeatScreen(FilteredScreen):
     """The table of entries, and under it the one under the cursor."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*screen_bindings("beat", "list", "global")]
     TAB = "beat"
     CRUMBS = ("beat",)
     target_kind = "beat"
-
-    def __init__(self, session: ConsoleSession) -> None:
-        super().__init__(session)
-        self._sort_key = "next"
-        self._is_descending = False
-        self._has_problems_only = False
-        self._bar = FilterBar(examples="nightly report")
+    SORT_KEY = "next"
+    EXAMPLES = "nightly report"
+    PANE = "#entry"
 
     def content(self) -> Iterable[Widget]:
         """Return filter, entries and the pane."""
@@ -69,16 +66,6 @@ class BeatScreen(TableScreen):
             BEAT, id_of=lambda row: row.name, revision_of=lambda row: row, id="beat-table"
         )
         yield Lines(id="entry", classes="panel preview")
-
-    def on_mount(self) -> None:
-        """Begin in the table."""
-        self.table.sort_key, self.table.is_descending = self._sort_key, self._is_descending
-        self.table.focus()
-
-    @property
-    def table(self) -> VTable[BeatView]:
-        """The entries."""
-        return self.query_one("#beat-table", VTable)
 
     def draw(self, snapshot: Snapshot, changes: Changes) -> None:
         """Draw the entries that fit the filter."""
@@ -95,15 +82,21 @@ class BeatScreen(TableScreen):
     def _fits(self, row: BeatView) -> bool:
         if self._has_problems_only and not row.missed_count:
             return False
-        text = f"{row.name} {row.task_name}".lower()
-        return all(word in text for word in self._bar.text.lower().split())
+        return self.has_words(f"{row.name} {row.task_name}")
 
     def _empty_lines(self, snapshot: Snapshot) -> list[list[Piece]]:
         beat = snapshot.beat
         if beat.entries:
             return [[("No entry fits.", "dim")]]
-        lines: list[list[Piece]] = [[piece] for piece in _EMPTY.get(beat.state, ())]
+        lines: list[list[Piece]] = [
+            [(self._with_keys(text), style)] for text, style in _EMPTY.get(beat.state, ())
+        ]
         return [*lines, [(beat.detail, "")]] if beat.detail else lines
+
+    def _with_keys(self, text: str) -> str:
+        for binding_id in ("app.command", "app.refresh"):
+            text = text.replace("{" + binding_id + "}", self.key(binding_id))
+        return text
 
     def _draw_entry(self) -> None:
         pane = self.query_one("#entry", Lines)
@@ -118,42 +111,12 @@ class BeatScreen(TableScreen):
     def title_note(self) -> list[Piece]:
         """Say why runs may go unseen."""
         if self.snapshot.beat.entries and self.snapshot.has_task_events is False:
-            return [("task events are off, no run is seen: E turns them on ", "warning")]
-        return (
-            [("only entries with missed runs (!) ", "warning")] if self._has_problems_only else []
-        )
-
-    def sort_by(self, key: str, *, is_descending: bool) -> None:
-        """Order by a column."""
-        self._sort_key, self._is_descending = key, is_descending
-        self.table.sort_key, self.table.is_descending = key, is_descending
-        self.redraw()
-
-    def go_to(self, name: str) -> None:
-        """Put the cursor on an entry, without a filter that hides it."""
-        self._bar.set_text("")
-        self._has_problems_only = False
-        self.redraw()
-        self.table.go_to_id(name)
-
-    # filter
-
-    def on_filter_bar_changed(self, _message: FilterBar.Changed) -> None:
-        """Filter as the user types."""
-        self.redraw()
-
-    def on_filter_input_left(self, _message: FilterInput.Left) -> None:
-        """Go back to the list."""
-        self.table.focus()
-
-    def escape(self) -> bool:
-        """Peel off marks, then the filter."""
-        if super().escape():
-            return True
-        if self._bar.text:
-            self._bar.set_text("")
-            return True
-        return False
+            key = self.key("beat.events")
+            turns_on = f": {key} turns them on" if key else ""
+            return [(f"task events are off, no run is seen{turns_on} ", "warning")]
+        if not self._has_problems_only:
+            return []
+        return [(f"only entries with missed runs ({self.key('list.problems')}) ", "warning")]
 
     # keys
 
@@ -164,18 +127,7 @@ class BeatScreen(TableScreen):
             **self.group_handlers("beat", ("run",)),
             "beat.events": lambda: self.post_message(ask_for_events()),
             "beat.upcoming": self._show_upcoming,
-            "list.filter": self._bar.start,
-            "list.problems": self._toggle_problems,
-            "list.zoom": self._zoom,
         }
-
-    def _toggle_problems(self) -> None:
-        self._has_problems_only = not self._has_problems_only
-        self.redraw()
-
-    def _zoom(self) -> None:
-        pane = self.query_one("#entry", Lines)
-        pane.display = not pane.display
 
     def _show_upcoming(self) -> None:
         row = self.table.cursor_row

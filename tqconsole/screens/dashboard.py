@@ -20,7 +20,7 @@ from tqconsole.widgets.frame import Handler
 from tqconsole.widgets.header import NumbersLine
 from tqconsole.widgets.keys import screen_bindings
 from tqconsole.widgets.lines import Lines
-from tqconsole.widgets.look import Look
+from tqconsole.widgets.look import Look, key_hint, look_of
 from tqconsole.widgets.pace import Pace
 from tqconsole.widgets.pieces import Piece, between, joined
 from tqconsole.widgets.requests import Goto, ask_for_events
@@ -80,7 +80,7 @@ class DashboardScreen(TableScreen):
             self._draw_status(snapshot)
             attention = self.query_one("#attention", VTable)
             attention.border_title = Content(f"Needs attention ({len(snapshot.attention)})")
-            attention.empty_lines = _all_well(snapshot)
+            attention.empty_lines = _all_well(snapshot, look_of(self))
             attention.show(ListSource(snapshot.attention, _attention_id), now_at)
             types = sorted(snapshot.types, key=lambda item: item.rate_per_s, reverse=True)
             self.query_one("#types", VTable).show(ListSource(types, _type_id), now_at)
@@ -169,7 +169,7 @@ class DashboardScreen(TableScreen):
         return {name: getattr(row, name) for name in names}
 
 
-def _all_well(snapshot: Snapshot) -> list[list[Piece]]:
+def _all_well(snapshot: Snapshot, look: Look) -> list[list[Piece]]:
     """Return what stands where nothing needs attention: also that nobody is there to need it."""
     if snapshot.link in ("connecting", "reconnecting"):
         return [[("not connected: nothing is known", "dim")]]
@@ -179,9 +179,9 @@ def _all_well(snapshot: Snapshot) -> list[list[Piece]]:
         [("No worker answers. ", "warning"), ("Start one:", "dim")],
         [("  tqconsole -A proj worker", "info")],
         [
-            ("What it runs is seen here at once; ", "dim"),
-            ("N", "bold key"),
-            (" calls a task.", "dim"),
+            ("What it runs is seen here at once", "dim"),
+            *key_hint(look, "task.call", " calls a task", "; "),
+            (".", "dim"),
         ],
     ]
 
@@ -210,7 +210,9 @@ def status_line(snapshot: Snapshot, width: int, look: Look) -> list[Piece]:
         ]
     ]
     if snapshot.has_task_events is False:
-        parts.append([("workers send no task events: press E", "warning")])
+        key = look.keys["dashboard.events"]
+        press = f": press {key}" if key else ""
+        parts.append([(f"workers send no task events{press}", "warning")])
     elif snapshot.has_task_events and not snapshot.has_sent_events:
         text = "task-sent events are off: WAIT counts from received"
         parts.append([(text if width >= 100 else "task-sent off", "dim")])

@@ -14,17 +14,18 @@ from tqconsole.core.views import Changes, EventLine, Snapshot
 from tqconsole.widgets import figures
 from tqconsole.widgets.cells import short_id
 from tqconsole.widgets.columns import Cell, Column
-from tqconsole.widgets.filter_bar import FilterBar, FilterInput
 from tqconsole.widgets.frame import Handler
 from tqconsole.widgets.keys import screen_bindings
-from tqconsole.widgets.look import Look
+from tqconsole.widgets.look import Look, key_hint, look_of
 from tqconsole.widgets.pace import Pace
 from tqconsole.widgets.requests import KeyAsked, ask_for_events
 from tqconsole.widgets.rows import ListSource
-from tqconsole.widgets.table_screen import TableScreen
+from tqconsole.widgets.sorted_screen import FilteredScreen
 from tqconsole.widgets.vtable import VTable
 from tqconsole.widgets.why_empty import why_no_events
 
+#: Keys of lists that mean nothing in a log.
+_NOT_HERE = ("list.sort", "list.reverse", "list.actions", "list.problems")
 #: Event type -> style of its word.
 _STYLES = {
     "task-sent": "dim",
@@ -80,54 +81,39 @@ def event_id(row: EventLine) -> str:
     return f"{row.at:.6f}/{row.kind}/{row.worker}/{row.task_id}"
 
 
-class EventsScreen(TableScreen):
+class EventsScreen(FilteredScreen):
     """The log of events."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*screen_bindings("events", "list", "global")]
     TAB = "events"
     CRUMBS = ("events",)
+    EXAMPLES = "type:task-* worker:w2 name:img"
 
     def __init__(self, session: ConsoleSession) -> None:
         super().__init__(session)
-        self._expression = ""
         self._pace = Pace()
-        self._bar = FilterBar(examples="type:task-* worker:w2 name:img")
 
     def content(self) -> Iterable[Widget]:
         """Return filter and table."""
         yield self._bar
         yield VTable[EventLine](EVENTS, id_of=event_id, is_following=True, id="event-table")
 
-    def on_mount(self) -> None:
-        """Begin in the table."""
-        self.table.focus()
-
-    @property
-    def table(self) -> VTable[EventLine]:
-        """The table."""
-        return self.query_one("#event-table", VTable)
-
     def draw(self, snapshot: Snapshot, changes: Changes) -> None:
         """Draw the newest events."""
         if not self._is_due(snapshot, changes):
             return
         try:
-            rows: Sequence[EventLine] = self.session.events(self._expression)
+            rows: Sequence[EventLine] = self.session.events(self._bar.text)
         except FilterError as error:
             self._bar.show_error(error.message, error.column)
             return
         self._bar.show_error("")
-        self.table.empty_lines = why_no_events(snapshot) or [
+        self.table.empty_lines = why_no_events(snapshot, look_of(self).keys, self.TAB) or [
             [("No event yet. ", "dim"), ("Workers of Celery send them with -E, or when", "dim")],
-            [
-                ("E", "bold key"),
-                (" on ", "dim"),
-                ("3", "bold key"),
-                (" Workers asks them to.", "dim"),
-            ],
+            key_hint(look_of(self), "events.events", " asks them to."),
         ]
         self.table.show(ListSource(rows, event_id), snapshot.now_at)
-        following = "following" if self.table.is_following else "f follows"
+        following = "following" if self.table.is_following else f"{self.key('list.follow')} follows"
         self._bar.show_note(
             [
                 (f"{figures.rate(snapshot.events_per_s)}/s", "bold"),
@@ -141,45 +127,15 @@ class EventsScreen(TableScreen):
         has_changed = changes.events or changes.link or changes.stats
         return has_changed and self._pace.is_due(snapshot, changes)
 
-    # filter
-
-    def set_expression(self, text: str) -> None:
-        """Put a filter in; "/" begins to type."""
-        if text == "/":
-            self._bar.start()
-        else:
-            self._bar.set_text(text)
-
-    def on_filter_bar_changed(self, message: FilterBar.Changed) -> None:
-        """Filter as the user types."""
-        self._expression = message.text
-        self.redraw()
-
-    def on_filter_input_left(self, _message: FilterInput.Left) -> None:
-        """Go back to the list."""
-        self.table.focus()
-
-    def escape(self) -> bool:
-        """Peel off marks, then the filter."""
-        if super().escape():
-            return True
-        if self._bar.text:
-            self._bar.set_text("")
-            return True
-        return False
-
     # keys
 
     def handlers(self) -> dict[str, Handler]:
         """Return what keys do here."""
         kept = {
-            key: value
-            for key, value in super().handlers().items()
-            if not key.startswith(("list.sort", "list.reverse", "list.actions"))
+            key: value for key, value in super().handlers().items() if not key.startswith(_NOT_HERE)
         }
         return {
             **kept,
-            "list.filter": self._bar.start,
             "list.follow": self._follow,
             "events.events": lambda: self.post_message(ask_for_events()),
             "events.pause": lambda: self.post_message(KeyAsked("app.pause")),

@@ -7,9 +7,10 @@ from functools import partial
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 
-from tqconsole.core.keymap import BINDINGS_BY_ID, KeyBinding
+from tqconsole.core.keymap import KEYMAP, KeyBinding
 from tqconsole.widgets.frame import ConsoleScreen
-from tqconsole.widgets.keys import shown_key
+from tqconsole.widgets.keys import binding_id_in, shown_key
+from tqconsole.widgets.look import LookApp
 
 #: Movement is not worth a line.
 _DULL = ("list.up", "list.down", "list.left", "list.right", "app.escape", "app.palette")
@@ -21,9 +22,11 @@ class ConsoleCommands(Provider):
     def _entries(self) -> Iterator[tuple[str, str, Callable[[], object]]]:
         screen = self.screen
         if isinstance(screen, ConsoleScreen):
+            keymap = self.app.key_table if isinstance(self.app, LookApp) else KEYMAP
+            table = {entry.binding_id: entry for entry in keymap}
             for active in screen.active_bindings.values():
-                binding_id = active.binding.action.partition("'")[2].rstrip("')")
-                entry = BINDINGS_BY_ID.get(binding_id)
+                binding_id = binding_id_in(active.binding.action)
+                entry = table.get(binding_id)
                 if entry is not None and binding_id not in _DULL and active.enabled:
                     yield _title(entry), _note(entry), partial(screen.action_press, binding_id)
         for name in self.app.available_themes:

@@ -9,35 +9,31 @@ from textual.binding import BindingType
 from textual.content import Content
 from textual.widget import Widget
 
-from tqconsole.core.port import ConsoleSession
 from tqconsole.core.views import Changes, QueueView, Snapshot
 from tqconsole.widgets import figures
 from tqconsole.widgets.cells import NEVER
 from tqconsole.widgets.frame import Handler
 from tqconsole.widgets.keys import screen_bindings
 from tqconsole.widgets.lines import Lines
+from tqconsole.widgets.look import key_hint, look_of
 from tqconsole.widgets.pieces import Piece, joined, printable
 from tqconsole.widgets.queue_columns import QUEUES, queue_sort_value
 from tqconsole.widgets.requests import Goto
 from tqconsole.widgets.rows import ListSource, RowMoved
-from tqconsole.widgets.table_screen import TableScreen
+from tqconsole.widgets.sorted_screen import SortedScreen
 from tqconsole.widgets.vtable import VTable
 from tqconsole.widgets.worker_preview import queue_lines
 
 
-class QueuesScreen(TableScreen):
+class QueuesScreen(SortedScreen):
     """The table of queues."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*screen_bindings("queues", "list", "global")]
     TAB = "queues"
     CRUMBS = ("queues",)
     target_kind = "queue"
-
-    def __init__(self, session: ConsoleSession) -> None:
-        super().__init__(session)
-        self._sort_key = "ready"
-        self._is_descending = True
-        self._has_problems_only = False
+    SORT_KEY, IS_DESCENDING = "ready", True
+    PANE = "#queue-preview"
 
     def content(self) -> Iterable[Widget]:
         """Return table and totals."""
@@ -47,31 +43,27 @@ class QueuesScreen(TableScreen):
         yield Lines(id="queue-preview", classes="panel preview")
         yield Lines(id="queue-totals", classes="totals")
 
-    def on_mount(self) -> None:
-        """Begin in the table."""
-        self.table.sort_key, self.table.is_descending = self._sort_key, self._is_descending
-        self.table.focus()
-
-    @property
-    def table(self) -> VTable[QueueView]:
-        """The table."""
-        return self.query_one("#queue-table", VTable)
-
     def draw(self, snapshot: Snapshot, changes: Changes) -> None:
         """Draw rows and totals."""
         if not (changes.queues or changes.stats or changes.link):
             return
-        rows = [row for row in snapshot.queues if not self._has_problems_only or _is_problem(row)]
-        rows.sort(
-            key=lambda row: queue_sort_value(row, self._sort_key), reverse=self._is_descending
-        )
+        shown = (row for row in snapshot.queues if not self._has_problems_only or _is_problem(row))
+        rows = self.in_order(shown, queue_sort_value)
         self.table.empty_lines = [
             [("No queue is known yet: a worker that consumes from one, or a call ", "dim")],
-            [("into one (", "dim"), ("N", "bold key"), (") makes it known.", "dim")],
+            [
+                ("into one", "dim"),
+                *key_hint(look_of(self), "task.call", ")", " ("),
+                (" makes it known.", "dim"),
+            ],
         ]
         if snapshot.queues and not rows:
             self.table.empty_lines = [
-                [("No queue has a problem. ", "dim"), ("!", "bold key"), (" shows all.", "dim")]
+                [
+                    ("No queue has a problem. ", "dim"),
+                    (self.key("list.problems"), "bold key"),
+                    (" shows all.", "dim"),
+                ]
             ]
         self.table.show(ListSource(rows, lambda row: row.name), snapshot.now_at)
         self.query_one("#queue-totals", Lines).show(lambda _width, _look: [_totals(snapshot)])
@@ -89,16 +81,6 @@ class QueuesScreen(TableScreen):
         """Show the queue under the cursor."""
         self._draw_preview()
 
-    def _zoom(self) -> None:
-        panel = self.query_one("#queue-preview")
-        panel.display = not panel.display
-
-    def sort_by(self, key: str, *, is_descending: bool) -> None:
-        """Order by a column."""
-        self._sort_key, self._is_descending = key, is_descending
-        self.table.sort_key, self.table.is_descending = key, is_descending
-        self.redraw()
-
     # keys
 
     def handlers(self) -> dict[str, Handler]:
@@ -107,13 +89,7 @@ class QueuesScreen(TableScreen):
             **super().handlers(),
             **self.group_handlers("queues", ("consumers", "purge")),
             "queues.tasks": self._tasks,
-            "list.zoom": self._zoom,
-            "list.problems": self._toggle_problems,
         }
-
-    def _toggle_problems(self) -> None:
-        self._has_problems_only = not self._has_problems_only
-        self.redraw()
 
     def _tasks(self) -> None:
         if self.table.cursor_id is not None:

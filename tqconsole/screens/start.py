@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -16,7 +16,7 @@ from tqconsole.widgets.columns import Cell, Column
 from tqconsole.widgets.frame import Handler
 from tqconsole.widgets.keys import screen_bindings
 from tqconsole.widgets.lines import Lines
-from tqconsole.widgets.look import Look
+from tqconsole.widgets.look import Look, look_of
 from tqconsole.widgets.pieces import Piece, clipped, fit
 from tqconsole.widgets.rows import ListSource
 from tqconsole.widgets.table_screen import TableScreen
@@ -67,15 +67,18 @@ _WORKER_HINTS: list[list[Piece]] = [
     [("  and call one of its tasks:", "")],
     [("    tqconsole -A proj call proj.tasks.add -a '[2, 2]'", "info")],
 ]
-_DEMO_HINT: list[Piece] = [
-    ("  In the demo:  ", "dim"),
-    ("enter", "bold key"),
-    (" opens what failed   ", "dim"),
-    ("R", "bold key"),
-    (" calls it anew   ", "dim"),
-    ("?", "bold key"),
-    (" all keys", "dim"),
-]
+
+
+def _demo_hint(keys: Mapping[str, str]) -> list[Piece]:
+    return [
+        ("  In the demo:  ", "dim"),
+        (keys["list.open"], "bold key"),
+        (" opens what failed   ", "dim"),
+        (keys["tasks.rerun"], "bold key"),
+        (" calls it anew   ", "dim"),
+        (keys["app.help"], "bold key"),
+        (" all keys", "dim"),
+    ]
 
 
 class StartScreen(TableScreen):
@@ -108,7 +111,11 @@ class StartScreen(TableScreen):
         self.table.focus()
         self.table.show(ListSource(self._choices, _choice_id), 0.0)
         # The demo is the first of what is offered, if anything is.
-        hints = [*_WORKER_HINTS, _DEMO_HINT] if self._facts.choices else _WORKER_HINTS
+        hints = (
+            [*_WORKER_HINTS, _demo_hint(look_of(self).keys)]
+            if self._facts.choices
+            else _WORKER_HINTS
+        )
         self.query_one("#start-hints", Lines).show_lines(hints)
 
     def draw(self, snapshot: Snapshot, changes: Changes) -> None:

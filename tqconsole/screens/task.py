@@ -187,7 +187,9 @@ class TaskScreen(TableScreen):
         viewer = self.query_one("#traceback", TextView)
         title = "Traceback" if known.traceback or known.exception else "Result"
         viewer.border_title = Content(title)
-        viewer.border_subtitle = Content("/ find  z zoom  w wrap  c copy")
+        words = ("find", "zoom", "wrap", "copy")
+        hints = (f"{self.key(f'task.{word}')} {word}" for word in words)
+        viewer.border_subtitle = Content("  ".join(hints))
         viewer.show(known.traceback or known.exception or result_text(known))
 
     def _raw(self) -> str:

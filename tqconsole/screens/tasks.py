@@ -15,15 +15,14 @@ from tqconsole.core.secrets import hidden
 from tqconsole.core.sorting import SORT_KEYS
 from tqconsole.core.views import Changes, Snapshot, TaskRow
 from tqconsole.widgets import figures
-from tqconsole.widgets.filter_bar import FilterBar, FilterInput
 from tqconsole.widgets.frame import Handler
 from tqconsole.widgets.keys import screen_bindings
 from tqconsole.widgets.lines import Lines
-from tqconsole.widgets.look import look_of
+from tqconsole.widgets.look import key_hint, look_of
 from tqconsole.widgets.pieces import printable
 from tqconsole.widgets.requests import Goto, GroupAsked, ask_for_events
 from tqconsole.widgets.rows import RowMoved
-from tqconsole.widgets.table_screen import TableScreen
+from tqconsole.widgets.sorted_screen import FilteredScreen
 from tqconsole.widgets.task_columns import NARROW_TASKS, TASKS, TimeMode, task_record
 from tqconsole.widgets.task_preview import preview_lines
 from tqconsole.widgets.vtable import VTable
@@ -33,21 +32,21 @@ from tqconsole.widgets.why_empty import why_no_events
 PROBLEMS = "is:problem"
 
 
-class TasksScreen(TableScreen):
+class TasksScreen(FilteredScreen):
     """The table of tasks."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*screen_bindings("tasks", "list", "global")]
     TAB = "tasks"
     CRUMBS = ("tasks",)
     target_kind = "task"
+    SORT_KEY = "age"
+    EXAMPLES = "state:FAILURE name:img runtime>1s"
+    PANE = "#preview"
 
     def __init__(self, session: ConsoleSession, times: TimeMode) -> None:
-        super().__init__(session)
+        super().__init__(session, session.suggest)
         self._times = times
         self._expression = ""
-        self._sort_key = "age"
-        self._is_descending = False
-        self._bar = FilterBar(session.suggest, examples="state:FAILURE name:img runtime>1s")
         self._preview = Lines(id="preview", classes="panel")
         self._rows = session.tasks()
         self._problem_before = ""
@@ -63,16 +62,6 @@ class TasksScreen(TableScreen):
             id="task-table",
         )
         yield self._preview
-
-    def on_mount(self) -> None:
-        """Start on the newest."""
-        self.table.sort_key = self._sort_key
-        self.table.focus()
-
-    @property
-    def table(self) -> VTable[TaskRow]:
-        """The table."""
-        return self.query_one("#task-table", VTable)
 
     def on_resize(self) -> None:
         """Take the columns that this width can bear."""
@@ -100,7 +89,7 @@ class TasksScreen(TableScreen):
         is_narrow = self.size.width < 100
         amount = figures.short_count if is_narrow else figures.count
         arrow = look.glyphs.down if self._is_descending else look.glyphs.up
-        following = "following" if table.is_following else "f follows"
+        following = "following" if table.is_following else f"{look.keys['list.follow']} follows"
         style = "ok" if table.is_following else "dim"
         marks = [(f"{len(table.marks):,} marked  ", "accent")] if table.marks else []
         self._bar.show_note(
@@ -115,9 +104,12 @@ class TasksScreen(TableScreen):
     def _empty_lines(self, snapshot: Snapshot) -> list[list[tuple[str, str]]]:
         if self._expression and snapshot.rows_kept:
             return [
-                [("Nothing matches this filter. ", ""), ("esc clears it.", "dim")],
+                [
+                    ("Nothing matches this filter. ", ""),
+                    (f"{self.key('app.escape')} clears it.", "dim"),
+                ],
             ]
-        why = why_no_events(snapshot)
+        why = why_no_events(snapshot, look_of(self).keys, self.TAB)
         if why:
             return why
         if not snapshot.totals.workers_online:
@@ -125,7 +117,12 @@ class TasksScreen(TableScreen):
                 [("No task seen yet, and no worker answers. ", "dim"), ("Start one:", "dim")],
                 [("  tqconsole -A proj worker", "info")],
             ]
-        return [[("No task seen yet. ", "dim"), ("N", "bold key"), (" calls one.", "dim")]]
+        return [
+            [
+                ("No task seen yet. ", "dim"),
+                *key_hint(look_of(self), "task.call", " calls one."),
+            ]
+        ]
 
     def _draw_preview(self) -> None:
         row = self.table.cursor_row
@@ -149,15 +146,9 @@ class TasksScreen(TableScreen):
         self._bar.set_text(text)
         self._apply(text)
 
-    def on_filter_bar_changed(self, message: FilterBar.Changed) -> None:
+    def filter_changed(self, text: str) -> None:
         """Filter as the user types; the last one that could be read stays on."""
-        self._apply(message.text)
-
-    def on_filter_input_left(self, message: FilterInput.Left) -> None:
-        """Go back to the list."""
-        if message.is_cleared:
-            self._apply("")
-        self.table.focus()
+        self._apply(text)
 
     def _apply(self, text: str) -> None:
         if text == self._expression:
@@ -180,18 +171,13 @@ class TasksScreen(TableScreen):
         """Order by a column."""
         if key not in SORT_KEYS:
             return
-        self._sort_key, self._is_descending = key, is_descending
-        self.table.sort_key, self.table.is_descending = key, is_descending
-        self._take(self.session.tasks(self._expression, key, is_descending=is_descending))
+        super().sort_by(key, is_descending=is_descending)
 
-    def escape(self) -> bool:
-        """Peel off marks, then the filter."""
-        if super().escape():
-            return True
-        if self._bar.text:
-            self.set_expression("")
-            return True
-        return False
+    def redraw_rows(self) -> None:
+        """Look at the rows in the order chosen."""
+        self._take(
+            self.session.tasks(self._expression, self._sort_key, is_descending=self._is_descending)
+        )
 
     # keys
 
@@ -204,13 +190,11 @@ class TasksScreen(TableScreen):
             "tasks.flow": self._go_to_flow,
             "tasks.parent": self._go_to_parent,
             "tasks.events": lambda: self.post_message(ask_for_events()),
-            "list.filter": self._bar.start,
-            "list.problems": self._problems,
             "list.follow": self._follow,
-            "list.zoom": self._zoom,
         }
 
-    def _problems(self) -> None:
+    def toggle_problems(self) -> None:
+        """Show only what has a problem, or what the filter before that showed."""
         is_on = self._bar.text == PROBLEMS
         before, self._problem_before = self._problem_before, "" if is_on else self._bar.text
         self.set_expression(before if is_on else PROBLEMS)
@@ -220,9 +204,6 @@ class TasksScreen(TableScreen):
         if self.table.is_following and self._sort_key != "age":
             self.sort_by("age", is_descending=False)
         self.redraw()
-
-    def _zoom(self) -> None:
-        self._preview.display = not self._preview.display
 
     def _limits(self) -> None:
         row = self.table.cursor_row

@@ -9,36 +9,31 @@ from textual.binding import BindingType
 from textual.content import Content
 from textual.widget import Widget
 
-from tqconsole.core.port import ConsoleSession
 from tqconsole.core.suggest import quoted
 from tqconsole.core.type_views import ErrorView, TypeView
 from tqconsole.core.views import Changes, Snapshot
 from tqconsole.widgets import figures
-from tqconsole.widgets.filter_bar import FilterBar, FilterInput
 from tqconsole.widgets.frame import Handler
 from tqconsole.widgets.keys import screen_bindings
+from tqconsole.widgets.look import key_hint, look_of
 from tqconsole.widgets.pieces import Piece, printable
 from tqconsole.widgets.requests import Goto
 from tqconsole.widgets.rows import ListSource, RowMoved
-from tqconsole.widgets.table_screen import TableScreen
+from tqconsole.widgets.sorted_screen import FilteredScreen
 from tqconsole.widgets.type_columns import TASK_TYPES, TYPE_ERRORS, WARN_RATIO, type_sort_value
 from tqconsole.widgets.vtable import VTable
 
 
-class TypesScreen(TableScreen):
+class TypesScreen(FilteredScreen):
     """The table of task types, and under it the errors of the one under the cursor."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*screen_bindings("types", "list", "global")]
     TAB = "types"
     CRUMBS = ("types",)
     target_kind = "type"
-
-    def __init__(self, session: ConsoleSession) -> None:
-        super().__init__(session)
-        self._sort_key = "rate"
-        self._is_descending = True
-        self._has_problems_only = False
-        self._bar = FilterBar(examples="mail send")
+    SORT_KEY, IS_DESCENDING = "rate", True
+    EXAMPLES = "mail send"
+    PANE = "#type-errors"
 
     def content(self) -> Iterable[Widget]:
         """Return filter, types and errors."""
@@ -51,11 +46,6 @@ class TypesScreen(TableScreen):
         )
         errors.add_class("panel")
         yield errors
-
-    def on_mount(self) -> None:
-        """Begin in the table."""
-        self.types.sort_key, self.types.is_descending = self._sort_key, self._is_descending
-        self.types.focus()
 
     @property
     def types(self) -> VTable[TypeView]:
@@ -71,12 +61,15 @@ class TypesScreen(TableScreen):
         """Draw the types that fit the filter."""
         if not (changes.stats or changes.link):
             return
-        rows = [row for row in snapshot.types if self._fits(row)]
-        rows.sort(key=lambda row: type_sort_value(row, self._sort_key), reverse=self._is_descending)
+        fitting = (row for row in snapshot.types if self._fits(row))
+        rows = self.in_order(fitting, type_sort_value)
         self.types.empty_lines = [[("No task type fits.", "dim")]]
         if not snapshot.types:
             self.types.empty_lines = [
-                [("No task has ended yet. ", "dim"), ("N", "bold key"), (" calls one.", "dim")]
+                [
+                    ("No task has ended yet. ", "dim"),
+                    *key_hint(look_of(self), "task.call", " calls one."),
+                ]
             ]
         self.types.show(ListSource(rows, lambda row: row.name), snapshot.now_at)
         self._bar.show_note([(f"{len(rows)} of {len(snapshot.types)} types ", "dim")])
@@ -85,8 +78,7 @@ class TypesScreen(TableScreen):
     def _fits(self, row: TypeView) -> bool:
         if self._has_problems_only and row.failed_ratio < WARN_RATIO:
             return False
-        name = row.name.lower()
-        return all(word in name for word in self._bar.text.lower().split())
+        return self.has_words(row.name)
 
     def _draw_errors(self) -> None:
         row = self.types.cursor_row
@@ -107,38 +99,6 @@ class TypesScreen(TableScreen):
         if message.table is self.types:
             self._draw_errors()
 
-    def sort_by(self, key: str, *, is_descending: bool) -> None:
-        """Order by a column."""
-        self._sort_key, self._is_descending = key, is_descending
-        self.types.sort_key, self.types.is_descending = key, is_descending
-        self.redraw()
-
-    def go_to(self, name: str) -> None:
-        """Put the cursor on a type, without a filter that hides it."""
-        self._bar.set_text("")
-        self._has_problems_only = False
-        self.redraw()
-        self.types.go_to_id(name)
-
-    # filter
-
-    def on_filter_bar_changed(self, _message: FilterBar.Changed) -> None:
-        """Filter as the user types."""
-        self.redraw()
-
-    def on_filter_input_left(self, _message: FilterInput.Left) -> None:
-        """Go back to the list."""
-        self.types.focus()
-
-    def escape(self) -> bool:
-        """Peel off marks, then the filter."""
-        if super().escape():
-            return True
-        if self._bar.text:
-            self._bar.set_text("")
-            return True
-        return False
-
     # keys
 
     def handlers(self) -> dict[str, Handler]:
@@ -147,17 +107,11 @@ class TypesScreen(TableScreen):
             **super().handlers(),
             **self.group_handlers("types", ("limits",)),
             "types.tasks": self._tasks,
-            "list.filter": self._bar.start,
-            "list.zoom": self._zoom,
-            "list.problems": self._toggle_problems,
         }
 
-    def _toggle_problems(self) -> None:
-        self._has_problems_only = not self._has_problems_only
-        self.redraw()
-
-    def _zoom(self) -> None:
-        self.errors.display = not self.errors.display
+    def zoom(self) -> None:
+        """Give the list the room of the errors, or give it back."""
+        super().zoom()
         if not self.errors.display:
             self.types.focus()
 
@@ -200,4 +154,6 @@ class TypesScreen(TableScreen):
 
     def title_note(self) -> list[Piece]:
         """Say that only failing types are shown."""
-        return [("only failing types (!) ", "warning")] if self._has_problems_only else []
+        if not self._has_problems_only:
+            return []
+        return [(f"only failing types ({self.key('list.problems')}) ", "warning")]

@@ -16,32 +16,31 @@ from tqconsole.widgets import figures
 from tqconsole.widgets.frame import Handler
 from tqconsole.widgets.keys import screen_bindings
 from tqconsole.widgets.lines import Lines
-from tqconsole.widgets.look import Look
+from tqconsole.widgets.look import Look, look_of
 from tqconsole.widgets.menu import Choice, Menu
 from tqconsole.widgets.pieces import Piece, joined, printable
 from tqconsole.widgets.requests import ActionAsked, Goto
 from tqconsole.widgets.rows import ListSource, RowMoved
-from tqconsole.widgets.table_screen import TableScreen
+from tqconsole.widgets.sorted_screen import SortedScreen
 from tqconsole.widgets.vtable import VTable
 from tqconsole.widgets.why_empty import why_no_events
 from tqconsole.widgets.worker_columns import WORKERS, worker_sort_value
 from tqconsole.widgets.worker_preview import worker_lines
 
 
-class WorkersScreen(TableScreen):
+class WorkersScreen(SortedScreen):
     """The table of workers."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*screen_bindings("workers", "list", "global")]
     TAB = "workers"
     CRUMBS = ("workers",)
     target_kind = "worker"
+    SORT_KEY = "name"
+    PANE = "#worker-preview"
 
     def __init__(self, session: ConsoleSession) -> None:
         super().__init__(session)
         self._shows_gone = False
-        self._has_problems_only = False
-        self._sort_key = "name"
-        self._is_descending = False
 
     def content(self) -> Iterable[Widget]:
         """Return table and totals."""
@@ -51,32 +50,16 @@ class WorkersScreen(TableScreen):
         yield Lines(id="worker-preview", classes="panel preview")
         yield Lines(id="worker-totals", classes="totals")
 
-    def on_mount(self) -> None:
-        """Begin in the table."""
-        self.table.sort_key = self._sort_key
-        self.table.focus()
-
-    @property
-    def table(self) -> VTable[WorkerView]:
-        """The table."""
-        return self.query_one("#worker-table", VTable)
-
-    def go_to(self, worker: str) -> None:
-        """Put the cursor on a worker."""
-        self.table.go_to_id(worker)
-
     def draw(self, snapshot: Snapshot, changes: Changes) -> None:
         """Draw rows and totals."""
         if not (changes.workers or changes.stats or changes.link):
             return
-        rows = [row for row in snapshot.workers if self._is_shown(row)]
-        rows.sort(
-            key=lambda row: worker_sort_value(row, self._sort_key), reverse=self._is_descending
-        )
+        shown = (row for row in snapshot.workers if self._is_shown(row))
+        rows = self.in_order(shown, worker_sort_value)
         self.table.empty_lines = [[("No worker answers. ", "dim"), ("Start one:", "dim")]]
         self.table.empty_lines += [[("  tqconsole -A proj worker", "info")]]
         if snapshot.link == "deaf":
-            self.table.empty_lines = why_no_events(snapshot)
+            self.table.empty_lines = why_no_events(snapshot, look_of(self).keys, self.TAB)
         self.table.show(ListSource(rows, lambda row: row.name), snapshot.now_at)
         self.query_one("#worker-totals", Lines).show(
             lambda _width, look: [self._totals(snapshot, look)]
@@ -116,7 +99,11 @@ class WorkersScreen(TableScreen):
             if count or status == "online"
         ]
         if counts["gone"] and not self._shows_gone:
-            parts[-1].append((" (h shows)", "dim"))
+            parts[-1].append((f" ({look.keys['workers.gone']} shows)", "dim"))
+        if snapshot.has_task_events is False:
+            key = look.keys["workers.events"]
+            press = f": press {key}" if key else ""
+            parts.append([(f"{look.glyphs.warning} no task events{press}", "warning")])
         totals = snapshot.totals
         busy = figures.busy(
             totals.active_count,
@@ -127,15 +114,7 @@ class WorkersScreen(TableScreen):
         parts.append([("busy ", "dim"), (busy, "bold")])
         parts.append([("done/s ", "dim"), (figures.rate(totals.done_per_s), "bold")])
         parts.append([("fail ", "dim"), (f"{figures.percent(totals.failed_ratio)} %", "bold")])
-        if snapshot.has_task_events is False:
-            parts.append([(f"{look.glyphs.warning} no task events: press E", "warning")])
         return [("  ", ""), *joined(parts)]
-
-    def sort_by(self, key: str, *, is_descending: bool) -> None:
-        """Order by a column."""
-        self._sort_key, self._is_descending = key, is_descending
-        self.table.sort_key, self.table.is_descending = key, is_descending
-        self.redraw()
 
     # keys
 
@@ -148,20 +127,10 @@ class WorkersScreen(TableScreen):
             "workers.ping": self._ping,
             "workers.inspect": self._inspect_menu,
             "workers.gone": self._toggle_gone,
-            "list.zoom": self._zoom,
-            "list.problems": self._toggle_problems,
         }
-
-    def _zoom(self) -> None:
-        panel = self.query_one("#worker-preview")
-        panel.display = not panel.display
 
     def _toggle_gone(self) -> None:
         self._shows_gone = not self._shows_gone
-        self.redraw()
-
-    def _toggle_problems(self) -> None:
-        self._has_problems_only = not self._has_problems_only
         self.redraw()
 
     def _ping(self) -> None:

@@ -11,13 +11,11 @@ import contextlib
 import gc
 import os
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from textual.css.query import NoMatches
 from textual.timer import Timer
 
-from tqconsole.core.keymap import KEYMAP, KeyBinding
 from tqconsole.core.port import ConsoleSession
 from tqconsole.core.setup import FRAMES_PER_S, Setup
 from tqconsole.core.views import Changes, Snapshot
@@ -55,8 +53,9 @@ class BaseApp(LookApp):
     ) -> None:
         super().__init__(is_ascii=is_ascii)
         self.setup = setup or Setup()
-        #: The key table, with what was bound anew; fixed from the start on.
-        self.key_table: Sequence[KeyBinding] = self.setup.keymap() if self.setup.keys else KEYMAP
+        self.is_read_only = session.is_read_only
+        if self.setup.keys:
+            self.key_table = self.setup.keymap()
         self._clock_timer: Timer | None = None
         self.session = session
         self._awaited: list[Awaited] = []
@@ -242,15 +241,15 @@ class BaseApp(LookApp):
             self.screen.clear_selection()
             self.tell("copied")
         else:
-            self.quit_on_second("ctrl+c")
+            self.quit_on_second("app.interrupt")
 
-    def quit_on_second(self, key: str) -> None:
+    def quit_on_second(self, binding_id: str) -> None:
         """Quit when this comes twice within two seconds."""
         if self._is_armed:
             self.exit(0)
             return
         self._is_armed = True
-        self.tell(f"{key} again quits")
+        self.tell(f"{self.look.keys[binding_id]} again quits")
         self.set_timer(TWICE_S, self._disarm)
 
     def _disarm(self) -> None:

@@ -101,7 +101,10 @@ def _attention_subject(row: Attention, _look: Look, _now_at: float, _width: int)
     return (row.subject, "bold")
 
 
-def _attention_text(row: Attention, _look: Look, _now_at: float, _width: int) -> Cell:
+def _attention_text(row: Attention, look: Look, _now_at: float, _width: int) -> Cell:
+    if row.key_id and look.keys[row.key_id]:
+        where = "" if row.key_id.startswith("dashboard.") else f" on {row.screen.capitalize()}"
+        return f"{row.text}: {look.keys[row.key_id]}{where} turns them on"
     return row.text
 
 

@@ -13,7 +13,7 @@ from textual.suggester import Suggester
 from textual.widgets import Input
 
 from tqconsole.widgets.lines import Lines
-from tqconsole.widgets.look import Look
+from tqconsole.widgets.look import Look, look_of
 from tqconsole.widgets.pieces import Piece, clipped
 
 #: Gives completions of the word before the cursor.
@@ -79,16 +79,18 @@ class FilterBar(Vertical):
     def __init__(self, suggest: Suggest | None = None, *, examples: str) -> None:
         super().__init__(classes="filter-bar")
         self._input = FilterInput(
-            placeholder=f"/ filters: {examples}",
             compact=True,
             select_on_focus=False,
             suggester=_WordSuggester(suggest) if suggest else None,
         )
+        self._examples = examples
         self._note = Lines(classes="filter-note")
         self._error = Lines(classes="filter-error")
 
     def compose(self) -> ComposeResult:
         """Lay text and note in a line, the error under it."""
+        key = look_of(self).keys["list.filter"]
+        self._input.placeholder = f"{key} filters: {self._examples}"
         with Horizontal():
             yield Lines(lambda _w, _l: [[(" filter ", "dim")]], classes="filter-sign")
             yield self._input

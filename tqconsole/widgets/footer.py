@@ -5,14 +5,15 @@ from __future__ import annotations
 from textual import events
 from textual.screen import Screen
 
+from tqconsole.widgets.keys import binding_id_in
 from tqconsole.widgets.lines import Lines
 from tqconsole.widgets.look import Look
 from tqconsole.widgets.pieces import Piece, line_width
 
 #: Always shown, at the right end, whatever else has to go.
-_LAST = ("a", "?", "q")
+_LAST = frozenset({"list.actions", "task.actions", "app.help", "app.back"})
 #: Always the first.
-_FIRST = "enter"
+_FIRST = "list.open"
 
 
 class KeyLine(Lines):
@@ -42,13 +43,13 @@ class KeyLine(Lines):
             if binding.show and active.enabled:
                 label = binding.description.partition(",")[0].removesuffix(" ...")
                 found.append((binding.key_display or binding.key, label, binding.action))
-        self._known = sorted(found, key=lambda entry: entry[0] != _FIRST)
+        self._known = sorted(found, key=lambda entry: binding_id_in(entry[2]) != _FIRST)
         return self._known
 
     def _make(self, width: int, look: Look) -> list[list[Piece]]:
         entries = self._entries()
-        last = [entry for entry in entries if entry[0] in _LAST]
-        first = [entry for entry in entries if entry[0] not in _LAST]
+        last = [entry for entry in entries if binding_id_in(entry[2]) in _LAST]
+        first = [entry for entry in entries if entry not in last]
         room = width - sum(_width(entry) for entry in last) - 1
         kept: list[tuple[str, str, str]] = []
         for entry in first:

@@ -17,7 +17,7 @@ from tqconsole.widgets.footer import KeyLine
 from tqconsole.widgets.header import NumbersLine, TabLine, TitleLine, numbers
 from tqconsole.widgets.keys import AT_ONCE, rebind
 from tqconsole.widgets.lines import Lines
-from tqconsole.widgets.look import Look
+from tqconsole.widgets.look import Look, look_of
 from tqconsole.widgets.pieces import Piece, clipped
 from tqconsole.widgets.requests import BackAsked, Goto, KeyAsked
 
@@ -88,6 +88,10 @@ class ConsoleScreen(Screen[None]):
 
     def acted(self) -> None:
         """Look again: an action that was asked for here has ended. For subclasses."""
+
+    def key(self, binding_id: str) -> str:
+        """Return the key of a binding as it is bound here, for a text that names it."""
+        return look_of(self).keys[binding_id]
 
     def escape(self) -> bool:
         """Peel off one layer of this screen; False when there is none left."""

@@ -14,17 +14,17 @@ from tqconsole.widgets.lines import Lines
 from tqconsole.widgets.look import Look
 from tqconsole.widgets.pieces import Piece, between, joined, line_width
 
-#: Screen name -> (key, title) of the tab line.
-TABS: tuple[tuple[str, str, str], ...] = (
-    ("dashboard", "1", "Dash"),
-    ("tasks", "2", "Tasks"),
-    ("workers", "3", "Workers"),
-    ("queues", "4", "Queues"),
-    ("types", "5", "Types"),
-    ("beat", "6", "Beat"),
-    ("flows", "7", "Flows"),
-    ("events", "8", "Events"),
-    ("audit", "9", "Audit"),
+#: Screen name and title of each tab.
+TABS: tuple[tuple[str, str], ...] = (
+    ("dashboard", "Dash"),
+    ("tasks", "Tasks"),
+    ("workers", "Workers"),
+    ("queues", "Queues"),
+    ("types", "Types"),
+    ("beat", "Beat"),
+    ("flows", "Flows"),
+    ("events", "Events"),
+    ("audit", "Audit"),
 )
 
 _LINKS = {
@@ -110,10 +110,11 @@ class TabLine(Lines):
         line: list[Piece] = [(" ", "")]
         self._spans = []
         # " 1 Dash " each and what room there is between them; on 80 columns "1 Dash ".
-        room = width - sum(len(key) + len(title) + 3 for _, key, title in TABS)
+        tabs = [(name, look.keys[f"screen.{name}"], title) for name, title in TABS]
+        room = width - sum(len(key) + len(title) + 3 for _, key, title in tabs)
         gap = " " if room > len(TABS) else ""
         lead = " " if room > 0 else ""
-        for name, key, title in TABS:
+        for name, key, title in tabs:
             is_active = name == self._active
             start = line_width(line)
             line.append((f"{lead}{key} ", "bold picked key" if is_active else "key"))

@@ -6,7 +6,7 @@ and now is the screen's table of handlers.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from textual.binding import Binding, BindingsMap
 
@@ -60,12 +60,30 @@ def rebind(bindings: BindingsMap, keymap: Sequence[KeyBinding]) -> None:
 
 def binding_id_of(binding: Binding) -> str:
     """Return the id of the keymap that a binding stands for."""
-    return binding.action.removeprefix(_PRESS).removesuffix("')")
+    return binding_id_in(binding.action)
+
+
+def binding_id_in(action: str) -> str:
+    """Return the id of the keymap that an action presses."""
+    return action.removeprefix(_PRESS).removesuffix("')")
 
 
 def shown_key(key: str) -> str:
     """Return how a key of the keymap is written on the screen."""
     return _SHOWN.get(key, key)
+
+
+def shown_keys(
+    keymap: Sequence[KeyBinding] = KEYMAP, *, is_read_only: bool = False
+) -> Mapping[str, str]:
+    """Return binding id -> its first key as written on the screen, for texts that name a key.
+
+    In read-only mode "" for those that change something: a text must not offer a key that is off.
+    """
+    return {
+        entry.binding_id: "" if is_read_only and entry.does_change else shown_key(entry.keys[0])
+        for entry in keymap
+    }
 
 
 def _binding(entry: KeyBinding, key: str) -> Binding:

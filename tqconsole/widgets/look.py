@@ -7,6 +7,7 @@ name a colour themselves.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import ClassVar
@@ -17,6 +18,9 @@ from textual.color import Color, ColorParseError
 from textual.scrollbar import ScrollBarRender
 from textual.theme import BUILTIN_THEMES, Theme
 from textual.widget import Widget
+
+from tqconsole.core.keymap import KEYMAP, KeyBinding
+from tqconsole.widgets.keys import shown_keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +163,7 @@ STATE_VARIABLES = {
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """Glyphs and colours of the moment. A new one is made when the theme changes."""
+    """Glyphs, colours and keys of the moment. A new one is made when the theme changes."""
 
     glyphs: Glyphs
     is_ascii: bool
@@ -167,6 +171,8 @@ class Look:
     variables: dict[str, str] = field(default_factory=dict)
     styles: dict[str, Style] = field(default_factory=dict)
     styles_over: dict[Style, dict[str, Style]] = field(default_factory=dict)
+    #: Binding id -> key, as it is bound here: a text that names a key takes it from here.
+    keys: Mapping[str, str] = field(default_factory=shown_keys)
 
     def over(self, base: Style) -> dict[str, Style]:
         """Return the styles worked out so far over a base; `style_over` adds to them."""
@@ -265,6 +271,10 @@ class LookApp(App[int]):
     def __init__(self, *, is_ascii: bool = False) -> None:
         super().__init__()
         self.is_ascii = is_ascii
+        #: The key table that holds here.
+        self.key_table: Sequence[KeyBinding] = KEYMAP
+        #: Keys that change the cluster are off here, and no text names them.
+        self.is_read_only = False
         self._look: Look | None = None
         self._look_theme = ""
         for theme in THEMES:
@@ -282,6 +292,7 @@ class LookApp(App[int]):
                 self.get_css_variables(),
                 is_ascii=self.is_ascii,
                 is_dark=self.current_theme.dark,
+                keys=shown_keys(self.key_table, is_read_only=self.is_read_only),
             )
         return self._look
 
@@ -290,13 +301,20 @@ class LookApp(App[int]):
         return dict(STATE_VARIABLES)
 
 
-def make_look(variables: dict[str, str], *, is_ascii: bool, is_dark: bool = True) -> Look:
-    """Return a look over a theme's variables."""
+def make_look(
+    variables: dict[str, str],
+    *,
+    is_ascii: bool,
+    is_dark: bool = True,
+    keys: Mapping[str, str] | None = None,
+) -> Look:
+    """Return a look over a theme's variables; `keys` as `shown_keys` gives them."""
     return Look(
         glyphs=ASCII_GLYPHS if is_ascii else UNICODE_GLYPHS,
         is_ascii=is_ascii,
         is_dark=is_dark,
         variables=variables,
+        keys=shown_keys() if keys is None else keys,
     )
 
 
@@ -304,6 +322,12 @@ def look_of(widget: Widget) -> Look:
     """Return the look a widget is drawn with; a plain one in an app that has none."""
     app = widget.app
     return app.look if isinstance(app, LookApp) else make_look({}, is_ascii=False)
+
+
+def key_hint(look: Look, binding_id: str, after: str, before: str = "") -> list[tuple[str, str]]:
+    """Return a key and what it does as pieces of a line; none where the key is off."""
+    key = look.keys[binding_id]
+    return [(before, "dim"), (key, "bold key"), (after, "dim")] if key else []
 
 
 DARK = Theme(

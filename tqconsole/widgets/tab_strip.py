@@ -55,7 +55,7 @@ class TabStrip(Lines):
             start = line_width(line)
             line.append((f" {title} ", "bold picked primary" if index == self._index else "dim"))
             self._spans.append((start, line_width(line), name))
-        hint: list[Piece] = [("tab ", "key"), ("next ", "dim")]
+        hint: list[Piece] = [(f"{look.keys['tabs.next']} ", "key"), ("next ", "dim")]
         if len(self._tabs) == 1 or line_width(line) + line_width(hint) >= width:
             hint = []
         return [between(line, hint, width, look.glyphs.ellipsis)]

@@ -23,7 +23,7 @@ from tqconsole.core.views import Snapshot
 from tqconsole.screens.asking import Asking
 from tqconsole.screens.audit import AuditScreen
 from tqconsole.screens.beat import BeatScreen
-from tqconsole.screens.command_line import CommandLine, completions, parse
+from tqconsole.screens.commanding import Commanding
 from tqconsole.screens.dashboard import DashboardScreen
 from tqconsole.screens.events import EventsScreen
 from tqconsole.screens.flow import FlowScreen
@@ -97,7 +97,13 @@ class Console(BaseApp):
         self._may_start = screen is None
         self._visits: list[Goto] = []
         self._visit_index = -1
-        self._command_history: list[str] = []
+        self._commanding = Commanding(
+            self,
+            self._asking,
+            self._setting,
+            self._switch,
+            lambda binding_id: self.on_key_asked(KeyAsked(binding_id)),
+        )
         self._mains: dict[str, Callable[[], Screen[None]]] = {
             "dashboard": lambda: DashboardScreen(session),
             "tasks": lambda: TasksScreen(session, self._times),
@@ -205,7 +211,7 @@ class Console(BaseApp):
     def _handlers(self) -> dict[str, Handler]:
         return {
             **{f"screen.{name}": self._goer(name) for name in self._mains},
-            "app.command": self._open_command_line,
+            "app.command": self._commanding.open,
             "app.help": self._open_help,
             "app.setup": self._setting.open,
             "app.palette": self.action_command_palette,
@@ -263,43 +269,6 @@ class Console(BaseApp):
         groups = help_groups(self.shown_screen())
         read_only = self.session.is_read_only
         self.push_screen(HelpScreen(groups, self.key_table, is_read_only=read_only))
-
-    def _open_command_line(self) -> None:
-        def candidates() -> list[str]:
-            snapshot = self.session.snapshot()
-            more = [f"theme {name}" for name in self.available_themes]
-            return [*completions(snapshot), *more, *self._switch.candidates()]
-
-        self.push_screen(CommandLine(self._command_history, candidates), self._run_command)
-
-    def _run_command(self, text: str | None) -> None:
-        if not text:
-            return
-        self._command_history.append(text)
-        parsed = parse(text)
-        if parsed is None:
-            help_key = self.look.keys["app.help"]
-            self.tell(f"No command {text!r}. {help_key} shows help.", is_error=True)
-            return
-        command, argument = parsed
-        match command.name:
-            case "tasks" | "events":
-                self.post_message(Goto(command.name, expression=argument or None))
-            case "task" | "worker" | "queue" | "dead" | "types" | "beat" | "flow":
-                self.post_message(Goto(command.name, argument))
-            case "call":
-                self._open_call({"task_name": argument} if argument else {})
-            case "ctx" | "connect" | "seek" | "speed":
-                self._switch.run(command.name, argument)
-            case "theme":
-                self._setting.set_theme(argument)
-            case "pause" | "help" | "quit" | "setup":
-                self._handlers()[f"app.{command.name}"]()
-            case _:
-                self.post_message(Goto(command.name))
-
-    def _open_call(self, preset: dict[str, str]) -> None:
-        self._asking.call(preset)
 
     def _open_new_call(self) -> None:
         shown = self.shown_screen()

@@ -36,6 +36,7 @@ GIVEN = {
     "workers": "w1@h,w2@h",
     "signal": "SIGKILL",
     "reload": "false",
+    "stamps": "batch=7 tenant=acme",
 }
 TARGETS = {"task": ("id-1", "id-2"), "worker": ("w1@h", "w2@h"), "dead": ("letter-1",)}
 

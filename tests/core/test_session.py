@@ -405,6 +405,7 @@ FILLED = {
     "what": "stats",
     "hard": "60",
     "soft": "50",
+    "stamps": "batch=7",
 }
 
 

@@ -58,7 +58,7 @@ def test_every_changing_key_leads_to_actions():
         # What undo asks for is the opposite of the line under the cursor.
         if binding.does_change and binding.binding_id != "audit.undo":
             odd = {"tasks.limits": "type", "tasks.events": "worker", "dashboard.events": "worker"}
-            odd |= {"beat.events": "worker", "events.events": "worker"}
+            odd |= {"beat.events": "worker", "events.events": "worker", "tasks.stamps": "cluster"}
             kind = odd.get(binding.binding_id) or kinds[binding.screen]
             found = actions_of_group(kind, binding.action_group)
 

@@ -13,6 +13,7 @@ from tqconsole.core.equivalent import equivalent_command
 from tqconsole.core.errors import FilterError
 from tqconsole.core.flows import FlowView, flow_views
 from tqconsole.core.sorting import SORT_KEYS
+from tqconsole.core.stamps import Stamped
 from tqconsole.core.type_views import ErrorView, TypeView
 from tqconsole.core.views import (
     ActionDone,
@@ -447,6 +448,7 @@ class FakeSession:
             equivalent="tqconsole control revoke 9f3c1a20",
         )
         self.audit_lines: tuple[AuditLine, ...] = ()
+        self.abortable: tuple[str, ...] = ()
         self.letters = tuple(
             DeadLetterView(
                 f"letter-{number}",
@@ -556,6 +558,14 @@ class FakeSession:
             for n in range(8)
         )
         return done(QueuePeek(queue, messages, (("mail.send", 7), ("mail.digest", 1))))
+
+    def find_stamped(self, stamps: Mapping[str, str]) -> Future[Stamped]:
+        self.asked.append(("stamped", *map("=".join, stamps.items())))
+        found = (("mail", "mail.send", 31), ("img", "img.resize", 4)) if "batch" in stamps else ()
+        return done(Stamped(found, looked_at=164, queue_count=4))
+
+    def is_abortable(self, task_name: str) -> bool:
+        return task_name in self.abortable
 
     def dead_letters(self, queue: str = "") -> Future[tuple[DeadLetterView, ...]]:
         self.asked.append(("dead", queue))

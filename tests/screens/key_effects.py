@@ -165,6 +165,7 @@ EFFECTS: dict[str, Effect] = {
     "tabs.previous": Effect(holds=lambda app: _tab(app) == "raw"),
     "tasks.rerun": Effect(shows="Re-run img.resize"),
     "tasks.revoke": Effect(shows="Revoke: "),
+    "tasks.stamps": Effect(shows="Revoke by stamp on prod?"),
     "tasks.limits": LIMITS,
     "tasks.parent": PARENT_MISSING,
     "tasks.flow": Effect(shows="Gantt"),

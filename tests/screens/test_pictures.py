@@ -56,6 +56,7 @@ SCENES: dict[str, tuple[str, tuple[str, ...]]] = {
     "call": ("tasks", ("N", "text:img", "enter", "text:[91]")),
     "revoke": ("tasks", ("space", "space", "X")),
     "pool": ("workers", ("P",)),
+    "stamps": ("tasks", ("S", "text:batch=2026-11")),
     "replies": ("workers", ("space", "space", "space", "b")),
     "setup": ("workers", ("f2",)),
     "columns": ("workers", ("f2", "c")),

@@ -21,6 +21,8 @@ from tqconsole.engine.exceptions import DuplicateNodenameWarning
 from tqconsole.remote_control import RemoteControl
 
 NO_REPLY = "No nodes replied within time constraint"
+#: Commands that can kill what runs already.
+_ENDING = ("revoke", "revoke_by_stamped_headers")
 #: Nodes named to somebody who asked for one that is not there.
 _NAMED = 5
 
@@ -93,8 +95,9 @@ def run_remote(
     words: Sequence[str],
     destination: Sequence[str] | None,
     timeout: float,
+    terminate: str | None = None,
 ) -> int:
-    """Run `inspect` or `control` with the words behind it."""
+    """Run `inspect` or `control` with the words behind it; `terminate` is a signal's name."""
     if kind is Kind.CONTROL:
         invocation.require_writable()
     command = find_command(invocation, kind, words[0])
@@ -106,6 +109,10 @@ def run_remote(
     if missing:
         usage = f"tqconsole {kind} {command.name} {command.signature}"
         raise click.UsageError(f"{command.name} needs {missing[0]}: {usage}")
+    if terminate is not None:
+        if command.name not in _ENDING:
+            raise click.UsageError(f"--terminate belongs to {' and '.join(_ENDING)}")
+        arguments |= {"terminate": True, "signal": terminate}
     answers = ask(invocation, command.name, arguments, destination, timeout)
     if command.name == "shutdown" and not answers.replies:
         invocation.output.note("Celery's workers stop without an answer: see tqconsole status")

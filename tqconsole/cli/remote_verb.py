@@ -19,6 +19,7 @@ def remote_verb(kind: Kind, summary: str) -> Verb:
         words: tuple[str, ...],
         timeout: float,
         destination: tuple[str, ...] | None,
+        terminate: str | None = None,
         *,
         is_list: bool,
         is_help: bool,
@@ -38,7 +39,7 @@ def remote_verb(kind: Kind, summary: str) -> Verb:
             return exits.OK
         if not words:
             raise click.UsageError(f"Which command? tqconsole {kind} --list shows them.")
-        return run_remote(invocation, kind, words, destination, timeout)
+        return run_remote(invocation, kind, words, destination, timeout, terminate)
 
     return Verb(
         str(kind),
@@ -48,6 +49,7 @@ def remote_verb(kind: Kind, summary: str) -> Verb:
         params=[
             click.Argument(["words"], nargs=-1, metavar="COMMAND [ARGS]..."),
             *remote_options(),
+            *_options_of(kind),
             click.Option(
                 ["--list", "is_list"], is_flag=True, help=f"List the {kind} commands and end."
             ),
@@ -56,3 +58,16 @@ def remote_verb(kind: Kind, summary: str) -> Verb:
             ),
         ],
     )
+
+
+def _options_of(kind: Kind) -> list[click.Parameter]:
+    """Return the options that only one of the verbs has."""
+    if kind is not Kind.CONTROL:
+        return []
+    return [
+        click.Option(
+            ["--terminate"],
+            metavar="SIGNAL",
+            help="With revoke and revoke_by_stamped_headers: kill what runs of it already.",
+        )
+    ]

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 class Field:
     """One input of an action's dialog; `name` is the key in `ActionRequest.arguments`.
 
-    `kind` is text, int, float, bool, choice, json-list or json-object. An empty text of a field
-    that is not required means "not given".
+    `kind` is text, int, float, bool, choice, stamps, json-list or json-object. An empty text of a
+    field that is not required means "not given".
     """
 
     name: str
@@ -27,6 +27,11 @@ TASK_NAME = Field("task_name", "Task type", is_required=True)
 COUNT = Field("count", "Processes", "int", "1", is_required=True)
 SIGNAL = Field("signal", "Signal", "choice", "SIGTERM", ("SIGTERM", "SIGINT", "SIGKILL"))
 
+#: What is revoked by the stamps it carries, and whether what runs of it is killed.
+STAMPS_FIELDS = (
+    Field("stamps", "Stamps", "stamps", is_required=True, help="name=value, any of several"),
+    Field("signal", "Kill what runs", "choice", "no", ("no", "SIGTERM", "SIGINT", "SIGKILL")),
+)
 #: A rate and the limits of a run, wherever they are set.
 RATE = Field("rate_limit", "Rate", default="10/m", is_required=True, help="10/s, 10/m, 10/h")
 HARD = Field("hard", "Hard s", "float", help="empty: none")
@@ -42,4 +47,19 @@ CALL_FIELDS = (
     Field("expires", "Expires s", "float"),
     Field("ignore_result", "Ignore the result", "bool", "false"),
     Field("task_id", "Task id", help="empty: a new one"),
+)
+#: What `worker.inspect` may ask for.
+INSPECTABLE = (
+    "active",
+    "reserved",
+    "scheduled",
+    "revoked",
+    "registered",
+    "active_queues",
+    "stats",
+    "conf",
+    "report",
+    "clock",
+    "ping",
+    "memsample",
 )

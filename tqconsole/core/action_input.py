@@ -12,6 +12,7 @@ from typing import Any
 from tqconsole.core.actions import Action
 from tqconsole.core.equivalent import is_true
 from tqconsole.core.errors import ActionError
+from tqconsole.core.stamps import read_stamps
 
 
 def read_fields(action: Action, arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -69,6 +70,13 @@ def _flag(_label: str, raw: Any) -> bool:
     return is_true(raw)
 
 
+def _stamps(label: str, raw: Any) -> dict[str, str]:
+    try:
+        return read_stamps(str(raw))
+    except ActionError as error:
+        raise ActionError(f"{label}: {error}") from error
+
+
 def _json(kind: type[Any], word: str) -> Callable[[str, Any], Any]:
     def read(label: str, raw: Any) -> Any:
         try:
@@ -86,6 +94,7 @@ _READERS: dict[str, Callable[[str, Any], Any]] = {
     "int": _whole,
     "float": _decimal,
     "bool": _flag,
+    "stamps": _stamps,
     "json-list": _json(list, "a JSON list, as [1, 2]"),
     "json-object": _json(dict, 'a JSON object, as {"key": 1}'),
 }

@@ -17,10 +17,12 @@ from tqconsole.core.action_fields import (
     CALL_FIELDS,
     COUNT,
     HARD,
+    INSPECTABLE,
     QUEUE,
     RATE,
     SIGNAL,
     SOFT,
+    STAMPS_FIELDS,
     TASK_NAME,
     Field,
 )
@@ -71,22 +73,6 @@ class ActionRequest:
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
 
-#: What `worker.inspect` may ask for.
-INSPECTABLE = (
-    "active",
-    "reserved",
-    "scheduled",
-    "revoked",
-    "registered",
-    "active_queues",
-    "stats",
-    "conf",
-    "report",
-    "clock",
-    "ping",
-    "memsample",
-)
-
 _TABLE: tuple[Action, ...] = (
     Action(
         "task.rerun",
@@ -119,6 +105,26 @@ _TABLE: tuple[Action, ...] = (
         "revoke",
         is_danger=True,
         fields=(SIGNAL,),
+    ),
+    Action(
+        "task.abort",
+        "Abort",
+        "Ask an AbortableTask to stop: it looks for that in the result store when it likes.",
+        "X",
+        "task",
+        "revoke",
+        can_bulk=False,
+    ),
+    Action(
+        "task.revoke_by_stamped_headers",
+        "Revoke by stamp",
+        "Workers discard every task that carries one of these stamps, also those sent later.",
+        "S",
+        "cluster",
+        "stamps",
+        is_danger=True,
+        can_bulk=False,
+        fields=STAMPS_FIELDS,
     ),
     Action(
         "task.call",

@@ -127,6 +127,13 @@ def _on_targets(*verb: str) -> Callable[[ActionRequest], Words]:
     return words
 
 
+def _stamped(request: ActionRequest) -> Words:
+    signal = _given(request, "signal")
+    options = ["--terminate", signal] if signal not in ("", "no") else []
+    stamps = _given(request, "stamps").split()
+    return _line(["control"], ["revoke_by_stamped_headers", *stamps], options)
+
+
 def _edit_letter(request: ActionRequest) -> Words:
     options: Words = []
     for flag, name in (("-a", "args"), ("-k", "kwargs")):
@@ -140,6 +147,8 @@ _COMMANDS: dict[str, Callable[[ActionRequest], Words]] = {
     "beat.run": _call,
     "task.revoke": _on_targets("control", "revoke"),
     "task.terminate": _on_targets("control", "terminate"),
+    "task.abort": lambda request: _line(["result"], list(request.targets[:1]), ["--abort"]),
+    "task.revoke_by_stamped_headers": _stamped,
     "worker.ping": _ask("inspect", "ping"),
     "worker.inspect": _inspect,
     "worker.shutdown": _ask("control", "shutdown"),

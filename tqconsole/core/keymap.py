@@ -117,6 +117,7 @@ KEYMAP: tuple[KeyBinding, ...] = (
     # Screens
     _change("tasks.rerun", "R", "re-run", "tasks", "rerun"),
     _change("tasks.revoke", "X", "revoke", "tasks", "revoke"),
+    _change("tasks.stamps", "S", "revoke by stamp", "tasks", "stamps", footer=False),
     _change("tasks.limits", "L", "limits", "tasks", "limits"),
     _key("tasks.parent", "o", "parent", "tasks"),
     _key("tasks.flow", "v", "its flow", "tasks"),

@@ -39,6 +39,7 @@ _KINDS = {
 }
 _ODD_KINDS = {
     "tasks.limits": "type",
+    "tasks.stamps": "cluster",
     **dict.fromkeys(("tasks.events", "dashboard.events", "beat.events", "events.events"), "worker"),
 }
 #: How each table begins.

@@ -64,6 +64,10 @@ class ModelReader:
         """Return what arguments a task takes, "" where its app is not at hand."""
         return self._signatures.text(task_name)
 
+    def is_abortable(self, task_name: str) -> bool:
+        """True for an `AbortableTask` of the app at hand; False also where nothing is known."""
+        return self._signatures.is_abortable(task_name)
+
     def call_complaint(self, task_name: str, args: list[Any], kwargs: Mapping[str, Any]) -> str:
         """Return why a task cannot be called so, "" when it can or nothing is known."""
         return self._signatures.complaint(task_name, args, kwargs)

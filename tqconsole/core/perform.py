@@ -14,14 +14,17 @@ from dataclasses import dataclass, replace
 from typing import Any
 from uuid import uuid4
 
+from tqconsole.core.aborting import abort
+from tqconsole.core.action_fields import INSPECTABLE
 from tqconsole.core.action_input import read_fields
-from tqconsole.core.actions import ACTIONS, INSPECTABLE, Action, ActionRequest
+from tqconsole.core.actions import ACTIONS, Action, ActionRequest
 from tqconsole.core.equivalent import call_command, equivalent_command
 from tqconsole.core.errors import ActionError
 from tqconsole.core.lookup import KnownTask, Lookup
 from tqconsole.core.sanitize import clean, clean_name, shown
 from tqconsole.core.undo import old_limits, undo_of
 from tqconsole.core.views import ActionDone, NodeAnswer
+from tqconsole.engine.backends.base import Backend
 from tqconsole.engine.brokers.base import Broker
 from tqconsole.engine.clock import Clock
 from tqconsole.engine.control.answer import Answers
@@ -73,12 +76,14 @@ class Performer:
         clock: Clock,
         *,
         default_queue: str = "celery",
+        backend: Backend | None = None,
     ) -> None:
         self._broker = broker
         self._remote = remote
         self._lookup = lookup
         self._clock = clock
         self._default_queue = default_queue
+        self._backend = backend
 
     def run(self, request: ActionRequest, known: Mapping[str, KnownTask]) -> Performed:
         """Carry `request` out; `known` tells of its target tasks. Never raises."""
@@ -128,7 +133,15 @@ class Performer:
         return Performed(done, undo=undo_of(request, done, before))
 
     def _of_broker(self) -> dict[str, Callable[[tuple[str, ...]], ActionDone]]:
-        return {"queue.purge": self._purge, "dead.replay": self._replay, "dead.drop": self._drop}
+        return {
+            "queue.purge": self._purge,
+            "dead.replay": self._replay,
+            "dead.drop": self._drop,
+            "task.abort": self._abort,
+        }
+
+    def _abort(self, targets: tuple[str, ...]) -> ActionDone:
+        return _told(targets[0], abort(self._backend, targets[0]))
 
     def _purge(self, targets: tuple[str, ...]) -> ActionDone:
         count = self._broker.purge(targets[0])
@@ -255,6 +268,8 @@ def title_of(action: Action, request: ActionRequest) -> str:
     """Return the heading of an answer: what was done to what."""
     if action.action_id == "task.call":
         return clean(f"Call {request.arguments.get('task_name', '')}", 200)
+    if action.group == "stamps":
+        return clean(f"{action.label}: {request.arguments.get('stamps', '')}", 200)
     if not request.targets:
         return f"{action.label}: every worker" if action.target_kind == "worker" else action.label
     if len(request.targets) == 1:
@@ -309,6 +324,16 @@ def _restart(remote: RemoteControl, targets: Targets, given: Mapping[str, Any]) 
     return remote.pool_restart(None, targets or None, is_reloading=bool(given.get("reload")))
 
 
+def _revoke_stamped(remote: RemoteControl, _targets: Targets, given: Mapping[str, Any]) -> Answers:
+    signal = given.get("signal", "no")
+    is_terminating = signal != "no"
+    return remote.revoke_by_stamped_headers(
+        given["stamps"],
+        is_terminating=is_terminating,
+        signal_name=signal if is_terminating else "SIGTERM",
+    )
+
+
 def _inspect(remote: RemoteControl, targets: Targets, given: Mapping[str, Any]) -> Answers:
     what = given["what"]
     if what not in INSPECTABLE:
@@ -321,6 +346,7 @@ _REMOTE: dict[str, _Remote] = {
     "task.terminate": lambda remote, targets, given: remote.terminate(
         targets, given.get("signal", "SIGTERM")
     ),
+    "task.revoke_by_stamped_headers": _revoke_stamped,
     "worker.ping": lambda remote, targets, _given: remote.ping(targets or None),
     "worker.inspect": _inspect,
     "worker.shutdown": lambda remote, targets, _given: remote.shutdown(targets or None),

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from tqconsole.core.actions import ActionRequest
 from tqconsole.core.flows import FlowView
+from tqconsole.core.stamps import Stamped
 from tqconsole.core.views import (
     ActionDone,
     AuditLine,
@@ -102,6 +103,10 @@ class ConsoleSession(Protocol):
         """Return what arguments a task takes, as `(a: int)`; "" where its app is not at hand."""
         ...
 
+    def is_abortable(self, task_name: str) -> bool:
+        """True for an `AbortableTask` of the app at hand; False also where nothing is known."""
+        ...
+
     def call_complaint(self, task_name: str, args: list[Any], kwargs: Mapping[str, Any]) -> str:
         """Return why a task cannot be called so, "" when it can or nothing is known."""
         ...
@@ -112,6 +117,10 @@ class ConsoleSession(Protocol):
 
     def peek(self, queue: str, count: int = 100) -> Future[QueuePeek]:
         """Read the next messages of a queue without taking them."""
+        ...
+
+    def find_stamped(self, stamps: Mapping[str, str]) -> Future[Stamped]:
+        """Look through what waits for calls that carry one of these stamps, taking nothing."""
         ...
 
     def dead_letters(self, queue: str = "") -> Future[tuple[DeadLetterView, ...]]:

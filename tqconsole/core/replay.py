@@ -8,6 +8,7 @@ as it goes; winding back begins anew, so that is another session (`sought`).
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from concurrent.futures import Future
 from pathlib import Path
 from typing import TypeVar
@@ -23,6 +24,7 @@ from tqconsole.core.model_session import SessionModel
 from tqconsole.core.perform import title_of
 from tqconsole.core.picture import Surroundings
 from tqconsole.core.recording import Entry, Recording
+from tqconsole.core.stamps import Stamped
 from tqconsole.core.store import ROWS_LIMIT
 from tqconsole.core.views import (
     ActionDone,
@@ -192,6 +194,10 @@ class ReplaySession(ModelReader):
     def peek(self, queue: str, count: int = 100) -> Future[QueuePeek]:
         """Say that nobody is asked."""
         return _finished(QueuePeek(queue, error=NOBODY))
+
+    def find_stamped(self, stamps: Mapping[str, str]) -> Future[Stamped]:
+        """Say that nobody is asked."""
+        return _finished(Stamped(error=NOBODY))
 
     def dead_letters(self, queue: str = "") -> Future[tuple[DeadLetterView, ...]]:
         """Say that nobody is asked."""

@@ -34,6 +34,7 @@ from tqconsole.core.recording import Recorder
 from tqconsole.core.sanitize import clean
 from tqconsole.core.schedules import ScheduleSource
 from tqconsole.core.signatures import ReadTasks
+from tqconsole.core.stamps import Stamped, find_stamped
 from tqconsole.core.store import BYTES_LIMIT, ROWS_LIMIT
 from tqconsole.core.views import (
     ActionDone,
@@ -133,7 +134,12 @@ class Session(ModelReader):
         self._poller = Poller(broker, self._remote, clock, backend)
         self._lookup = Lookup(broker, backend, self._remote)
         self._performer = Performer(
-            broker, self._remote, self._lookup, clock, default_queue=self._options.default_queue
+            broker,
+            self._remote,
+            self._lookup,
+            clock,
+            default_queue=self._options.default_queue,
+            backend=backend,
         )
         self._pool = ThreadPoolExecutor(ACTION_THREADS, thread_name_prefix="tqconsole-action")
         self._ended: deque[tuple[AuditLine, Performed]] = deque()
@@ -250,6 +256,11 @@ class Session(ModelReader):
                 return QueuePeek(clean(queue, 255), error=clean(str(error), 300))
 
         return self._pool.submit(work)
+
+    def find_stamped(self, stamps: Mapping[str, str]) -> Future[Stamped]:
+        """Look for waiting calls that carry one of these stamps."""
+        names = self._model.cluster.queues.names()
+        return self._pool.submit(find_stamped, self._broker, names, dict(stamps))
 
     def dead_letters(self, queue: str = "") -> Future[tuple[DeadLetterView, ...]]:
         """Return the dead letters of one queue or of all, newest first."""

@@ -1,4 +1,4 @@
-"""What arguments the tasks take, where their app is at hand: shown and checked before a call."""
+"""What the tasks are, where their app is at hand: their arguments, and which can be aborted."""
 
 from __future__ import annotations
 
@@ -17,16 +17,19 @@ class Signatures:
 
     def __init__(self) -> None:
         self._by_name: dict[str, inspect.Signature] = {}
+        self._abortable: frozenset[str] = frozenset()
 
     def read(self, read_tasks: ReadTasks) -> None:
         """Take the signatures of an app's tasks."""
         found: dict[str, inspect.Signature] = {}
-        for name, task in read_tasks().items():
+        tasks = read_tasks()
+        for name, task in tasks.items():
             try:
                 found[name] = inspect.signature(task.run)
             except (AttributeError, TypeError, ValueError):
                 continue  # Not a function of Python's: nothing can be said of it.
         self._by_name = found
+        self._abortable = frozenset(name for name, task in tasks.items() if _is_abortable(task))
 
     def text(self, name: str) -> str:
         """Return `(a: int, b: int = 2)`, "" where it is not known."""
@@ -42,6 +45,10 @@ class Signatures:
         )
         return clean(str(bare), 300)
 
+    def is_abortable(self, name: str) -> bool:
+        """True for a task that looks whether it is to stop."""
+        return name in self._abortable
+
     def complaint(self, name: str, args: list[Any], kwargs: Mapping[str, Any]) -> str:
         """Return why the task cannot be called so, "" when it can or nothing is known."""
         signature = self._by_name.get(name)
@@ -51,6 +58,11 @@ class Signatures:
         except TypeError as error:
             return clean(str(error), 200)
         return ""
+
+
+def _is_abortable(task: Any) -> bool:
+    """True for a descendant of ours or of Celery's, which is not imported for the question."""
+    return any(kind.__name__ == "AbortableTask" for kind in type(task).__mro__)
 
 
 class _Bare(str):

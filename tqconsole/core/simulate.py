@@ -7,6 +7,7 @@ Actions answer at once and change nothing but the audit list.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from concurrent.futures import Future
 from types import SimpleNamespace
 from typing import Any, TypeVar
@@ -23,6 +24,7 @@ from tqconsole.core.model_session import SessionModel
 from tqconsole.core.perform import READ_ONLY_ERROR, title_of
 from tqconsole.core.picture import Surroundings
 from tqconsole.core.simulated_events import PICTURE_AT, TYPES, EventSource, depths
+from tqconsole.core.stamps import Stamped
 from tqconsole.core.undo import undo_of
 from tqconsole.core.views import (
     ActionDone,
@@ -160,6 +162,11 @@ class SimulatedSession(ModelReader):
         for message in messages:
             counts[message.name] += 1
         return _finished(QueuePeek(queue, messages, tuple(counts.items())))
+
+    def find_stamped(self, stamps: Mapping[str, str]) -> Future[Stamped]:
+        """Return made-up calls that carry the stamps."""
+        found = (("mail", "mail.send", 31), ("img", "img.resize", 4)) if stamps else ()
+        return _finished(Stamped(found, looked_at=164, queue_count=4))
 
     def dead_letters(self, queue: str = "") -> Future[tuple[DeadLetterView, ...]]:
         """Return three dead letters of img."""

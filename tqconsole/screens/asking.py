@@ -8,8 +8,9 @@ from tqconsole.core.actions import ActionRequest
 from tqconsole.core.views import ActionDone, AuditLine, TaskFacts
 from tqconsole.screens.audit import UndoDialog
 from tqconsole.screens.call import CallDialog
-from tqconsole.screens.control import group_dialog
+from tqconsole.screens.control import GroupDialog, group_dialog
 from tqconsole.screens.replies import RepliesDialog
+from tqconsole.screens.stamps import StampsDialog
 from tqconsole.widgets.base_app import BaseApp
 from tqconsole.widgets.requests import Awaited, GroupAsked
 
@@ -42,7 +43,8 @@ class Asking:
         if message.group == "run":
             self._run_entry(message.targets[0])
             return
-        dialog = group_dialog(self._session, message)
+        kind = StampsDialog if message.group == "stamps" else GroupDialog
+        dialog = group_dialog(self._session, message, kind)
         self._app.push_screen(dialog, self.perform)
 
     def undo(self, line: AuditLine) -> None:

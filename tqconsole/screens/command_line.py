@@ -46,6 +46,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("queue", (), "one queue", "its name"),
     Command("dead", (), "dead letters", "a queue"),
     Command("call", ("n",), "call a task", "its name"),
+    Command("revoke", (), "revoke one task, or all that carry a stamp", "its id, or name=value"),
     Command("ctx", ("context",), "another saved cluster", "its name"),
     Command("connect", (), "another broker", "its URL"),
     Command("seek", (), "another time of a replay", "14:05, +5m or -30s"),

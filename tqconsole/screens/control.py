@@ -33,7 +33,7 @@ from tqconsole.widgets.lines import Lines
 from tqconsole.widgets.look import Look
 from tqconsole.widgets.pieces import Piece, clipped, fit, printable, wrapped
 from tqconsole.widgets.requests import GroupAsked
-from tqconsole.widgets.touched import targets_names, targets_text, touched
+from tqconsole.widgets.touched import targets_names, targets_text, touched, why_off
 
 
 class GroupDialog(Dialog[ActionRequest]):
@@ -67,7 +67,8 @@ class GroupDialog(Dialog[ActionRequest]):
         super().__init__(self._question(), is_danger=self._action.is_danger)
 
     def _question(self) -> str:
-        title = f"{self._action.label}: {targets_text(self._action, self._names)}"
+        on = targets_text(self._action, self._names)
+        title = f"{self._action.label}: {on}" if on else self._action.label
         return f"{title} on {self._where}?" if self._where else f"{title}?"
 
     def body(self) -> Iterable[Widget]:
@@ -190,16 +191,19 @@ class GroupDialog(Dialog[ActionRequest]):
             self.dismiss(self._request())
 
 
-def group_dialog(session: ConsoleSession, asked: GroupAsked) -> GroupDialog:
+def group_dialog(
+    session: ConsoleSession, asked: GroupAsked, kind: type[GroupDialog] = GroupDialog
+) -> GroupDialog:
     """Return the dialog of a group of actions for the targets that were asked for."""
     actions = actions_of_group(asked.target_kind, asked.group)
     if len(asked.targets) > 1:
         actions = tuple(action for action in actions if action.can_bulk) or actions
+    actions = tuple(one for one in actions if why_off(session, one, asked.targets) == "")
     notes = [("on", targets_names(asked.target_kind, asked.names))]
     if asked.chosen_by:
         notes.append(("chosen by", f"{asked.chosen_by}; frozen now, later ones are safe"))
     notes += touched(session, session.snapshot(), asked.target_kind, asked.group, asked.targets)
-    return GroupDialog(
+    return kind(
         session,
         actions,
         asked.targets,

@@ -187,6 +187,7 @@ class TasksScreen(FilteredScreen):
             **super().handlers(),
             **self.group_handlers("tasks", ("rerun", "revoke")),
             "tasks.limits": self._limits,
+            "tasks.stamps": lambda: self.post_message(GroupAsked("cluster", "stamps", ())),
             "tasks.flow": self._go_to_flow,
             "tasks.parent": self._go_to_parent,
             "tasks.events": lambda: self.post_message(ask_for_events()),

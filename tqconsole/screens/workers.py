@@ -9,7 +9,8 @@ from textual.binding import BindingType
 from textual.content import Content
 from textual.widget import Widget
 
-from tqconsole.core.actions import INSPECTABLE, ActionRequest
+from tqconsole.core.action_fields import INSPECTABLE
+from tqconsole.core.actions import ActionRequest
 from tqconsole.core.port import ConsoleSession
 from tqconsole.core.views import Changes, Snapshot, WorkerView
 from tqconsole.widgets import figures

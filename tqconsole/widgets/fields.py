@@ -11,6 +11,8 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from tqconsole.core.action_fields import Field
+from tqconsole.core.errors import ActionError
+from tqconsole.core.stamps import read_stamps
 from tqconsole.widgets.choices import Choices
 from tqconsole.widgets.lines import Lines
 
@@ -85,12 +87,22 @@ def complaint(field: Field, text: str) -> str:
             return "" if _is_number(text, int) else f"{field.label}: a whole number is wanted"
         case "float":
             return "" if _is_number(text, float) else f"{field.label}: a number is wanted"
+        case "stamps":
+            return _stamps_complaint(text)
         case "json-list":
             return json_complaint(text, list, field.label)
         case "json-object":
             return json_complaint(text, dict, field.label)
         case _:
             return ""
+
+
+def _stamps_complaint(text: str) -> str:
+    try:
+        read_stamps(text)
+    except ActionError as error:
+        return str(error)
+    return ""
 
 
 def _is_number(text: str, kind: type[int] | type[float]) -> bool:

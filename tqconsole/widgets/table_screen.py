@@ -20,6 +20,7 @@ from tqconsole.widgets.records import export_text
 from tqconsole.widgets.requests import CopyAsked, ExportAsked, GroupAsked
 from tqconsole.widgets.rows import RowChosen, SortAsked
 from tqconsole.widgets.text_viewer import TextDialog
+from tqconsole.widgets.touched import why_off
 from tqconsole.widgets.vtable import VTable
 
 #: Rows that one export takes at most: it runs on the UI's thread.
@@ -267,16 +268,14 @@ class TableScreen(ConsoleScreen):
 
     def open_actions_menu(self) -> None:
         """Let one of the actions be picked; those that are off say why."""
-        read_only = self.session.is_read_only
-        choices = [
-            Choice(
-                action.action_id,
-                action.label,
-                action.key,
-                "off: read-only" if read_only and action.does_change else action.help,
-                read_only and action.does_change,
-            )
+        targets = self.targets()
+        offered = [
+            (action, why_off(self.session, action, targets))
             for action in actions_for(self.target_kind)
+        ]
+        choices = [
+            Choice(action.action_id, action.label, action.key, off or action.help, bool(off))
+            for action, off in offered
         ]
         if choices:
             self.app.push_screen(Menu("Actions", choices), self._picked_action)

@@ -31,6 +31,20 @@ class _Tasks:
     workers: tuple[str, ...] = ()
 
 
+def why_off(session: ConsoleSession, action: Action, targets: Sequence[str]) -> str:
+    """Return why an action cannot be asked for on these targets, "" when it can."""
+    if action.does_change and session.is_read_only:
+        return "off: read-only"
+    if action.action_id == "task.abort" and not _are_abortable(session, targets):
+        return "off: no AbortableTask by the app at hand (-A)"
+    return ""
+
+
+def _are_abortable(session: ConsoleSession, targets: Sequence[str]) -> bool:
+    rows = [session.task(task_id) for task_id in targets[:LOOKED_AT]]
+    return all(row is not None and session.is_abortable(row.name) for row in rows)
+
+
 def targets_text(action: Action, targets: Sequence[str]) -> str:
     """Return the targets for a title: one by name, several by count."""
     noun = {"dead": "dead letter", "type": "task type"}.get(action.target_kind, action.target_kind)
@@ -61,6 +75,11 @@ def touched(
     match target_kind, group:
         case "task", _:
             return _of_tasks(session, snapshot, group, targets)
+        case "cluster", "stamps":
+            return [
+                ("reach", _reach(snapshot)),
+                ("kept", "in the workers' memory, until they restart; nothing takes it back"),
+            ]
         case "worker", "shutdown" | "pool":
             return _of_workers(snapshot, targets)
         case "worker" | "type", _:

@@ -48,8 +48,8 @@ QUESTIONS = {
     *("active", "reserved", "scheduled", "stats", "active_queues", "registered", "ping"),
     *("conf", "report", "clock", "revoked", "query_task", "memsample"),
 }
-#: Scripts that only look: who holds a lease. Their first key says which.
-LOOKS = ("tq.consumers",)
+#: Scripts that only look: who holds a lease, how much is in hand. Their first word says which.
+LOOKS = ("tq.consumers", "tq.hands")
 
 
 class Monitor:

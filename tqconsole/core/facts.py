@@ -36,6 +36,10 @@ def _depths(cluster: Cluster, value: Mapping[str, QueueDepth], now_at: float) ->
         cluster.queues.queue(name).note_depth(depth, now_at)
 
 
+def _unacked(cluster: Cluster, value: int | None, _now_at: float) -> None:
+    cluster.queues.unacked_count = value
+
+
 def _heads(cluster: Cluster, value: Mapping[str, str], now_at: float) -> None:
     for name, task_id in value.items():
         row = cluster.store.get(clean_name(task_id))
@@ -79,13 +83,16 @@ def _in_hand(cluster: Cluster, value: tuple[str, Mapping[str, Any]], now_at: flo
         if isinstance(requests, list):
             bare = [entry.get("request", entry) for entry in requests if isinstance(entry, Mapping)]
             cluster.note_backfill(name, bare, state, now_at)
+            cluster.queues.note_holding(bare)
             held[clean_name(name)] = frozenset(clean_name(entry.get("id")) for entry in bare)
     if state == states.STARTED:
         cluster.note_held(held, now_at)
 
 
-def _in_hand_told(cluster: Cluster, _value: None, _now_at: float) -> None:
+def _in_hand_told(cluster: Cluster, has_answers: bool | None, now_at: float) -> None:  # noqa: FBT001 - a fact's value
     cluster.note_in_hand_told()
+    if has_answers:
+        cluster.queues.note_holding_told(now_at)
 
 
 def _registered(cluster: Cluster, value: Mapping[str, Any], _now_at: float) -> None:
@@ -107,6 +114,7 @@ KINDS: Mapping[str, Callable[[Cluster, Any, float], None]] = {
     "queues": _queues,
     "in_hand": _in_hand,
     "in_hand_told": _in_hand_told,
+    "unacked": _unacked,
     "registered": _registered,
     "ends": _ends,
 }
@@ -119,7 +127,8 @@ _TYPES: Mapping[str, Any] = {
     "stats": tuple[float, dict[str, Any]],
     "queues": tuple[float, dict[str, Any]],
     "in_hand": tuple[str, dict[str, Any]],
-    "in_hand_told": None,
+    "in_hand_told": bool | None,
+    "unacked": int | None,
     "registered": dict[str, Any],
     "ends": list[Ended],
 }

@@ -117,7 +117,15 @@ class Picture:
             failed_ratio=failed / ended if ended else 0.0,
             retries_per_s=retried,
             p95_s=self._cluster.stats.p95_s(),
+            unacked_count=_unacked(queues, self._cluster.queues.unacked_count),
         )
+
+
+def _unacked(queues: Iterable[QueueView], told: int | None) -> int | None:
+    """Return what is in hand: the queues' sum, the broker's word where one does not tell."""
+    counts = [queue.unacked_count for queue in queues]
+    known = [count for count in counts if count is not None]
+    return told if None in counts and told is not None else (sum(known) if known else None)
 
 
 def _slot_count(online: list[WorkerView], active_count: int) -> int | None:

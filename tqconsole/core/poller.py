@@ -181,6 +181,7 @@ class Poller:
             names = (names + names)[start : start + QUEUES_AT_ONCE]
         depths = {name: self._broker.depth(name) for name in names}
         self._tell(Told("depths", depths))
+        self._tell(Told("unacked", self._broker.unacked_count()))
         self._undated = [
             name for name, it in depths.items() if it.ready_count and it.oldest_at is None
         ]
@@ -227,13 +228,15 @@ class Poller:
         self._tell(Told("queues", [answers.elapsed_s, _good(answers)]))
 
     def _ask_in_hand(self) -> None:
+        has_answers = False
         for answers, state in (
             (self._remote.active(is_safe=True), states.STARTED),
             (self._remote.reserved(), states.RECEIVED),
             (self._remote.scheduled(), states.RECEIVED),
         ):
+            has_answers = has_answers or bool(answers.replies)
             self._tell(Told("in_hand", [state, _good(answers)]))
-        self._tell(Told("in_hand_told", None))
+        self._tell(Told("in_hand_told", has_answers))
 
     def _ask_registered(self) -> None:
         self._tell(Told("registered", _good(self._remote.registered())))

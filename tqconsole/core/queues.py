@@ -7,8 +7,9 @@ the depth. What is not known stays None. Owned by the UI's thread.
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from math import isnan, nan
+from typing import Any
 
 from tqconsole.core.sanitize import clean_name
 from tqconsole.core.stats import RATE_S, Ring, named
@@ -23,8 +24,9 @@ TREND_S = 60.0
 STILL_PER_S = 0.05
 #: Seconds of waiting that are no backlog: a busy queue is never quite empty.
 BRIEF_S = 10.0
-#: Seconds after which a depth that could not be asked again is no longer shown.
-DEPTH_AGE_S = 60.0
+#: Seconds after which a depth that could not be asked again is no longer shown, and what workers
+#: said they hold.
+DEPTH_AGE_S, HELD_AGE_S = 60.0, 40.0
 
 
 class Queue:
@@ -42,6 +44,7 @@ class Queue:
         "depth_at",
         "has_incoming",
         "has_outgoing",
+        "held",
         "name",
     )
 
@@ -50,6 +53,8 @@ class Queue:
         self.depth: QueueDepth | None = None
         self.depth_at = 0.0
         self.dead_count: int | None = None
+        #: Unacknowledged by the workers' own word, and when they said so.
+        self.held: tuple[int, float] | None = None
         self.has_incoming = False
         self.has_outgoing = False
         self._incoming = Ring(RATE_S + 1)
@@ -126,11 +131,13 @@ class Queue:
         if out_per_s is None and in_per_s is not None and trend is not None:
             out_per_s = max(0.0, in_per_s - trend)
         told = depth.consumer_count
+        unacked_count, is_told_by_workers = self._unacked(depth, now_at)
         oldest_at, is_least = self._oldest(depth)
         return QueueView(
             name=self.name,
             ready_count=self.ready_count(now_at),
-            unacked_count=depth.unacked_count,
+            unacked_count=unacked_count,
+            is_unacked_told=is_told_by_workers,
             parked_count=depth.parked_count,
             dead_count=self.dead_count,
             consumer_count=told if told is not None else consumer_count,
@@ -142,6 +149,14 @@ class Queue:
             drains_in_s=self.drains_in_s(now_at),
             history=_held(self._ready.values(now_at)),
         )
+
+    def _unacked(self, depth: QueueDepth, now_at: float) -> tuple[int | None, bool]:
+        """Return what is in hand, and whether that is only what the workers say."""
+        if depth.unacked_count is not None:
+            return depth.unacked_count, False
+        if self.held is None or now_at - self.held[1] > HELD_AGE_S:
+            return None, False
+        return self.held[0], True
 
     def _fresh(self, now_at: float) -> QueueDepth:
         """Return the depth told lately; one of which nothing is known when that is too long ago."""
@@ -180,6 +195,10 @@ class Queues:
 
     def __init__(self) -> None:
         self._queues: OrderedDict[str, Queue] = OrderedDict()
+        #: Ids that workers hold unacknowledged, by queue, while they are being asked.
+        self._holding: dict[str, set[str]] = {}
+        #: In hand of all queues together, where the broker tells no more; None: it does not.
+        self.unacked_count: int | None = None
 
     def __iter__(self) -> Iterator[Queue]:
         return iter(self._queues.values())
@@ -193,6 +212,22 @@ class Queues:
             return known
         name = clean_name(name)
         return named(self._queues, name, lambda: Queue(name))
+
+    def note_holding(self, requests: Iterable[Mapping[str, Any]]) -> None:
+        """Take in what a worker has in hand: Celery's request infos, of whatever state."""
+        for request in requests:
+            delivery = request.get("delivery_info")
+            key = delivery.get("routing_key") if isinstance(delivery, Mapping) else None
+            name, task_id = clean_name(key), request.get("id")
+            is_open = request.get("acknowledged") is not True
+            if is_open and isinstance(task_id, str) and name in self._queues:
+                self._holding.setdefault(name, set()).add(task_id)
+
+    def note_holding_told(self, now_at: float) -> None:
+        """Take note that all workers have been asked: what was told since the last time holds."""
+        for queue in self:
+            queue.held = (len(self._holding.get(queue.name, ())), now_at)
+        self._holding = {}
 
     def names(self) -> tuple[str, ...]:
         """Return all names, sorted."""

@@ -27,10 +27,10 @@ class TaskRow:
 
     __slots__ = (
         "args", "ended_at", "eta", "exception", "expires", "failed_at", "is_lost", "kwargs",
-        "lost_by", "name",
-        "parent_id", "progress_done", "progress_total", "queue", "received_at", "result", "retries",
-        "revision", "root_id", "runtime_s", "search", "sent_at", "sequence", "source", "started_at",
-        "state", "task_id", "text_bytes", "traceback", "updated_at", "worker",
+        "lost_by", "name", "parent_id", "progress_done", "progress_total", "queue", "received_at",
+        "result", "retries", "revision", "root_id", "runtime_s", "search", "sent_at", "sequence",
+        "source", "started_at", "state", "task_id", "text_bytes", "traceback", "updated_at",
+        "worker",
     )  # fmt: skip
 
     def __init__(self, task_id: str, sequence: int) -> None:
@@ -144,6 +144,8 @@ class QueueView:
     history: tuple[float, ...] = ()
     #: `oldest_s` is the least it can be: since when that message has been seen to wait.
     is_oldest_least: bool = False
+    #: `unacked_count` is what workers said they hold, a few seconds ago; no broker told it.
+    is_unacked_told: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +178,7 @@ class Totals:
     failed_ratio: float = 0.0
     retries_per_s: float = 0.0
     p95_s: float | None = None
+    unacked_count: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,8 +212,7 @@ class EventLine:
     @property
     def raw(self) -> str:
         """Its JSON, cleaned."""
-        source = self.raw_source
-        return source if isinstance(source, str) else source()
+        return self.raw_source if isinstance(self.raw_source, str) else self.raw_source()
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,8 +332,7 @@ class TaskFacts:
 class Inspected:
     """One worker's answer to one inspect command, as a table and as text.
 
-    `what` is the command's name. Either `columns` and `rows` are filled or `text`; secrets are
-    masked. `error` says why there is no answer.
+    `what` names the command; filled are `columns` and `rows`, or `text` (masked), or `error`.
     """
 
     worker: str

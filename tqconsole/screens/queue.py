@@ -15,7 +15,7 @@ from tqconsole.core.port import ConsoleSession
 from tqconsole.core.secrets import hidden
 from tqconsole.core.views import Changes, DeadLetterView, PeekedMessage, QueuePeek, Snapshot
 from tqconsole.widgets import figures
-from tqconsole.widgets.cells import short_id
+from tqconsole.widgets.cells import short_id, unacked_text
 from tqconsole.widgets.frame import Handler
 from tqconsole.widgets.keys import screen_bindings
 from tqconsole.widgets.lines import Lines
@@ -124,7 +124,7 @@ class QueueScreen(TableScreen):
         if view is not None:
             pairs = [
                 ("ready", figures.count(view.ready_count)),
-                ("unacked", figures.count(view.unacked_count)),
+                ("unacked", unacked_text(view)),
                 ("in/s", figures.rate(view.in_per_s)),
                 ("out/s", figures.rate(view.out_per_s)),
                 ("consumers", figures.count(view.consumer_count)),

@@ -127,9 +127,12 @@ def _totals(snapshot: Snapshot) -> list[Piece]:
     parked = sum(row.parked_count or 0 for row in queues)
     told = [row.ready_count for row in queues if row.ready_count is not None]
     ready = "-" if queues and not told else f"{sum(told):,}"
+    sign = "~" if any(row.is_unacked_told for row in queues) else ""
+    in_hand = sign + figures.count(snapshot.totals.unacked_count)
     parts: list[list[Piece]] = [
         [(figures.plural(len(queues), "queue"), "")],
         [("waiting ", "dim"), (ready, "bold")],
+        [("in hand ", "dim"), (in_hand, "bold")],
         [("with ETA ", "dim"), (f"{parked:,}", "bold")],
         [("dead letters ", "dim"), (f"{dead:,}", "bold error" if dead else "bold")],
     ]

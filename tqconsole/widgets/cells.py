@@ -41,9 +41,15 @@ def ready_cell(row: QueueView, _look: Look, _now_at: float, _width: int) -> Cell
     return (figures.count(row.ready_count), "bold warning" if is_growing else "")
 
 
+def unacked_text(row: QueueView) -> str:
+    """Return what is in hand; with ~ what only the workers say."""
+    sign = "~" if row.is_unacked_told else ""
+    return sign + figures.count(row.unacked_count)
+
+
 def unacked_cell(row: QueueView, _look: Look, _now_at: float, _width: int) -> Cell:
     """Return how many are in hand."""
-    return figures.count(row.unacked_count)
+    return unacked_text(row)
 
 
 def consumers_cell(row: QueueView, _look: Look, _now_at: float, _width: int) -> Cell:

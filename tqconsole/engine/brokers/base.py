@@ -262,6 +262,10 @@ class Broker(abc.ABC):
     def depth(self, queue_name: str) -> QueueDepth:
         """Return how full it is, without cost to workers."""
 
+    def unacked_count(self) -> int | None:
+        """Return how much consumers hold of all queues together, parked or not; None: not told."""
+        return None
+
     @abc.abstractmethod
     def queue_names(self) -> list[str]:
         """Return the queues this broker can list (without control and event queues), sorted."""

@@ -13,6 +13,7 @@ from typing import Any
 from tqconsole.engine.brokers.base import Broker, Capabilities, Consumer, Subscription
 from tqconsole.engine.brokers.redis import fanout, look, members
 from tqconsole.engine.brokers.redis.cycle import Server
+from tqconsole.engine.brokers.redis.hands import Hands
 from tqconsole.engine.brokers.redis.hold import RedisConsumer
 from tqconsole.engine.brokers.redis.keys import Keys
 from tqconsole.engine.brokers.redis.letters import Letters
@@ -57,6 +58,7 @@ class RedisBroker(Broker):
         self._router = Router(self._link, self._keys)
         self._speaker = fanout.Speaker(self._link, self._keys, clock)
         self._letters = Letters(self._link, self._keys)
+        self._hands = Hands(self._link, self._keys, clock)
         self._spare: list[Link] = []
         self._spare_lock = threading.Lock()
 
@@ -107,7 +109,11 @@ class RedisBroker(Broker):
 
     def depth(self, queue_name: str) -> QueueDepth:
         """See `Broker.depth`."""
-        return look.depth(self._link, self._keys, queue_name)
+        return look.depth(self._link, self._keys, self._hands, queue_name)
+
+    def unacked_count(self) -> int | None:
+        """See `Broker.unacked_count`."""
+        return self._hands.total()
 
     def queue_names(self) -> list[str]:
         """See `Broker.queue_names`: those that are bound, by whomever."""

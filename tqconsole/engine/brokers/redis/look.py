@@ -8,6 +8,7 @@ from typing import Any
 
 from tqconsole.engine.brokers.redis import lua, members
 from tqconsole.engine.brokers.redis.envelope import delivery_of, raw_delivery, read
+from tqconsole.engine.brokers.redis.hands import Hands
 from tqconsole.engine.brokers.redis.keys import Keys, envelope_of
 from tqconsole.engine.exceptions import RefusedError
 from tqconsole.engine.protocol.message import Message
@@ -60,17 +61,19 @@ def purge(link: Link, keys: Keys, queue_name: str) -> int:
     return int(link.script(lua.PURGE, [*words, *lists]))
 
 
-def depth(link: Link, keys: Keys, queue_name: str) -> QueueDepth:
-    """Return how full a queue is. How much of it is in hand, kombu's layout does not tell."""
+def depth(link: Link, keys: Keys, hands: Hands, queue_name: str) -> QueueDepth:
+    """Return how full a queue is."""
     commands: list[Command] = [("LLEN", name) for name in keys.lists(queue_name)]
     commands += [("ZCARD", keys.parked(queue_name)), ("LLEN", keys.dead(queue_name))]
     *ready, parked_count, dead_count = link.ask(commands)
+    held = hands.count(queue_name)
     alive = [it for it in members.known(link, keys) if it.is_alive]
     counts = tuple(zip(keys.steps, ready, strict=True))
     consumer_count = _consumer_count(alive, queue_name)
     # Celery's workers hold what is not due: where none of ours reads, nobody knows how much it is.
     return QueueDepth(
         ready_count=sum(ready),
+        unacked_count=None if held is None else max(0, held - parked_count),
         parked_count=parked_count if parked_count or consumer_count else None,
         dead_count=dead_count,
         consumer_count=consumer_count,

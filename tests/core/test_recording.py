@@ -35,7 +35,9 @@ FACTS = {
     "stats": (0.1, {"w1@h": {"pool": {"implementation": "x:Solo", "max-concurrency": 3}}}),
     "queues": (0.1, {"w1@h": [{"name": "celery"}]}),
     "in_hand": ("STARTED", {"w1@h": [{"id": "t9", "name": "proj.slow"}]}),
-    "in_hand_told": None,
+    "in_hand_told": True,
+    "unacked": 12,
+    "whereabouts": (["t9"], {"w1@h": {"t9": ["active", {"id": "t9", "name": "proj.slow"}]}}),
     "registered": {"w1@h": ["proj.add"]},
     "ends": [Ended("t1", "SUCCESS", "4", "", "", NOW, "proj.add", "w1@h")],
 }

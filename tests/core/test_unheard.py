@@ -67,3 +67,63 @@ def test_what_a_worker_has_again_is_not_lost():
     later(cluster, clock, "t1")
 
     assert not cluster.store.get("t1").is_lost
+
+
+def query(cluster, clock, asked_ids, replies):
+    """Four seconds go by, and workers tell where these tasks are."""
+    clock.advance(4)
+    cluster.apply([heartbeat(at=clock.now())], clock.now())
+    Told("whereabouts", [asked_ids, replies]).tell(cluster, clock.now())
+    cluster.tick()
+
+
+def test_a_suspect_is_asked_for_by_its_id_and_lost_when_no_worker_has_it():
+    cluster, clock = running("t1", "t2")
+    assert cluster.queried_ids() == ()
+
+    later(cluster, clock, "t2")
+    assert cluster.queried_ids() == ("t1",)
+    query(cluster, clock, ["t1"], {"w1@h": {}})
+
+    assert cluster.store.get("t1").is_lost
+    assert not cluster.store.get("t2").is_lost
+    assert cluster.queried_ids() == ("t1",)
+
+
+def test_a_suspect_that_its_worker_has_after_all_is_none():
+    cluster, clock = running("t1")
+    later(cluster, clock)
+
+    query(cluster, clock, ["t1"], {"w1@h": {"t1": ["active", {"id": "t1"}]}})
+
+    assert not cluster.store.get("t1").is_lost
+    assert cluster.queried_ids() == ()
+
+
+def test_a_lost_task_that_another_worker_has_is_there():
+    cluster, clock = running("t1", "t2")
+    later(cluster, clock)
+    later(cluster, clock)
+
+    told = {
+        "w1@h": {},
+        "w2@h": {
+            "t1": ["active", {"id": "t1", "time_start": clock.now() + 1}],
+            "t2": ["reserved", {"id": "t2"}],
+        },
+    }
+    query(cluster, clock, ["t1", "t2"], told)
+
+    rows = [cluster.store.get(task_id) for task_id in ("t1", "t2")]
+    assert [(row.state, row.worker, row.is_lost, row.source) for row in rows] == [
+        ("STARTED", "w2@h", False, "inspect"),
+        ("RECEIVED", "w2@h", False, "inspect"),
+    ]
+
+
+def test_answers_of_another_shape_say_nothing():
+    cluster, clock = running("t1")
+
+    query(cluster, clock, ["t1"], {"w1@h": {"t1": "here"}, "w2@h": ["t1"], "w3@h": None})
+
+    assert not cluster.store.get("t1").is_lost

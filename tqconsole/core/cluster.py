@@ -183,6 +183,26 @@ class Cluster:
         """
         self._unheard.note(self.store, held, now_at)
 
+    def queried_ids(self) -> tuple[str, ...]:
+        """Return tasks that all workers are to be asked for: where they are, nobody told."""
+        return self._unheard.queried_ids(self.store)
+
+    def note_whereabouts(
+        self, asked_ids: Iterable[str], replies: Mapping[str, object], now_at: float
+    ) -> None:
+        """Take in what `query_task` told: node name -> id -> (word, request info)."""
+        held: dict[str, frozenset[str]] = {}
+        for worker, reply in replies.items():
+            found = reply if isinstance(reply, Mapping) else {}
+            held[clean_name(worker)] = frozenset(clean_name(task_id) for task_id in found)
+            for entry in found.values():
+                word, info = (
+                    entry if isinstance(entry, list | tuple) and len(entry) == 2 else ("", 0)
+                )
+                state = states.STARTED if word == "active" else states.RECEIVED
+                self.note_backfill(worker, [info], state, now_at)
+        self._unheard.note(self.store, held, now_at, frozenset(asked_ids))
+
     def note_in_hand_told(self) -> None:
         """Take note that workers have told what they have in hand: what an earlier run saw running
         and none of them has is lost, unless its record tells better.
@@ -287,7 +307,9 @@ class Cluster:
         # A word from an earlier run is only confirmed by this one.
         is_open_past = row is not None and row.source == PAST and row.state not in ENDED
         is_known = row is not None and _BACKFILLS.get(row.state, 9) >= _BACKFILLS[state]
-        if is_known and not is_open_past:
+        # Lost there, in hand here: it was given out again, and no event of that was heard.
+        is_elsewhere = row is not None and row.is_lost and row.worker != clean_name(worker)
+        if is_known and not (is_open_past or is_elsewhere):
             return
         node = self.nodes.get(worker)
         started_at = number(request.get("time_start"))

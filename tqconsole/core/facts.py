@@ -36,6 +36,13 @@ def _depths(cluster: Cluster, value: Mapping[str, QueueDepth], now_at: float) ->
         cluster.queues.queue(name).note_depth(depth, now_at)
 
 
+def _whereabouts(
+    cluster: Cluster, value: tuple[list[str], Mapping[str, Any]], now_at: float
+) -> None:
+    asked_ids, replies = value
+    cluster.note_whereabouts(asked_ids, replies, now_at)
+
+
 def _unacked(cluster: Cluster, value: int | None, _now_at: float) -> None:
     cluster.queues.unacked_count = value
 
@@ -115,6 +122,7 @@ KINDS: Mapping[str, Callable[[Cluster, Any, float], None]] = {
     "in_hand": _in_hand,
     "in_hand_told": _in_hand_told,
     "unacked": _unacked,
+    "whereabouts": _whereabouts,
     "registered": _registered,
     "ends": _ends,
 }
@@ -129,6 +137,7 @@ _TYPES: Mapping[str, Any] = {
     "in_hand": tuple[str, dict[str, Any]],
     "in_hand_told": bool | None,
     "unacked": int | None,
+    "whereabouts": tuple[list[str], dict[str, Any]],
     "registered": dict[str, Any],
     "ends": list[Ended],
 }

@@ -30,6 +30,8 @@ logger = logging.getLogger(__name__)
 #: what they have in hand, the tasks they know, and the records of tasks that fell silent.
 DEPTH_S, LIVE_S, STATS_S, QUEUES_S, HAND_S, REGISTERED_S = 1.0, 1.0, 7.0, 11.0, 13.0, 61.0
 RECORDS_S = 2.0
+#: Seconds between two questions for tasks that nobody knows the place of.
+WHEREABOUTS_S = 4.0
 #: Seconds between two looks at the next messages of queues, and how many are looked at.
 HEAD_S, HEADS_AT_ONCE = 3.0, 20
 #: A job that took d seconds rests at least this many times d.
@@ -73,6 +75,8 @@ class Poller:
         self.queue_names: tuple[str, ...] = ()
         #: Tasks whose end may have gone unheard: set likewise.
         self.doubted_ids: tuple[str, ...] = ()
+        #: Tasks that workers are to be asked for: set likewise.
+        self.queried_ids: tuple[str, ...] = ()
         now_mono = clock.mono()
         of_workers = [
             _Job(self._ask_stats, STATS_S, now_mono),
@@ -88,6 +92,7 @@ class Poller:
             *of_workers,
             self._in_hand,
             _Job(self._ask_records, RECORDS_S, now_mono),
+            _Job(self._ask_whereabouts, WHEREABOUTS_S, now_mono),
         ]
 
     def start(self) -> None:
@@ -237,6 +242,12 @@ class Poller:
             has_answers = has_answers or bool(answers.replies)
             self._tell(Told("in_hand", [state, _good(answers)]))
         self._tell(Told("in_hand_told", has_answers))
+
+    def _ask_whereabouts(self) -> None:
+        task_ids = self.queried_ids
+        if task_ids:
+            replies = _good(self._remote.query_task(task_ids))
+            self._tell(Told("whereabouts", [list(task_ids), replies]))
 
     def _ask_registered(self) -> None:
         self._tell(Told("registered", _good(self._remote.registered())))

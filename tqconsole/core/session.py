@@ -205,6 +205,7 @@ class Session(ModelReader):
         if changes.stats:
             self._poller.queue_names = cluster.queues.names()
             self._poller.doubted_ids = cluster.doubted_ids()
+            self._poller.queried_ids = cluster.queried_ids()
             self._ask_newcomers()
             self._freeze()
         return changes

@@ -517,6 +517,9 @@ class FakeSession:
     def audit(self) -> tuple[AuditLine, ...]:
         return self.audit_lines
 
+    def note(self, what: str, targets: tuple[str, ...], outcome: str) -> None:
+        self.audit_lines = (AuditLine(NOW_AT, what, targets, "", outcome), *self.audit_lines)
+
     def perform(self, request: ActionRequest) -> Future[ActionDone]:
         self.requests.append(request)
         return done(replace(self.answer, title=request.action_id))

@@ -180,6 +180,7 @@ EFFECTS: dict[str, Effect] = {
     "task.wrap": Effect(
         shows="im = Image.open(path)", before=("shift+tab", "pagedown", "pagedown"), width=80
     ),
+    "task.unmask": Effect(says="Nothing is hidden in these arguments."),
     "task.parent": PARENT_MISSING,
     "task.flow": Effect(shows="Gantt"),
     "task.actions": Effect(shows="Terminate"),

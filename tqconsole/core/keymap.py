@@ -130,6 +130,7 @@ KEYMAP: tuple[KeyBinding, ...] = (
     _key("task.find", "/ f3 f4", "find in the text", "task"),
     _key("task.zoom", "z", "zoom", "task"),
     _key("task.wrap", "w", "wrap lines", "task"),
+    _key("task.unmask", "u", "show secrets, hide them", "task"),
     _key("task.parent", "o", "parent", "task"),
     _key("task.flow", "v", "its flow", "task"),
     _key("task.actions", "a f9", "actions", "task", footer=True),

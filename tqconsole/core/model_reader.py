@@ -60,6 +60,10 @@ class ModelReader:
         """Return what was asked for here, newest first."""
         return tuple(reversed(self._audit))
 
+    def note(self, what: str, targets: tuple[str, ...], outcome: str) -> None:
+        """Write down in the audit what was done here without the cluster."""
+        self._audit.append(AuditLine(self._model.snapshot().now_at, what, targets, "", outcome))
+
     def signature(self, task_name: str) -> str:
         """Return what arguments a task takes, "" where its app is not at hand."""
         return self._signatures.text(task_name)

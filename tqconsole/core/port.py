@@ -91,6 +91,10 @@ class ConsoleSession(Protocol):
         """Return what was asked for here, newest first."""
         ...
 
+    def note(self, what: str, targets: tuple[str, ...], outcome: str) -> None:
+        """Write down in the audit what was done here without the cluster."""
+        ...
+
     def perform(self, request: ActionRequest) -> Future[ActionDone]:
         """Carry an action out in a thread. What goes wrong stands in the answer."""
         ...

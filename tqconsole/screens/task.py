@@ -25,6 +25,7 @@ from tqconsole.widgets.look import Look, look_of
 from tqconsole.widgets.pieces import Piece
 from tqconsole.widgets.requests import Awaited, ExportAsked, Goto
 from tqconsole.widgets.rows import ListSource
+from tqconsole.widgets.secrets_dialog import SecretsDialog
 from tqconsole.widgets.tab_strip import TabStrip
 from tqconsole.widgets.table_screen import TableScreen
 from tqconsole.widgets.task_columns import task_record
@@ -97,6 +98,7 @@ class TaskScreen(TableScreen):
         #: How far the task had come when the facts were asked for.
         self._stage: _Stage | None = None
         self._is_fetching = False
+        self._shows_secrets = False
         self._family: tuple[TaskRow, ...] = ()
 
     # layout
@@ -155,7 +157,12 @@ class TaskScreen(TableScreen):
         return [(f"{sign} {state}", f"bold {state}")]
 
     def _known(self) -> Known:
-        return Known.of(self._task_id, self.session.task(self._task_id), self._facts)
+        return Known.of(
+            self._task_id,
+            self.session.task(self._task_id),
+            self._facts,
+            shows_secrets=self._shows_secrets,
+        )
 
     # drawing
 
@@ -174,14 +181,22 @@ class TaskScreen(TableScreen):
             [[(line, "")] for line in args_text(known).split("\n")]
         )
         box = self.query_one("#args-box", Lines)
-        box.border_title = Content(f"Args ({known.args_note})" if known.args_note else "Args")
+        box.border_title = Content(self._args_title(known))
         self.query_one("#family-box", Lines).show(family_lines(self._family, self._task_id))
         self.query_one("#args", TextView).show(args_text(known))
         self.query_one("#result", TextView).show(result_text(known))
-        self.query_one("#raw", TextView).show(self._raw())
+        self.query_one("#raw", TextView).show(self._raw(is_masked=not self._shows_secrets))
         table = self.query_one("#family", VTable)
         table.empty_lines = [[("no other task of this family was seen", "dim")]]
         table.show(ListSource(self._family, lambda row: row.task_id), now_at)
+
+    def _args_title(self, known: Known) -> str:
+        """Return the title of the arguments: where they are from, and what becomes of secrets."""
+        notes = [known.args_note] if known.args_note else []
+        if known.has_secrets and not self.session.is_read_only:
+            verb = "hides" if self._shows_secrets else "shows"
+            notes.append(f"{self.key('task.unmask')} {verb} secrets")
+        return f"Args ({'; '.join(notes)})" if notes else "Args"
 
     def _draw_outcome(self, known: Known) -> None:
         viewer = self.query_one("#traceback", TextView)
@@ -192,13 +207,14 @@ class TaskScreen(TableScreen):
         viewer.border_subtitle = Content("  ".join(hints))
         viewer.show(known.traceback or known.exception or result_text(known))
 
-    def _raw(self) -> str:
+    def _raw(self, *, is_masked: bool = True) -> str:
         row = self.session.task(self._task_id)
         record = task_record(row) if row is not None else {}
         if self._facts is not None:
             names = TaskFacts.__slots__
             record["found"] = {name: getattr(self._facts, name) for name in names}
-        return json.dumps(hide_in(record), indent=2, ensure_ascii=False, default=str)
+        masked = hide_in(record) if is_masked else record
+        return json.dumps(masked, indent=2, ensure_ascii=False, default=str)
 
     # keys
 
@@ -220,6 +236,7 @@ class TaskScreen(TableScreen):
             "task.find": self._find,
             "task.zoom": self._zoom,
             "task.wrap": self._wrap,
+            "task.unmask": self._unmask,
             "task.parent": self._go_to_parent,
             "task.flow": lambda: self.post_message(Goto("flow", self._task_id)),
             "task.actions": self.open_actions_menu,
@@ -280,6 +297,7 @@ class TaskScreen(TableScreen):
         if 0 <= index < len(self._siblings):
             self._task_id = self._siblings[index]
             self._facts = None
+            self._shows_secrets = False
             self._fetch()
             self.redraw()
 
@@ -305,6 +323,29 @@ class TaskScreen(TableScreen):
         viewer = self._viewer()
         if viewer is not None:
             viewer.toggle_wrap()
+
+    def _unmask(self) -> None:
+        """Show what is hidden, once that was confirmed; or hide it again."""
+        known = self._known()
+        if self._shows_secrets:
+            self._show_secrets(is_on=False)
+        elif not known.has_secrets:
+            self.notify("Nothing is hidden in these arguments.", markup=False, timeout=3)
+        elif self.session.is_read_only:
+            self.notify("A read-only console shows no secrets.", markup=False, timeout=3)
+        else:
+            task_id = self._task_id
+            dialog = SecretsDialog(f"{known.name} {short_id(task_id)}")
+            self.app.push_screen(dialog, lambda is_on: self._unmasked(task_id, is_on=bool(is_on)))
+
+    def _unmasked(self, task_id: str, *, is_on: bool) -> None:
+        if is_on and task_id == self._task_id:
+            self.session.note("show secrets", (task_id,), "shown on the screen")
+            self._show_secrets(is_on=True)
+
+    def _show_secrets(self, *, is_on: bool) -> None:
+        self._shows_secrets = is_on
+        self.redraw()
 
     def _go_to_parent(self) -> None:
         row = self.session.task(self._task_id)

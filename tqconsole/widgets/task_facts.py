@@ -32,9 +32,17 @@ class Known:
     result: str
     exception: str
     traceback: str
+    shows_secrets: bool = False
 
     @classmethod
-    def of(cls, task_id: str, row: TaskRow | None, facts: TaskFacts | None) -> Known:
+    def of(
+        cls,
+        task_id: str,
+        row: TaskRow | None,
+        facts: TaskFacts | None,
+        *,
+        shows_secrets: bool = False,
+    ) -> Known:
         """Merge a row (None: never seen) with facts (None: not there yet)."""
         blank = TaskRow(task_id, 0)
         seen = row or blank
@@ -54,7 +62,17 @@ class Known:
             result=_result(seen, found),
             exception=found.exception or seen.exception,
             traceback=found.traceback or seen.traceback,
+            shows_secrets=shows_secrets,
         )
+
+    @property
+    def has_secrets(self) -> bool:
+        """True when something of the arguments is hidden unless secrets are shown."""
+        return any(hidden(text) != text for text in (self.args, self.kwargs))
+
+    def shown(self, text: str) -> str:
+        """Return a text of the arguments as it may be seen."""
+        return text if self.shows_secrets else hidden(text)
 
 
 def _result(row: TaskRow, facts: TaskFacts) -> str:
@@ -86,8 +104,8 @@ def _args_note(facts: TaskFacts | None, row: TaskRow) -> str:
 
 def args_text(known: Known) -> str:
     """Return the arguments, one a line."""
-    lines = [f"{index}  {value}" for index, value in enumerate(_parts(hidden(known.args)))]
-    lines += [f"{key}={value}" for key, value in _pairs(hidden(known.kwargs))]
+    lines = [f"{index}  {value}" for index, value in enumerate(_parts(known.shown(known.args)))]
+    lines += [f"{key}={value}" for key, value in _pairs(known.shown(known.kwargs))]
     if not lines:
         return "(no arguments)" if known.args or known.kwargs else "(not known)"
     return "\n".join(lines)

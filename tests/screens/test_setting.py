@@ -9,6 +9,7 @@ from driving import press, settle, shown_text, type_text
 from fake import FakeSession
 
 from tqconsole.console import Console
+from tqconsole.core.own_usage import Usage
 from tqconsole.core.setup import Setup, load_setup
 from tqconsole.screens.help import HelpScreen
 from tqconsole.screens.tasks import TasksScreen
@@ -143,3 +144,14 @@ async def test_the_keys_bound_anew_are_listed_with_the_file() -> None:
 
     assert "console.toml" in text
     assert "tasks.rerun" in text
+
+
+async def test_what_the_console_costs_is_on_the_dashboard_and_in_the_setup() -> None:
+    app = Console(FakeSession(), screen="dashboard")
+    async with app.run_test(size=SIZE) as pilot:
+        app.usage = Usage(0.62, 92 << 20)
+        await settle(pilot)
+        assert "console 62 % CPU, 92 MiB" in shown_text(app)
+
+        await press(pilot, "f2")
+        assert "62 % CPU, 92 MiB" in shown_text(app)

@@ -10,10 +10,12 @@ from textual.containers import Horizontal
 from textual.content import Content
 from textual.widget import Widget
 
+from tqconsole.core.own_usage import Usage
 from tqconsole.core.port import ConsoleSession
 from tqconsole.core.type_views import TypeView
 from tqconsole.core.views import Attention, Changes, QueueView, Snapshot, TaskRow
 from tqconsole.widgets import figures
+from tqconsole.widgets.base_app import BaseApp
 from tqconsole.widgets.cells import ATTENTION, FAILURES, QUEUES_SHORT
 from tqconsole.widgets.chart import Series, chart_lines
 from tqconsole.widgets.frame import Handler
@@ -32,6 +34,8 @@ from tqconsole.widgets.vtable import VTable
 
 #: Seconds a chart may be wide. It takes the least that holds what is known: a young one is alive.
 CHART_S = (15, 30, 60, 120, 300, 600)
+#: Of a core: from here on this console is a load itself.
+MUCH_CPU_RATIO = 0.5
 #: States that belong among the failures.
 FAILED = frozenset({"FAILURE", "RETRY", "REJECTED"})
 
@@ -115,8 +119,9 @@ class DashboardScreen(TableScreen):
         self.query_one("#runtime", Lines).show(_chart_maker(runtime, span_s, is_log=True))
 
     def _draw_status(self, snapshot: Snapshot) -> None:
+        usage = self.app.usage if isinstance(self.app, BaseApp) else None
         self.query_one("#status", Lines).show(
-            lambda width, look: [status_line(snapshot, width, look)]
+            lambda width, look: [status_line(snapshot, width, look, usage)]
         )
 
     # keys
@@ -191,8 +196,10 @@ def chart_span_s(known_s: int) -> int:
     return next((span for span in CHART_S if known_s <= span), CHART_S[-1])
 
 
-def status_line(snapshot: Snapshot, width: int, look: Look) -> list[Piece]:
-    """Return what the console holds, and what it does not see."""
+def status_line(
+    snapshot: Snapshot, width: int, look: Look, usage: Usage | None = None
+) -> list[Piece]:
+    """Return what the console holds and costs, and what it does not see."""
     dot = f" {look.glyphs.dot} "
     oldest = (
         f", oldest {figures.age(snapshot.now_at - snapshot.oldest_at)}"
@@ -209,6 +216,10 @@ def status_line(snapshot: Snapshot, width: int, look: Look) -> list[Piece]:
             )
         ]
     ]
+    if usage is not None:
+        own = figures.usage(usage.cpu_ratio, usage.resident_bytes)
+        is_much = usage.cpu_ratio >= MUCH_CPU_RATIO
+        parts.append([(f"console {own}", "warning" if is_much else "dim")])
     if snapshot.has_task_events is False:
         key = look.keys["dashboard.events"]
         press = f": press {key}" if key else ""

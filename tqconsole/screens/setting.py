@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from tqconsole.core.keymap import BINDINGS_BY_ID
 from tqconsole.core.setup import FRAME_RATES, FRAMES_PER_S, Setup, save_setup, setup_path
+from tqconsole.widgets import figures
 from tqconsole.widgets.base_app import BaseApp
 from tqconsole.widgets.keys import shown_key
 from tqconsole.widgets.look import look_of
@@ -43,6 +44,10 @@ class Setting:
             Choice("columns", f"Columns {place}", "c", f"{hidden} hidden", table is None),
             Choice("keys", "Keys", "k", f"{len(setup.keys)} bound anew"),
         ]
+        usage = self._app.usage
+        if usage is not None:
+            own = figures.usage(usage.cpu_ratio, usage.resident_bytes)
+            choices.append(Choice("usage", "This console", "", own, is_off=True))
         menus = {
             "theme": self._themes,
             "rate": self._rates,

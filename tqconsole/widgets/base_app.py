@@ -16,6 +16,7 @@ from pathlib import Path
 from textual.css.query import NoMatches
 from textual.timer import Timer
 
+from tqconsole.core.own_usage import OwnUsage, Usage
 from tqconsole.core.port import ConsoleSession
 from tqconsole.core.setup import FRAMES_PER_S, Setup
 from tqconsole.core.views import Changes, Snapshot
@@ -66,6 +67,9 @@ class BaseApp(LookApp):
         self._is_behind = False
         self._unseen = Changes()
         self._ending: Ending | None = None
+        self._own_usage = OwnUsage()
+        #: What this process costs; None while that is not known.
+        self.usage: Usage | None = None
 
     def begin(self) -> None:
         """Start to listen and to draw."""
@@ -114,6 +118,8 @@ class BaseApp(LookApp):
         self._is_behind = changes.is_behind
         self._unseen = merged(self._unseen, changes)
         self._frame_count += 1
+        if not self.is_headless:
+            self.usage = self._own_usage.reading()
         if not self._unseen.is_any or (self._is_blurred and self._frame_count % BLURRED_EVERY):
             return
         shown = self.shown_screen()

@@ -101,6 +101,12 @@ def size(value: int) -> str:
     return f"{amount:.1f} GiB"
 
 
+def usage(cpu_ratio: float, resident_bytes: int | None) -> str:
+    """Return 4 % CPU, 92 MiB: what a process costs; a whole core is 100 %."""
+    memory = f", {size(resident_bytes)}" if resident_bytes is not None else ""
+    return f"{cpu_ratio * 100:.0f} % CPU{memory}"
+
+
 def clock(at: float | None, *, with_millis: bool = False, is_utc: bool = False) -> str:
     """Return the time of day of an instant, in local time unless told."""
     if at is None:

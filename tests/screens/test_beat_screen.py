@@ -165,3 +165,15 @@ async def test_events_that_are_off_are_told_where_runs_are_looked_for() -> None:
         await press(pilot, "E", "right", "enter")
 
     assert [request.action_id for request in session.requests] == ["events.enable"]
+
+
+async def test_the_actions_say_why_an_entry_cannot_be_switched_off() -> None:
+    app = Console(FakeSession(), screen="beat")
+    async with app.run_test(size=SIZE) as pilot:
+        await settle(pilot)
+        await press(pilot, "a", "down")
+
+        text = shown_text(app)
+        assert "Run now" in text
+        assert "Disable, enable" in text
+        assert "off: it stands in the app's beat_schedule, read when beat starts" in text

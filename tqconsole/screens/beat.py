@@ -147,6 +147,10 @@ class BeatScreen(FilteredScreen):
         """Return the entry under the cursor: one runs at a time."""
         return (self.table.cursor_id,) if self.table.cursor_id is not None else ()
 
+    def out_of_reach(self) -> Sequence[tuple[str, str]]:
+        """Say why an entry cannot be switched: where it stands, a running beat does not look."""
+        return (("Disable, enable", "it stands in the app's beat_schedule, read when beat starts"),)
+
     def call_preset(self) -> dict[str, str]:
         """Begin a new call with the task of the entry."""
         row = self.table.cursor_row

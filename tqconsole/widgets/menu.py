@@ -13,9 +13,14 @@ from textual.widgets import Button
 
 from tqconsole.widgets.columns import Cell, Column
 from tqconsole.widgets.dialog import Dialog
+from tqconsole.widgets.lines import Lines, Maker
 from tqconsole.widgets.look import Look
-from tqconsole.widgets.rows import ListSource, RowChosen
+from tqconsole.widgets.pieces import Piece, printable, wrapped
+from tqconsole.widgets.rows import ListSource, RowChosen, RowMoved
 from tqconsole.widgets.vtable import VTable
+
+#: Cells that label and note have together in the list.
+NOTE_ROOM = 66
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +71,8 @@ class Menu(Dialog[str]):
         table: VTable[Choice] = VTable(columns, id_of=lambda row: row.value, has_header=False)
         table.styles.height = min(14, max(1, len(self._choices)))
         yield table
+        if any(len(choice.note) > NOTE_ROOM - label_width for choice in self._choices):
+            yield Lines(id="menu-note")
 
     def buttons(self) -> Iterable[Button]:
         """Return none: escape closes, enter picks."""
@@ -78,6 +85,12 @@ class Menu(Dialog[str]):
     @property
     def _table(self) -> VTable[Choice]:
         return self.query_one(VTable)
+
+    def on_row_moved(self, _message: RowMoved) -> None:
+        """Show the whole note of the row under the cursor, which the list has no room for."""
+        for lines in self.query("#menu-note").results(Lines):
+            row = self._table.cursor_row
+            lines.show(_note_maker(row.note if row is not None else ""))
 
     def action_move(self, step: int) -> None:
         """Move the cursor."""
@@ -101,3 +114,12 @@ class Menu(Dialog[str]):
                 event.prevent_default()
                 self.dismiss(choice.value)
                 return
+
+
+def _note_maker(note: str) -> Maker:
+    def maker(width: int, _look: Look) -> Sequence[list[Piece]]:
+        lines = [*wrapped(printable(note), max(1, width - 2)), "", ""][:2]
+        # As high for every row, so that the box stands still.
+        return [[], *([(f"  {line}", "dim")] for line in lines)]
+
+    return maker

@@ -82,6 +82,10 @@ class TableScreen(ConsoleScreen):
     def sort_by(self, key: str, *, is_descending: bool) -> None:
         """Order the rows by a column."""
 
+    def out_of_reach(self) -> Sequence[tuple[str, str]]:
+        """Return what one would look for among the actions and cannot have: (label, why not)."""
+        return ()
+
     def chosen_by(self) -> str:
         """Return how the targets were chosen, for dialogs."""
         marks = len(self.table.marks)
@@ -276,6 +280,10 @@ class TableScreen(ConsoleScreen):
         choices = [
             Choice(action.action_id, action.label, action.key, off or action.help, bool(off))
             for action, off in offered
+        ]
+        choices += [
+            Choice(label, label, "", f"off: {why}", is_off=True)
+            for label, why in self.out_of_reach()
         ]
         if choices:
             self.app.push_screen(Menu("Actions", choices), self._picked_action)

@@ -274,6 +274,14 @@ class Console(BaseApp):
         shown = self.shown_screen()
         self._asking.call(shown.call_preset() if shown is not None else {})
 
+    def lines(self) -> list[str]:
+        """Return command lines that the palette offers."""
+        return self._commanding.lines()
+
+    def run_line(self, text: str) -> None:
+        """Carry out a command line."""
+        self._commanding.run(text)
+
     def on_group_asked(self, message: GroupAsked) -> None:
         """Open the dialog of a group of actions."""
         if message.group == "call":

@@ -7,6 +7,7 @@ from event_builders import life, task_event
 from fakes import DictBackend, ListBroker, TableControl
 
 from tqconsole.core.actions import ACTIONS, ActionRequest, actions_for
+from tqconsole.core.errors import FilterError
 from tqconsole.core.port import ConsoleSession
 from tqconsole.core.schedules import Scheduled
 from tqconsole.core.session import Session, SessionOptions
@@ -560,6 +561,22 @@ def test_a_cut_text_is_said_to_be_cut(make):
 
     assert not facts.is_args_complete
     assert "cut by the client" in facts.note
+
+
+def test_a_filter_saved_by_name_is_used_at_once_and_forgotten(make):
+    bench = make()
+    subscription = bench.start()
+    subscription.put(*life("t1", time.time(), queue="img"))
+    bench.until(lambda: len(bench.session.tasks()))
+
+    bench.session.save_filter("mine", "queue:img")
+    assert len(bench.session.tasks("@mine")) == 1
+    with pytest.raises(FilterError):
+        bench.session.save_filter("mine", "@mine -state:SUCCESS")
+
+    bench.session.save_filter("mine", "")
+    with pytest.raises(FilterError, match="mine"):
+        bench.session.tasks("@mine")
 
 
 def test_the_session_fits_the_port(make):

@@ -31,6 +31,7 @@ def test_what_is_saved_is_read_again(tmp_path: Path) -> None:
         4,
         {"tasks": ("queue", "wait")},
         {"tasks.rerun": ("T",), "list.filter": ("f7", '"')},
+        {"slow": 'name:"a b" runtime>10s'},
     )
 
     save_setup(setup, path)
@@ -66,6 +67,9 @@ def test_two_bindings_can_change_places(tmp_path: Path) -> None:
         ("hidden_columns = 3", "hidden_columns must be a table"),
         ("[hidden_columns]\ntasks = [1]", "hidden_columns.tasks must be"),
         ("[keys\n", "is no TOML"),
+        ("filters = 3", "filters must be a table"),
+        ("[filters]\nslow = 3", "filters.slow must be a text"),
+        ('[filters]\n"a b" = "x"', "'a b' is no name"),
         ('[keys]\n"tasks.rrun" = "T"', "did you mean 'tasks.rerun'"),
         ('[keys]\n"zzz" = "T"', "docs/console.md lists them"),
         ('[keys]\n"tasks.rerun" = 3', "must be a text or a list"),

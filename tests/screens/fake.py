@@ -81,7 +81,7 @@ class LiveRows(Rows):
         return self._made
 
     def _make(self) -> list[TaskRow]:
-        words = self.expression.lower().split()
+        words = self.expression.lower().replace("id:", "").split()
         kept = [
             row
             for row in self.session.rows
@@ -494,6 +494,11 @@ class FakeSession:
 
     def flows(self) -> tuple[FlowView, ...]:
         return flow_views(self.rows)
+
+    def save_filter(self, name: str, expression: str) -> None:
+        if expression.endswith("("):
+            raise FilterError("a ) is missing", len(expression) - 1)
+        self.asked.append(("save", name, expression))
 
     def suggest(self, text: str, cursor: int) -> tuple[str, ...]:
         return ("state:FAILURE", "state:SUCCESS", "name:")

@@ -62,4 +62,5 @@ INSPECTABLE = (
     "clock",
     "ping",
     "memsample",
+    "memdump",
 )

@@ -48,6 +48,10 @@ class ModelReader:
         """Return the flows of more than one task, the newest first."""
         return flow_views(self._model.cluster.store)
 
+    def save_filter(self, name: str, expression: str) -> None:
+        """Let `@name` stand for a filter, from now on; "" forgets it. Raises: FilterError."""
+        self._model.save_filter(name, expression)
+
     def suggest(self, text: str, cursor: int) -> tuple[str, ...]:
         """Return completions of a filter."""
         return self._model.suggest(text, cursor)

@@ -128,6 +128,13 @@ class SessionModel:
         check = compile_event_filter(expression, self.cluster.filter_context(), self.saved_filters)
         return self.log.lines(check, limit, store.get)
 
+    def save_filter(self, name: str, expression: str) -> None:
+        """Let `@name` stand for a filter; "" forgets it. Raises: FilterError."""
+        others = {known: text for known, text in self.saved_filters.items() if known != name}
+        # One that cannot be read, or that speaks of itself, would fail wherever it is used.
+        compile_filter(expression, self.cluster.filter_context(), others)
+        self.saved_filters = {**others, name: expression} if expression else others
+
     def suggest(self, text: str, cursor: int) -> tuple[str, ...]:
         """Return completions with the names this cluster has."""
         values = {

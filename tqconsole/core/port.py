@@ -76,6 +76,10 @@ class ConsoleSession(Protocol):
         """
         ...
 
+    def save_filter(self, name: str, expression: str) -> None:
+        """Let `@name` stand for a filter, from now on; "" forgets it. Raises: FilterError."""
+        ...
+
     def suggest(self, text: str, cursor: int) -> tuple[str, ...]:
         """Return completions of the word before `cursor` of a filter."""
         ...

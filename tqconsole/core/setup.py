@@ -35,6 +35,8 @@ from tqconsole.core.keymap import HARMLESS_UPPERCASE, KEYMAP, KeyBinding, is_upp
 FRAME_RATES = (1, 2, 4, 8, 12, 15, 20)
 FRAMES_PER_S = 12
 #: A key as the terminal library names it: one sign, or words with modifiers before them.
+#: What a filter may be called: one word of the filter language.
+FILTER_NAME = re.compile(r"[\w-]+")
 _KEY = re.compile(r"\S|(?:(?:ctrl|alt|shift|super)\+)*(?:[a-z][a-z0-9_]*|\S)")
 
 
@@ -48,6 +50,8 @@ class Setup:
     #: Screen -> keys of the columns it does not show.
     hidden_columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    #: Filters kept by name, for every cluster; used as @name.
+    filters: Mapping[str, str] = field(default_factory=dict)
 
     def keymap(self) -> tuple[KeyBinding, ...]:
         """Return the key table with these keys."""
@@ -186,11 +190,23 @@ def _keys(value: object) -> dict[str, tuple[str, ...]]:
     return keys
 
 
+def _filters(value: object) -> dict[str, str]:
+    if not isinstance(value, dict):
+        raise SetupError("filters must be a table")
+    for name, text in value.items():
+        if not isinstance(text, str):
+            raise SetupError(f"filters.{name} must be a text")
+        if not FILTER_NAME.fullmatch(name):
+            raise SetupError(f"filters: {name!r} is no name; letters, digits, - and _ are")
+    return dict(value)
+
+
 _READERS: dict[str, Callable[[object], Any]] = {
     "theme": _theme,
     "frames_per_s": _rate,
     "hidden_columns": lambda value: _lists(value, "hidden_columns"),
     "keys": _keys,
+    "filters": _filters,
 }
 
 
@@ -206,4 +222,7 @@ def _document(setup: Setup) -> str:
         if kept:
             lines += ["", f"[{table}]"]
         lines += [f"{json.dumps(name)} = {json.dumps(list(texts))}" for name, texts in kept.items()]
+    if setup.filters:
+        lines += ["", "[filters]"]
+        lines += [f"{json.dumps(name)} = {json.dumps(it)}" for name, it in setup.filters.items()]
     return "\n".join([*lines, ""])

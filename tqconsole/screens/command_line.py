@@ -51,6 +51,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("connect", (), "another broker", "its URL"),
     Command("seek", (), "another time of a replay", "14:05, +5m or -30s"),
     Command("speed", (), "how fast a replay goes", "a factor"),
+    Command("save", (), "keep this filter as @name; an empty one forgets it", "a name"),
     Command("setup", (), "theme, frames, columns, keys"),
     Command("theme", (), "another theme", "its name"),
     Command("pause", ("p",), "pause and go on"),

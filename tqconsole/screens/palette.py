@@ -1,13 +1,19 @@
-"""What the command palette (ctrl+p) finds: screens, keys of this screen, themes."""
+"""What the command palette (ctrl+p) finds: keys of this screen, commands on what the cluster has
+(workers, queues, calls, contexts, saved filters, themes), and tasks by their ids.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import chain, islice
+from typing import Protocol, runtime_checkable
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 
 from tqconsole.core.keymap import KEYMAP, KeyBinding
+from tqconsole.core.suggest import quoted
+from tqconsole.screens.command_line import COMMANDS
 from tqconsole.widgets.frame import ConsoleScreen
 from tqconsole.widgets.keys import binding_id_in, shown_key
 from tqconsole.widgets.look import LookApp
@@ -16,8 +22,25 @@ from tqconsole.widgets.look import LookApp
 _DULL = ("list.up", "list.down", "list.left", "list.right", "app.escape", "app.palette")
 
 
+#: Signs of an id from which on tasks are looked for by it, and how many are offered.
+ID_LENGTH, ID_LIMIT = 4, 5
+
+
+@runtime_checkable
+class TakesLines(Protocol):
+    """An app that carries out command lines."""
+
+    def lines(self) -> list[str]:
+        """Return lines worth offering."""
+        ...
+
+    def run_line(self, text: str) -> None:
+        """Carry one out."""
+        ...
+
+
 class ConsoleCommands(Provider):
-    """Every key that works on this screen, by its words, and the themes."""
+    """Every key that works on this screen, by its words, and command lines."""
 
     def _entries(self) -> Iterator[tuple[str, str, Callable[[], object]]]:
         screen = self.screen
@@ -29,22 +52,29 @@ class ConsoleCommands(Provider):
                 entry = table.get(binding_id)
                 if entry is not None and binding_id not in _DULL and active.enabled:
                     yield _title(entry), _note(entry), partial(screen.action_press, binding_id)
-        for name in self.app.available_themes:
-            yield f"theme {name}", "colours", partial(self._set_theme, name)
 
-    def _set_theme(self, name: str) -> None:
-        self.app.theme = name
+    def _lines(self, query: str) -> Iterator[tuple[str, str, Callable[[], object]]]:
+        """Return the lines of the command line that this cluster is good for."""
+        app = self.app
+        if not isinstance(app, TakesLines):
+            return
+        lines = [*(f"{command.name}" for command in COMMANDS if not command.argument), *app.lines()]
+        if len(query) >= ID_LENGTH and isinstance(self.screen, ConsoleScreen):
+            session = self.screen.session
+            rows = islice(session.tasks(f"id:{quoted(query)}"), ID_LIMIT)
+            lines += [f"task {row.task_id}" for row in rows]
+        for line in lines:
+            yield line, f":{line}", partial(app.run_line, line)
 
     async def discover(self) -> Hits:
-        """Offer everything but the themes."""
+        """Offer the keys of this screen."""
         for title, note, run in _unique(self._entries()):
-            if not title.startswith("theme "):
-                yield DiscoveryHit(title, run, help=note)
+            yield DiscoveryHit(title, run, help=note)
 
     async def search(self, query: str) -> Hits:
         """Offer what fits."""
         matcher = self.matcher(query)
-        for title, note, run in _unique(self._entries()):
+        for title, note, run in _unique(chain(self._entries(), self._lines(query))):
             score = matcher.match(title)
             if score > 0:
                 yield Hit(score, matcher.highlight(title), run, help=note)

@@ -67,6 +67,13 @@ class Setting:
             known = ", ".join(self._app.available_themes)
             self._app.tell(f"No theme {name!r}: {known}", is_error=True)
 
+    def keep_filter(self, name: str, expression: str) -> None:
+        """Keep a filter by name; an empty one is forgotten."""
+        kept = {known: text for known, text in self._app.setup.filters.items() if known != name}
+        if expression:
+            kept[name] = expression
+        self._keep(replace(self._app.setup, filters=kept))
+
     def _keep(self, setup: Setup) -> None:
         self._app.setup = setup
         try:

@@ -9,6 +9,7 @@ from textual.binding import BindingType
 from textual.content import Content
 from textual.widget import Widget
 
+from tqconsole.core.actions import ActionRequest
 from tqconsole.core.errors import FilterError
 from tqconsole.core.port import ConsoleSession
 from tqconsole.core.secrets import hidden
@@ -250,8 +251,13 @@ class TasksScreen(FilteredScreen):
             ("a", "args", hidden(f"{row.args} {row.kwargs}".strip())),
             ("r", "result", row.result),
             ("t", "traceback", row.traceback or row.exception),
+            ("x", "command that calls it again", self.session.equivalent(_rerun(row))),
         )
 
     def as_record(self, row: TaskRow) -> dict[str, Any]:
         """Return a task as a record."""
         return task_record(row)
+
+
+def _rerun(row: TaskRow) -> ActionRequest:
+    return ActionRequest("task.rerun", (row.task_id,))

@@ -141,7 +141,7 @@ class WorkersScreen(SortedScreen):
         worker = self.table.cursor_id
         if worker is None:
             return
-        letters = "arsvgqtcoklm"
+        letters = "arsvgqtcoklmd"
         choices = [
             Choice(what, what.replace("_", " "), letter)
             for what, letter in zip(INSPECTABLE, letters, strict=True)

@@ -16,6 +16,7 @@ from pathlib import Path
 from textual.css.query import NoMatches
 from textual.timer import Timer
 
+from tqconsole.core.errors import FilterError
 from tqconsole.core.own_usage import OwnUsage, Usage
 from tqconsole.core.port import ConsoleSession
 from tqconsole.core.setup import FRAMES_PER_S, Setup
@@ -55,6 +56,10 @@ class BaseApp(LookApp):
         super().__init__(is_ascii=is_ascii)
         self.setup = setup or Setup()
         self.is_read_only = session.is_read_only
+        for name, expression in self.setup.filters.items():
+            # Over a context's own of that name; one that cannot be read any more is left out.
+            with contextlib.suppress(FilterError):
+                session.save_filter(name, expression)
         if self.setup.keys:
             self.key_table = self.setup.keymap()
         self._clock_timer: Timer | None = None

@@ -93,6 +93,11 @@ class FilteredScreen(SortedScreen):
         super().__init__(session)
         self._bar = FilterBar(suggest, examples=self.EXAMPLES)
 
+    @property
+    def expression(self) -> str:
+        """The filter as typed."""
+        return self._bar.text
+
     def has_words(self, text: str) -> bool:
         """True when every word of the filter stands in `text`."""
         text = text.lower()

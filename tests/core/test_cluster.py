@@ -315,7 +315,7 @@ def test_events_that_are_off_are_noticed(model):
     model.wait(20, "w1@h")
 
     assert model.cluster.has_task_events(model.clock.now()) is False
-    assert "press E" in model.attention()["events"].text
+    assert model.attention()["events"].key_id == "dashboard.events"
 
 
 def test_a_worker_that_tells_nothing_beside_one_that_does_is_noticed(model):

@@ -30,7 +30,7 @@ def test_a_page_without_marks_is_refused():
 
 
 def test_a_key_is_told_by_the_actions_it_opens():
-    assert meaning(BINDINGS_BY_ID["tasks.revoke"]) == "revoke, terminate"
+    assert meaning(BINDINGS_BY_ID["tasks.revoke"]) == "revoke, terminate, abort"
     assert meaning(BINDINGS_BY_ID["tasks.limits"]) == "rate limit, time limits"
     assert meaning(BINDINGS_BY_ID["queues.consumers"]).count("consuming") == 1
     assert meaning(BINDINGS_BY_ID["flow.revoke"]) == "revoke the rest"

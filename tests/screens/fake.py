@@ -449,6 +449,7 @@ class FakeSession:
         )
         self.audit_lines: tuple[AuditLine, ...] = ()
         self.abortable: tuple[str, ...] = ()
+        self.fetched_kwargs = "{}"
         self.letters = tuple(
             DeadLetterView(
                 f"letter-{number}",
@@ -588,7 +589,7 @@ class FakeSession:
                 "img",
                 "FAILURE",
                 "(91, 'thumb')",
-                "{}",
+                self.fetched_kwargs,
                 '[91, "thumb"]',
                 "{}",
                 "result store",

@@ -78,3 +78,28 @@ async def test_a_flow_is_copied_as_a_chart() -> None:
         await press(pilot, "enter", "c", "m")
 
         assert app.clipboard.startswith('flowchart LR\n  t0["import.batch SUCCESS')
+
+
+async def test_a_tree_shows_what_goes_on_below_a_parent() -> None:
+    app = Console(FakeSession(make_flow()), screen="flows")
+    async with app.run_test(size=(120, 36)) as pilot:
+        await settle(pilot)
+        await press(pilot, "enter")
+
+        lines = shown_text(app).splitlines()
+
+    (publish,) = [line for line in lines if "gallery.publish" in line and "STARTED" in line]
+    assert publish.startswith("  │  └─ "), "another resize follows below the batch"
+
+
+async def test_the_critical_path_fits_a_narrow_screen() -> None:
+    texts = {}
+    for width in (120, 80):
+        app = Console(FakeSession(make_flow()), screen="flows")
+        async with app.run_test(size=(width, 24)) as pilot:
+            await settle(pilot)
+            await press(pilot, "enter")
+            texts[width] = shown_text(app)
+
+    assert "import.batch (wait 0.2 s, run 0.4 s)" in texts[120]
+    assert "import.batch 0.6 s ▸ img.resize 3.2 s ▸ gallery.publish 2.1 s" in texts[80]

@@ -73,7 +73,7 @@ NAMED = [
     ("types", FakeSession, "list.problems", "y", ("{}",), "only failing types ({})"),
     ("beat", silent, "beat.events", "Y", (), "seen: {} turns"),
     ("beat", no_schedule, "app.refresh", "y", (), "{} reads them anew"),
-    ("events", EmptySession, "events.events", "Y", (), "{} asks them to"),
+    ("events", EmptySession, "events.events", "Y", (), "{} asks those that run"),
     ("events", silent_and_empty, "events.events", "Y", (), "press {}"),
     ("audit", undoable, "audit.undo", "Y", (), " {}"),
     ("tasks", FakeSession, "task.zoom", "y", ("enter",), "{} zoom"),

@@ -61,6 +61,14 @@ SCENES: dict[str, tuple[str, tuple[str, ...]]] = {
     "setup": ("workers", ("f2",)),
     "columns": ("workers", ("f2", "c")),
     "help": ("tasks", ("question_mark",)),
+    "dead": ("queues", ("down", "enter", "tab")),
+    "purge": ("queues", ("P",)),
+    "actions": ("tasks", ("a", "down")),
+    "command": ("tasks", ("colon", "text:re")),
+    "contexts": ("dashboard", ("colon", "text:ctx", "enter")),
+    "connect": ("dashboard", ("colon", "text:connect", "enter")),
+    "undo": ("workers", ("E", "right", "enter", "escape", "9", "U")),
+    "secrets": ("tasks", ("enter", "u")),
     "past": ("tasks", ("G",)),
     "replay": ("dashboard", ()),
 }
@@ -114,10 +122,17 @@ def past_session() -> SimulatedSession:
     return session
 
 
+def secret_session() -> FakeSession:
+    session = FakeSession()
+    session.fetched_kwargs = "{'password': 'hunter2', 'kind': 'thumb'}"
+    return session
+
+
 SESSIONS: dict[str, Callable[[], ConsoleSession]] = {
     "start": unused_session,
     # What was asked for in other pictures is none of this one's.
-    "audit": SimulatedSession,
+    **dict.fromkeys(("audit", "undo"), SimulatedSession),
+    "secrets": secret_session,
     **dict.fromkeys(("beat", "beat-run"), FakeSession),
     "beat-no-app": no_app_session,
     "past": past_session,

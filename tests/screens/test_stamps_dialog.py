@@ -17,8 +17,7 @@ async def test_stamps_show_what_waits_with_them_before_anything_is_sent() -> Non
     app = Console(session, screen="tasks")
     async with app.run_test(size=SIZE) as pilot:
         await settle(pilot)
-        await press(pilot, "S", "tab", "tab", "tab", "tab")
-        app.screen.set_focus(app.screen.query_one("#field-stamps"))
+        await press(pilot, "S")
         await type_text(pilot, "batch=7")
 
         text = shown_text(app)

@@ -29,7 +29,7 @@ SIGNAL = Field("signal", "Signal", "choice", "SIGTERM", ("SIGTERM", "SIGINT", "S
 
 #: What is revoked by the stamps it carries, and whether what runs of it is killed.
 STAMPS_FIELDS = (
-    Field("stamps", "Stamps", "stamps", is_required=True, help="name=value, any of several"),
+    Field("stamps", "Stamp", "stamps", is_required=True, help="name=value; of several, any"),
     Field("signal", "Kill what runs", "choice", "no", ("no", "SIGTERM", "SIGINT", "SIGKILL")),
 )
 #: A rate and the limits of a run, wherever they are set.

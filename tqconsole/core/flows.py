@@ -51,6 +51,8 @@ class FlowNode:
     depth: int
     is_last: bool
     is_critical: bool
+    #: For each task above it but the first: does another one follow below the same parent?
+    trunks: tuple[bool, ...] = ()
 
 
 def flow_views(rows: Iterable[TaskRow], limit: int = FLOW_LIMIT) -> tuple[FlowView, ...]:
@@ -101,14 +103,15 @@ def flow_nodes(family: Sequence[TaskRow]) -> list[FlowNode]:
     critical = critical_ids(family)
     found: list[FlowNode] = []
     seen: set[str] = set()
-    todo = _marked(children.get("", []), 0)
+    todo = _marked(children.get("", []), 0, ())
     while todo:
-        row, depth, is_last = todo.pop()
+        row, depth, is_last, trunks = todo.pop()
         if row.task_id in seen:
             continue
         seen.add(row.task_id)
-        found.append(FlowNode(row, depth, is_last, row.task_id in critical))
-        todo += _marked(children.get(row.task_id, []), depth + 1)
+        found.append(FlowNode(row, depth, is_last, row.task_id in critical, trunks))
+        below = (*trunks, not is_last) if depth else ()
+        todo += _marked(children.get(row.task_id, []), depth + 1, below)
     return found
 
 
@@ -138,8 +141,10 @@ def _is_own_ancestor(row: TaskRow, by_id: dict[str, TaskRow]) -> bool:
     return above is row and first is row
 
 
-def _marked(rows: Sequence[TaskRow], depth: int) -> list[tuple[TaskRow, int, bool]]:
-    return [(row, depth, index == 0) for index, row in enumerate(reversed(rows))]
+def _marked(
+    rows: Sequence[TaskRow], depth: int, trunks: tuple[bool, ...]
+) -> list[tuple[TaskRow, int, bool, tuple[bool, ...]]]:
+    return [(row, depth, index == 0, trunks) for index, row in enumerate(reversed(rows))]
 
 
 def critical_ids(family: Sequence[TaskRow]) -> frozenset[str]:

@@ -68,7 +68,7 @@ def _undo(row: AuditLine, look: Look, _now_at: float, _width: int) -> Cell:
 
 AUDIT: list[Column[AuditLine]] = [
     Column("at", "TIME", 8, _at, is_sortable=False),
-    Column("action", "ACTION", 14, _action, flex=1, limit=24, is_sortable=False),
+    Column("action", "ACTION", 18, _action, flex=1, limit=24, is_sortable=False),
     Column("targets", "ON", 14, _targets, flex=2, limit=40, is_sortable=False),
     Column("outcome", "OUTCOME", 16, _outcome, flex=3, is_sortable=False),
     Column("undo", "UNDO", 4, _undo, priority=1, is_sortable=False),

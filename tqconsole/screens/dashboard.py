@@ -20,11 +20,11 @@ from tqconsole.widgets.cells import ATTENTION, FAILURES, QUEUES_SHORT
 from tqconsole.widgets.chart import Series, chart_lines
 from tqconsole.widgets.frame import Handler
 from tqconsole.widgets.header import NumbersLine
-from tqconsole.widgets.keys import screen_bindings
+from tqconsole.widgets.keys import key_hint, screen_bindings
 from tqconsole.widgets.lines import Lines
-from tqconsole.widgets.look import Look, key_hint, look_of
+from tqconsole.widgets.look import Look, look_of
 from tqconsole.widgets.pace import Pace
-from tqconsole.widgets.pieces import Piece, between, joined
+from tqconsole.widgets.pieces import Piece, between, joined, line_width
 from tqconsole.widgets.requests import Goto, ask_for_events
 from tqconsole.widgets.rows import ListSource
 from tqconsole.widgets.sparks import spark
@@ -185,7 +185,7 @@ def _all_well(snapshot: Snapshot, look: Look) -> list[list[Piece]]:
         [("  tqconsole -A proj worker", "info")],
         [
             ("What it runs is seen here at once", "dim"),
-            *key_hint(look, "task.call", " calls a task", "; "),
+            *key_hint(look.keys, "task.call", " calls a task", "; "),
             (".", "dim"),
         ],
     ]
@@ -200,40 +200,47 @@ def status_line(
     snapshot: Snapshot, width: int, look: Look, usage: Usage | None = None
 ) -> list[Piece]:
     """Return what the console holds and costs, and what it does not see."""
-    dot = f" {look.glyphs.dot} "
-    oldest = (
-        f", oldest {figures.age(snapshot.now_at - snapshot.oldest_at)}"
-        if snapshot.oldest_at is not None
-        else ""
-    )
-    amount = figures.count if width >= 100 else figures.short_count
-    parts: list[list[Piece]] = [
-        [
-            (
-                f"history {amount(snapshot.rows_kept)}/{amount(snapshot.rows_limit)} rows, "
-                f"{figures.size(snapshot.bytes_kept)}{oldest}",
-                "dim",
-            )
-        ]
-    ]
-    if usage is not None:
-        own = figures.usage(usage.cpu_ratio, usage.resident_bytes)
-        is_much = usage.cpu_ratio >= MUCH_CPU_RATIO
-        parts.append([(f"console {own}", "warning" if is_much else "dim")])
+    is_wide = width >= 100
+    parts: list[list[Piece]] = [[(_history_text(snapshot, is_wide=is_wide), "dim")]]
     if snapshot.has_task_events is False:
         key = look.keys["dashboard.events"]
         press = f": press {key}" if key else ""
         parts.append([(f"workers send no task events{press}", "warning")])
     elif snapshot.has_task_events and not snapshot.has_sent_events:
         text = "task-sent events are off: WAIT counts from received"
-        parts.append([(text if width >= 100 else "task-sent off", "dim")])
+        parts.append([(text if is_wide else "task-sent off", "dim")])
     if snapshot.file_note:
         parts.append([(snapshot.file_note, "error")])
     if snapshot.link_detail and snapshot.link != "reconnecting":
         parts.append([(snapshot.link_detail, "warning" if snapshot.link != "live" else "dim")])
-    elif snapshot.broker_reason:
+    if usage is not None:
+        own = figures.usage(usage.cpu_ratio, usage.resident_bytes)
+        is_much = usage.cpu_ratio >= MUCH_CPU_RATIO
+        parts.append([(f"console {own}", "warning" if is_much else "dim")])
+    if snapshot.broker_reason and not snapshot.link_detail:
         parts.append([(f"broker {snapshot.broker_reason}", "dim")])
-    return between([(" ", ""), *joined(parts, dot)], [], width, look.glyphs.ellipsis)
+    dot = f" {look.glyphs.dot} "
+    return between(_fitting(parts, dot, width), [], width, look.glyphs.ellipsis)
+
+
+def _history_text(snapshot: Snapshot, *, is_wide: bool) -> str:
+    amount = figures.count if is_wide else figures.short_count
+    rows = f"{amount(snapshot.rows_kept)}/{amount(snapshot.rows_limit)}"
+    size = figures.size(snapshot.bytes_kept)
+    text = f"history {rows} rows, {size}" if is_wide else f"history {rows} {size}"
+    if snapshot.oldest_at is None:
+        return text
+    return f"{text}, oldest {figures.age(snapshot.now_at - snapshot.oldest_at)}"
+
+
+def _fitting(parts: Sequence[list[Piece]], gap: str, width: int) -> list[Piece]:
+    """Return the parts that fit, in a line: what is dim gives way, what warns never does."""
+    line: list[Piece] = [(" ", "")]
+    for part in parts:
+        longer = [*line, (gap if len(line) > 1 else "", ""), *part]
+        if line_width(longer) <= width or part[0][1] != "dim":
+            line = longer
+    return line
 
 
 def _panel(widget: Widget, title: str) -> Widget:

@@ -15,8 +15,8 @@ from tqconsole.widgets import figures
 from tqconsole.widgets.cells import short_id
 from tqconsole.widgets.columns import Cell, Column
 from tqconsole.widgets.frame import Handler
-from tqconsole.widgets.keys import screen_bindings
-from tqconsole.widgets.look import Look, key_hint, look_of
+from tqconsole.widgets.keys import key_hint, screen_bindings
+from tqconsole.widgets.look import Look, look_of
 from tqconsole.widgets.pace import Pace
 from tqconsole.widgets.requests import KeyAsked, ask_for_events
 from tqconsole.widgets.rows import ListSource
@@ -70,7 +70,7 @@ EVENTS: list[Column[EventLine]] = [
     Column("at", "TIME", 12, _at, is_sortable=False),
     Column("kind", "EVENT", 16, _kind, is_sortable=False),
     Column("worker", "WORKER", 8, _worker, flex=1, limit=24, priority=3, is_sortable=False),
-    Column("name", "TASK", 14, _name, flex=2, limit=32, priority=2, is_sortable=False),
+    Column("name", "TASK", 14, _name, flex=1, limit=32, priority=2, is_sortable=False),
     Column("id", "ID", 8, _id, priority=4, is_sortable=False),
     Column("text", "WHAT", 10, _text, flex=4, priority=1, is_sortable=False),
 ]
@@ -109,8 +109,8 @@ class EventsScreen(FilteredScreen):
             return
         self._bar.show_error("")
         self.table.empty_lines = why_no_events(snapshot, look_of(self).keys, self.TAB) or [
-            [("No event yet. ", "dim"), ("Workers of Celery send them with -E, or when", "dim")],
-            key_hint(look_of(self), "events.events", " asks them to."),
+            [("No event yet. Workers of Celery send them with -E.", "dim")],
+            key_hint(look_of(self).keys, "events.events", " asks those that run to send them."),
         ]
         self.table.show(ListSource(rows, event_id), snapshot.now_at)
         following = "following" if self.table.is_following else f"{self.key('list.follow')} follows"

@@ -32,7 +32,7 @@ from tqconsole.widgets.keys import screen_bindings
 from tqconsole.widgets.lines import Lines
 from tqconsole.widgets.look import Look, look_of
 from tqconsole.widgets.menu import Choice, Menu
-from tqconsole.widgets.pieces import Piece, clipped
+from tqconsole.widgets.pieces import Piece, clipped, line_width
 from tqconsole.widgets.requests import ExportAsked, Goto, GroupAsked
 from tqconsole.widgets.rows import ListSource
 from tqconsole.widgets.tab_strip import TabStrip
@@ -110,20 +110,10 @@ class FlowScreen(TableScreen):
         self.query_one("#critical-path", Lines).show(self._path_lines)
 
     def _path_lines(self, width: int, look: Look) -> list[list[Piece]]:
-        line: list[Piece] = [(" critical path  ", "dim")]
         path = [node.row for node in self._steps if node.is_critical]
-        for index, row in enumerate(path):
-            if index:
-                line.append((f" {look.glyphs.crumb} ", "dim"))
-            line.append((row.name, "bold"))
-            times = [
-                f"{word} {figures.duration(took_s)}"
-                for word, took_s in (("wait", row.wait_s), ("run", row.runtime_s))
-                if took_s is not None
-            ]
-            if times:
-                line.append((f" ({', '.join(times)})", "dim"))
-        return [clipped(line, width, look.glyphs.ellipsis)] if path else [[]]
+        lines = [_path_line(path, look, times) for times in (_waits_and_runs, _took)]
+        fitting = next((line for line in lines if line_width(line) <= width), lines[-1])
+        return [clipped(fitting, width, look.glyphs.ellipsis)] if path else [[]]
 
     def _span(self) -> tuple[float, float]:
         views = flow_views(self._family)
@@ -215,3 +205,32 @@ class FlowScreen(TableScreen):
 
 def _node_id(node: FlowNode) -> str:
     return node.row.task_id
+
+
+def _path_line(
+    path: Sequence[TaskRow], look: Look, times_of: Callable[[TaskRow], str]
+) -> list[Piece]:
+    line: list[Piece] = [(" critical path  ", "dim")]
+    for index, row in enumerate(path):
+        if index:
+            line.append((f" {look.glyphs.crumb} ", "dim"))
+        line.append((row.name, "bold"))
+        times = times_of(row)
+        if times:
+            line.append((f" {times}", "dim"))
+    return line
+
+
+def _waits_and_runs(row: TaskRow) -> str:
+    times = [
+        f"{word} {figures.duration(took_s)}"
+        for word, took_s in (("wait", row.wait_s), ("run", row.runtime_s))
+        if took_s is not None
+    ]
+    return f"({', '.join(times)})" if times else ""
+
+
+def _took(row: TaskRow) -> str:
+    """Return waiting and run together, for a line that has little room."""
+    known = [took_s for took_s in (row.wait_s, row.runtime_s) if took_s is not None]
+    return figures.duration(sum(known)) if known else ""

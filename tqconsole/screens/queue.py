@@ -127,15 +127,15 @@ class QueueScreen(TableScreen):
                 ("unacked", unacked_text(view)),
                 ("in/s", figures.rate(view.in_per_s)),
                 ("out/s", figures.rate(view.out_per_s)),
-                ("consumers", figures.count(view.consumer_count)),
+                ("cons", figures.count(view.consumer_count)),
             ]
             parts += [[(f"{key} ", "dim"), (value, "bold")] for key, value in pairs]
         if self._letters:
             parts.append([(f"{figures.plural(len(self._letters), 'dead letter')}", "error")])
-        if self._peek is not None and self._peek.by_type:
+        if self._peek is not None and self._peek.by_type and not self._is_dead:
             types = ", ".join(f"{name} {count}" for name, count in self._peek.by_type[:4])
             parts.append([(f"next {len(self._peek.messages)}: ", "dim"), (types, "")])
-        return [("  ", ""), *joined(parts)]
+        return [("  ", ""), *joined(parts, "  ")]
 
     def _draw_tables(self) -> None:
         if not self.is_mounted:

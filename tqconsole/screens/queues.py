@@ -13,9 +13,9 @@ from tqconsole.core.views import Changes, QueueView, Snapshot
 from tqconsole.widgets import figures
 from tqconsole.widgets.cells import NEVER
 from tqconsole.widgets.frame import Handler
-from tqconsole.widgets.keys import screen_bindings
+from tqconsole.widgets.keys import key_hint, screen_bindings
 from tqconsole.widgets.lines import Lines
-from tqconsole.widgets.look import key_hint, look_of
+from tqconsole.widgets.look import look_of
 from tqconsole.widgets.pieces import Piece, joined, printable
 from tqconsole.widgets.queue_columns import QUEUES, queue_sort_value
 from tqconsole.widgets.requests import Goto
@@ -53,7 +53,7 @@ class QueuesScreen(SortedScreen):
             [("No queue is known yet: a worker that consumes from one, or a call ", "dim")],
             [
                 ("into one", "dim"),
-                *key_hint(look_of(self), "task.call", ")", " ("),
+                *key_hint(look_of(self).keys, "task.call", ")", " ("),
                 (" makes it known.", "dim"),
             ],
         ]
@@ -124,18 +124,22 @@ def _is_problem(row: QueueView) -> bool:
 def _totals(snapshot: Snapshot) -> list[Piece]:
     queues = snapshot.queues
     dead = sum(row.dead_count or 0 for row in queues)
-    parked = sum(row.parked_count or 0 for row in queues)
-    told = [row.ready_count for row in queues if row.ready_count is not None]
-    ready = "-" if queues and not told else f"{sum(told):,}"
     sign = "~" if any(row.is_unacked_told for row in queues) else ""
-    in_hand = sign + figures.count(snapshot.totals.unacked_count)
+    unacked = figures.count(snapshot.totals.unacked_count if queues else 0)
     parts: list[list[Piece]] = [
         [(figures.plural(len(queues), "queue"), "")],
-        [("waiting ", "dim"), (ready, "bold")],
-        [("in hand ", "dim"), (in_hand, "bold")],
-        [("with ETA ", "dim"), (f"{parked:,}", "bold")],
+        [("waiting ", "dim"), (_sum(row.ready_count for row in queues), "bold")],
+        [("unacked ", "dim"), (sign + unacked, "bold")],
+        [("with ETA ", "dim"), (_sum(row.parked_count for row in queues), "bold")],
         [("dead letters ", "dim"), (f"{dead:,}", "bold error" if dead else "bold")],
     ]
     if any(row.ready_count is None for row in queues):
-        parts.append([("- is not known", "dim")])
+        parts.append([("- unknown", "dim")])
     return [("  ", ""), *joined(parts)]
+
+
+def _sum(counts: Iterable[int | None]) -> str:
+    """Return the sum of what is known, "-" where nothing is; no queue at all holds nothing."""
+    all_counts = list(counts)
+    known = [count for count in all_counts if count is not None]
+    return f"{sum(known):,}" if known or not all_counts else figures.UNKNOWN

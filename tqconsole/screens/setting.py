@@ -112,7 +112,7 @@ class Setting:
                 column.key,
                 column.title or column.key,
                 "",
-                signs[column.key in hidden],
+                signs[column.key in hidden] if index else "always shown",
                 # Without its first column nobody knows what a row is.
                 is_off=index == 0,
             )

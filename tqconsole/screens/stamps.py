@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import partial
 
+from textual import events
 from textual.widget import Widget
+from textual.widgets import Button, Input
 
 from tqconsole.core.errors import ActionError
 from tqconsole.core.stamps import Stamped, read_stamps
@@ -20,7 +22,7 @@ from tqconsole.widgets.requests import Awaited
 #: Kinds of waiting calls named one by one.
 NAMED = 4
 #: What a look at the queues cannot tell.
-_UNSEEN = "What workers hold or run, and how much of it, no event tells."
+_UNSEEN = "Of what workers hold and run already, nobody tells the stamps."
 
 
 class StampsDialog(GroupDialog):
@@ -34,6 +36,17 @@ class StampsDialog(GroupDialog):
         yield from super().body()
         yield Lines(id="stamped")
         yield text_block(_UNSEEN, "dim")
+
+    def on_key(self, event: events.Key) -> None:
+        """Take what is typed on a button for a stamp: nothing else can be typed here."""
+        if isinstance(self.focused, Button) and event.is_printable and event.character != " ":
+            field = self.query_one("#field-stamps", Input)
+            event.stop()
+            event.prevent_default()
+            # What is focused with its text selected would lose it to the next key.
+            field.select_on_focus = False
+            field.focus()
+            field.insert_text_at_cursor(event.character or "")
 
     def _update(self) -> None:
         super()._update()

@@ -17,9 +17,9 @@ from tqconsole.core.sorting import SORT_KEYS
 from tqconsole.core.views import Changes, Snapshot, TaskRow
 from tqconsole.widgets import figures
 from tqconsole.widgets.frame import Handler
-from tqconsole.widgets.keys import screen_bindings
+from tqconsole.widgets.keys import key_hint, screen_bindings
 from tqconsole.widgets.lines import Lines
-from tqconsole.widgets.look import key_hint, look_of
+from tqconsole.widgets.look import look_of
 from tqconsole.widgets.pieces import printable
 from tqconsole.widgets.requests import Goto, GroupAsked, ask_for_events
 from tqconsole.widgets.rows import RowMoved
@@ -41,7 +41,7 @@ class TasksScreen(FilteredScreen):
     CRUMBS = ("tasks",)
     target_kind = "task"
     SORT_KEY = "age"
-    EXAMPLES = "state:FAILURE name:img runtime>1s"
+    EXAMPLES = "state:FAILURE runtime>1s"
     PANE = "#preview"
 
     def __init__(self, session: ConsoleSession, times: TimeMode) -> None:
@@ -121,7 +121,7 @@ class TasksScreen(FilteredScreen):
         return [
             [
                 ("No task seen yet. ", "dim"),
-                *key_hint(look_of(self), "task.call", " calls one."),
+                *key_hint(look_of(self).keys, "task.call", " calls one."),
             ]
         ]
 

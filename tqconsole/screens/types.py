@@ -14,8 +14,8 @@ from tqconsole.core.type_views import ErrorView, TypeView
 from tqconsole.core.views import Changes, Snapshot
 from tqconsole.widgets import figures
 from tqconsole.widgets.frame import Handler
-from tqconsole.widgets.keys import screen_bindings
-from tqconsole.widgets.look import key_hint, look_of
+from tqconsole.widgets.keys import key_hint, screen_bindings
+from tqconsole.widgets.look import look_of
 from tqconsole.widgets.pieces import Piece, printable
 from tqconsole.widgets.requests import Goto
 from tqconsole.widgets.rows import ListSource, RowMoved
@@ -68,7 +68,7 @@ class TypesScreen(FilteredScreen):
             self.types.empty_lines = [
                 [
                     ("No task has ended yet. ", "dim"),
-                    *key_hint(look_of(self), "task.call", " calls one."),
+                    *key_hint(look_of(self).keys, "task.call", " calls one."),
                 ]
             ]
         self.types.show(ListSource(rows, lambda row: row.name), snapshot.now_at)

@@ -157,7 +157,8 @@ class WorkerScreen(TableScreen):
         return [
             ("  ", ""),
             *joined(
-                [[(f"{k} " if k else "", "dim"), (v, "bold" if k else "dim")] for k, v in pairs]
+                [[(f"{k} " if k else "", "dim"), (v, "bold" if k else "dim")] for k, v in pairs],
+                "  ",
             ),
         ]
 

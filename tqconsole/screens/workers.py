@@ -28,6 +28,9 @@ from tqconsole.widgets.why_empty import why_no_events
 from tqconsole.widgets.worker_columns import WORKERS, worker_sort_value
 from tqconsole.widgets.worker_preview import worker_lines
 
+#: Below this width the line of totals leaves out what the dashboard has as well.
+NARROW = 100
+
 
 class WorkersScreen(SortedScreen):
     """The table of workers."""
@@ -63,7 +66,7 @@ class WorkersScreen(SortedScreen):
             self.table.empty_lines = why_no_events(snapshot, look_of(self).keys, self.TAB)
         self.table.show(ListSource(rows, lambda row: row.name), snapshot.now_at)
         self.query_one("#worker-totals", Lines).show(
-            lambda _width, look: [self._totals(snapshot, look)]
+            lambda width, look: [self._totals(snapshot, look, width)]
         )
 
         self._draw_preview()
@@ -83,7 +86,7 @@ class WorkersScreen(SortedScreen):
             return row.status not in ("online", "gone")
         return self._shows_gone or row.status != "gone"
 
-    def _totals(self, snapshot: Snapshot, look: Look) -> list[Piece]:
+    def _totals(self, snapshot: Snapshot, look: Look, width: int) -> list[Piece]:
         counts = {
             status: sum(row.status == status for row in snapshot.workers)
             for status in ("online", "silent", "lost", "gone")
@@ -113,9 +116,10 @@ class WorkersScreen(SortedScreen):
             has_workers=bool(totals.workers_online),
         )
         parts.append([("busy ", "dim"), (busy, "bold")])
-        parts.append([("done/s ", "dim"), (figures.rate(totals.done_per_s), "bold")])
+        if width >= NARROW:
+            parts.append([("done/s ", "dim"), (figures.rate(totals.done_per_s), "bold")])
         parts.append([("fail ", "dim"), (f"{figures.percent(totals.failed_ratio)} %", "bold")])
-        return [("  ", ""), *joined(parts)]
+        return [("  ", ""), *joined(parts, "   " if width >= NARROW else "  ")]
 
     # keys
 

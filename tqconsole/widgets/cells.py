@@ -121,7 +121,8 @@ def _attention_target(row: Attention, look: Look, _now_at: float, _width: int) -
 ATTENTION: list[Column[Attention]] = [
     Column("kind", "", 8, _attention_kind),
     Column("subject", "", 12, _attention_subject, flex=1, limit=20),
-    Column("text", "", 20, _attention_text, flex=4),
+    # So wide that a narrow screen gives up where it leads before it cuts what is wrong.
+    Column("text", "", 44, _attention_text, flex=4),
     Column("target", "", 9, _attention_target, priority=2),
 ]
 

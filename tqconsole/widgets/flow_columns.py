@@ -85,7 +85,8 @@ def stem(node: FlowNode, look: Look) -> str:
     if not node.depth:
         return ""
     branch = look.glyphs.last_branch if node.is_last else look.glyphs.branch
-    return "   " * (node.depth - 1) + branch + " "
+    trunks = (look.glyphs.trunk if goes_on else " " for goes_on in node.trunks)
+    return "".join(f"{trunk}  " for trunk in trunks) + branch + " "
 
 
 def node_pieces(node: FlowNode, look: Look) -> list[Piece]:

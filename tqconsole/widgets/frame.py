@@ -134,8 +134,10 @@ class ConsoleScreen(Screen[None]):
         self._link.display = is_away
 
         def maker(width: int, look: Look) -> list[list[Piece]]:
+            # A narrow screen says in the title that it connects anew: here why is what counts.
+            what = "The broker is out of reach" if width >= 100 else "Out of reach"
             line: list[Piece] = [
-                (f"  {look.glyphs.error} The broker is out of reach", "bold error"),
+                (f"  {look.glyphs.error} {what}", "bold error"),
                 (f": {snapshot.link_detail}" if snapshot.link_detail else "", "error"),
                 ("   shown is what was known", "dim"),
             ]

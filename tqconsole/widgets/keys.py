@@ -86,6 +86,14 @@ def shown_keys(
     }
 
 
+def key_hint(
+    keys: Mapping[str, str], binding_id: str, after: str, before: str = ""
+) -> list[tuple[str, str]]:
+    """Return a key and what it does as pieces of a line; none where the key is off."""
+    key = keys[binding_id]
+    return [(before, "dim"), (key, "bold key"), (after, "dim")] if key else []
+
+
 def _binding(entry: KeyBinding, key: str) -> Binding:
     return Binding(
         key,

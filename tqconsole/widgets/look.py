@@ -48,6 +48,7 @@ class Glyphs:
     sparks: str
     branch: str
     last_branch: str
+    trunk: str
     radio_on: str
     radio_off: str
 
@@ -86,6 +87,7 @@ UNICODE_GLYPHS = Glyphs(
     sparks="▁▂▃▄▅▆▇",
     branch="├─",
     last_branch="└─",
+    trunk="│",
     radio_on="(•)",
     radio_off="( )",
 )
@@ -124,6 +126,7 @@ ASCII_GLYPHS = Glyphs(
     sparks="_.-=+*#@",
     branch="|-",
     last_branch="`-",
+    trunk="|",
     radio_on="(*)",
     radio_off="( )",
 )
@@ -322,12 +325,6 @@ def look_of(widget: Widget) -> Look:
     """Return the look a widget is drawn with; a plain one in an app that has none."""
     app = widget.app
     return app.look if isinstance(app, LookApp) else make_look({}, is_ascii=False)
-
-
-def key_hint(look: Look, binding_id: str, after: str, before: str = "") -> list[tuple[str, str]]:
-    """Return a key and what it does as pieces of a line; none where the key is off."""
-    key = look.keys[binding_id]
-    return [(before, "dim"), (key, "bold key"), (after, "dim")] if key else []
 
 
 DARK = Theme(

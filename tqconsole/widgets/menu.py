@@ -39,11 +39,11 @@ def _key_cell(choice: Choice, _look: Look, _now_at: float, _width: int) -> Cell:
 
 
 def _label_cell(choice: Choice, _look: Look, _now_at: float, _width: int) -> Cell:
-    return (choice.label, "faint" if choice.is_off else "")
+    return (choice.label, "dim" if choice.is_off else "")
 
 
 def _note_cell(choice: Choice, _look: Look, _now_at: float, _width: int) -> Cell:
-    return (choice.note, "faint" if choice.is_off else "dim")
+    return (choice.note, "dim")
 
 
 class Menu(Dialog[str]):

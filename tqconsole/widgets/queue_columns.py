@@ -123,7 +123,7 @@ MESSAGES: list[Column[PeekedMessage]] = [
     Column("id", "ID", 8, _message_id, is_sortable=False),
     Column("args", "ARGS", 16, _message_args, flex=3, is_sortable=False),
     Column("priority", "PRIO", 4, _message_priority, is_right=True, priority=4, is_sortable=False),
-    Column("retries", "RTRY", 4, _message_retries, is_right=True, priority=5, is_sortable=False),
+    Column("retries", "RETRY", 5, _message_retries, is_right=True, priority=5, is_sortable=False),
     Column("eta", "ETA", 19, _message_eta, priority=6, is_sortable=False),
     Column("origin", "FROM", 14, _message_origin, priority=3, is_sortable=False),
     Column("size", "SIZE", 8, _message_size, is_right=True, priority=2, is_sortable=False),

@@ -107,8 +107,8 @@ def TASKS(times: TimeMode) -> list[Column[TaskRow]]:  # noqa: N802 - a table, ma
         Column("worker", "WORKER", 12, _worker, priority=4, flex=1, limit=26),
         Column("args", "ARGS", 16, _args, priority=7, flex=6),
         Column("runtime", "RUN s", 7, _runtime, is_right=True, priority=1),
-        Column("wait", "WAIT", 6, _wait, is_right=True, priority=8),
-        Column("retries", "RTRY", 4, _retries, is_right=True, priority=9),
+        Column("wait", "WAIT s", 6, _wait, is_right=True, priority=8),
+        Column("retries", "RETRY", 5, _retries, is_right=True, priority=9),
         Column("age", "AGE", 8, _when(times), is_right=True),
     ]
 

@@ -12,6 +12,7 @@ from tqconsole.core.secrets import hidden
 from tqconsole.core.views import PAST, TaskFacts, TaskRow
 from tqconsole.widgets import figures
 from tqconsole.widgets.cells import short_id, shown_state
+from tqconsole.widgets.flow_columns import stem
 from tqconsole.widgets.lines import Maker
 from tqconsole.widgets.look import Look
 from tqconsole.widgets.pieces import Piece, clipped, fit, joined
@@ -253,11 +254,14 @@ def family_lines(family: Sequence[TaskRow], task_id: str) -> Maker:
             return [[(" no other task of this family was seen", "dim")]]
         lines: list[list[Piece]] = []
         for node in flow_nodes(family):
-            row, depth = node.row, node.depth
+            row = node.row
             state = shown_state(row)
             sign = look.glyphs.states.get(state, look.glyphs.unknown)
-            stem = "   " * (depth - 1) + (look.glyphs.last_branch + " " if depth else "")
-            line: list[Piece] = [(f" {stem}", "faint"), (f"{sign} ", state), (row.name, "")]
+            line: list[Piece] = [
+                (f" {stem(node, look)}", "faint"),
+                (f"{sign} ", state),
+                (row.name, ""),
+            ]
             line.append((f" {short_id(row.task_id)}", "dim"))
             if row.task_id == task_id:
                 line.append((" <- here" if look.is_ascii else " ◂ here", "bold accent"))

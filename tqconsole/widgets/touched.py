@@ -59,7 +59,9 @@ def targets_names(target_kind: str, targets: Sequence[str]) -> str:
     """Return the first targets by name and how many more there are."""
     if not targets:
         return "every worker that answers" if target_kind == "worker" else "the cluster"
-    shown = ", ".join(targets[:NAMED])
+    # An id is known by its beginning, and three whole ones fit no line.
+    named = [target[:8] if target_kind == "task" else target for target in targets[:NAMED]]
+    shown = ", ".join(named)
     more = len(targets) - NAMED
     return f"{shown} and {more:,} more" if more > 0 else shown
 
@@ -78,7 +80,7 @@ def touched(
         case "cluster", "stamps":
             return [
                 ("reach", _reach(snapshot)),
-                ("kept", "in the workers' memory, until they restart; nothing takes it back"),
+                ("kept", "in the workers' memory; it cannot be taken back"),
             ]
         case "worker", "shutdown" | "pool":
             return _of_workers(snapshot, targets)

@@ -65,10 +65,13 @@ def queue_lines(view: QueueView | None, workers: Sequence[WorkerView], height: i
         side = max(24, width // 3)
         series = [Series("ready", view.history, "primary", figures.short_count(view.ready_count))]
         chart = chart_lines(series, max(20, width - side - 3), height, look)
-        consumers: list[list[Piece]] = [[("consumed by", "dim")]]
-        consumers += [[(f"  {name}", "")] for name in names[: height - 2]]
-        if len(names) > height - 2:
-            consumers.append([(f"  and {len(names) - height + 2} more", "dim")])
+        least = ">" if view.is_oldest_least else ""
+        age = f"oldest {least}{figures.duration(view.oldest_s)}" if view.ready_count else "nothing"
+        consumers: list[list[Piece]] = [[(f"{age} waits", "")], [("consumed by", "dim")]]
+        room = height - 3
+        consumers += [[(f"  {name}", "")] for name in names[:room]]
+        if len(names) > room:
+            consumers.append([(f"  and {len(names) - room} more", "dim")])
         if not names:
             consumers.append([("  nobody that answers", "warning")])
         lines = []

@@ -90,3 +90,45 @@ def test_entry_gives_its_envelope_and_queue_back() -> None:
 
     assert envelope_of(entry) == (b'{"a": [1]}', 'odd "queue"')
     assert envelope_of(b"") == (b"", "")
+
+
+def test_sentinels_of_a_url_guard_one_master() -> None:
+    address = locate("sentinel://me:secret@one:26380/3;sentinel://two", {"master_name": "shop"})
+
+    assert address.guard is not None
+    assert address.guard.places == (("one", 26380), ("two", 26379))
+    assert (address.username, address.password, address.db) == ("me", "secret", 3)
+    assert address.url == "sentinel://me:**@one:26380/3;sentinel://two"
+    assert address.place == "redis:master 'shop' of Sentinel one:26380, two:26379/3"
+
+
+def test_sentinels_are_spoken_to_in_their_own_way() -> None:
+    own = {"password": "theirs", "socket_timeout": 2, "ssl": True, "ssl_cert_reqs": "none"}
+    options = {"master_name": "shop", "sentinel_kwargs": own}
+
+    guard = locate("sentinel://:ours@one;two:1/0", options).guard
+
+    assert guard is not None
+    assert guard.places == (("one", 26379), ("two", 1))
+    assert (guard.spoken["password"], guard.spoken["socket_timeout"]) == ("theirs", 2.0)
+    assert guard.is_tls
+    assert guard.spoken["ssl_cert_reqs"] == "none"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({}, "master_name"),
+        ({"master_name": "shop", "sentinel_kwargs": "pw"}, "is a mapping"),
+        ({"master_name": "shop", "sentinel_kwargs": {"passwort": "x"}}, "'passwort' is not known"),
+        ({"master_name": "shop", "sentinel_kwargs": {"ssl_certs": "x"}}, "not an option of Redis"),
+        ({"master_name": "shop", "min_other_sentinels": "few"}, "is a number"),
+        ({"master_name": "shop", "credential_provider": "nowhere.Vault"}, "no class"),
+        ({"master_name": "shop", "credential_provider": object()}, "get_credentials"),
+    ],
+)
+def test_wrong_options_of_sentinels_are_refused_in_words(
+    options: dict[str, object], said: str
+) -> None:
+    with pytest.raises(ImproperlyConfigured, match=said):
+        locate("sentinel://one/0", options)

@@ -16,6 +16,7 @@ logger = logging.getLogger(__name__)
 
 #: Setting of a Redis store -> the adapter's option.
 _STORE = {
+    "redis_backend_credential_provider": "credential_provider",
     "redis_backend_use_ssl": USE_SSL,
     "redis_db": "db",
     "redis_host": "host",
@@ -66,7 +67,7 @@ def backend_options(conf: Settings, url: str | None) -> dict[str, Any]:
     """Return the options for the result store behind `url`."""
     options = dict(conf.result_backend_transport_options or {})
     scheme = _scheme(url or "")
-    if not scheme.startswith("redis"):
+    if not scheme.startswith(("redis", "sentinel")):
         if conf.redis_backend_use_ssl:
             logger.warning(
                 "redis_backend_use_ssl has no meaning for %s results", scheme or "disabled"

@@ -20,6 +20,7 @@ BACKENDS: dict[str, str] = {
     "rpc+amqps": "tqconsole.engine.backends.rpc:RpcBackend",
     "rpc+librabbitmq": "tqconsole.engine.backends.rpc:RpcBackend",
     "rpc+pyamqp": "tqconsole.engine.backends.rpc:RpcBackend",
+    "sentinel": "tqconsole.engine.backends.redis:RedisBackend",
     "sqlite": "tqconsole.engine.backends.sqlite:SqliteBackend",
 }
 

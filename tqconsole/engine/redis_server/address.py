@@ -1,7 +1,8 @@
 """Where a Redis server is and how it is spoken to: a URL and kombu's options become one value.
 
 Forms: `redis://[user:password@]host[:port]/db`, `rediss://` for TLS, `redis+socket:///path` with
-`?virtual_host=db`. Options stand in the URL's query or in the transport options; the URL wins.
+`?virtual_host=db`, `sentinel://` as in `guard.py`. Options stand in the URL's query or in the
+transport options; the URL wins.
 What the URL does not name (host, port, db, username, password) may be an option too.
 """
 
@@ -16,6 +17,8 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from tqconsole.engine.alternates import alternates
 from tqconsole.engine.exceptions import ImproperlyConfigured
+from tqconsole.engine.redis_server.credentials import credentials_of
+from tqconsole.engine.redis_server.guard import Guard, guard_of
 from tqconsole.engine.redis_server.tls import tls_of
 
 #: Seconds that connecting and one answer may take; no wait for the server is endless.
@@ -57,6 +60,8 @@ class Address:
     silences: Silences = field(default_factory=Silences, compare=False)
     #: Servers to try, in this order, when this one does not answer.
     others: tuple[Address, ...] = ()
+    #: Who is asked where the server is, at each new connection; None: it is where it is.
+    guard: Guard | None = None
 
     @property
     def place(self) -> str:
@@ -67,6 +72,8 @@ class Address:
     @property
     def server(self) -> str:
         """The server in words, for messages; no password in it."""
+        if self.guard is not None:
+            return self.guard.words
         if self.path:
             return self.path
         host = "127.0.0.1" if self.host == "localhost" else self.host
@@ -86,6 +93,8 @@ def locate(url: str, options: Mapping[str, Any] | None = None) -> Address:
     """Return the address behind a URL, or behind several with ";" between them: the first, which
     knows the others. Raises: ImproperlyConfigured.
     """
+    if url.lower().startswith("sentinel:"):
+        return _guarded(url, options)
     first, *others = [_located(it, options) for it in alternates(url)]
     if not others:
         return first
@@ -93,6 +102,28 @@ def locate(url: str, options: Mapping[str, Any] | None = None) -> Address:
         raise ImproperlyConfigured("Redis servers that stand in for each other use one database")
     shown = ";".join(it.url for it in (first, *others))
     return replace(first, url=shown, others=tuple(others))
+
+
+def _guarded(url: str, options: Mapping[str, Any] | None) -> Address:
+    """Return the master's address behind a URL that names its Sentinels."""
+    chunks = alternates(url)
+    places = [place for chunk in chunks for place in _sentinels(chunk)]
+    parts = urlsplit(chunks[0])
+    login, at, _ = parts.netloc.rpartition("@")
+    host, port = places[0]
+    one = parts._replace(netloc=f"{login}{at}{host}" + (f":{port}" if port else "")).geturl()
+    master = _located(one, options)
+    shown = ";".join(masked(chunk) for chunk in chunks)
+    return replace(master, url=shown, guard=guard_of(places, master.options))
+
+
+def _sentinels(chunk: str) -> list[tuple[str, int | None]]:
+    hosts = urlsplit(chunk).netloc.rpartition("@")[2].split(";")
+    try:
+        found = [urlsplit(f"//{host}") for host in hosts]
+        return [(parts.hostname or "127.0.0.1", parts.port) for parts in found]
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{masked(chunk)}: the port is no number") from error
 
 
 def _located(url: str, options: Mapping[str, Any] | None) -> Address:
@@ -166,6 +197,7 @@ def _connection(address: Address) -> dict[str, Any]:
         "db": address.db,
         "username": address.username,
         "password": address.password,
+        "credentials": credentials_of(given.get("credential_provider")),
         "socket_timeout": _number(
             given.get("socket_timeout") or ANSWER_TIMEOUT_S, "socket_timeout"
         ),

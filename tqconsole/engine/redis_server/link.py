@@ -25,7 +25,8 @@ from tqconsole.engine.exceptions import (
 )
 from tqconsole.engine.redis_server import errors
 from tqconsole.engine.redis_server.address import Address
-from tqconsole.engine.redis_server.opening import RefusedError, open_socket
+from tqconsole.engine.redis_server.opening import RefusedError
+from tqconsole.engine.redis_server.sentinel import open_server
 from tqconsole.engine.redis_server.wire import Wire
 
 #: A command: its words.
@@ -254,10 +255,12 @@ class Link:
 
     def _connected_to(self, address: Address) -> Wire:
         try:
-            link, said = open_socket(address)
+            link, said = open_server(address)
         except RefusedError as error:
             refused = errors.of_greeting(str(error), address.server)
             raise _maybe_passing(refused, address) from error
+        except ImproperlyConfigured as error:
+            raise _maybe_passing(error, address) from error
         except (OSError, ValueError, hiredis.HiredisError) as error:
             refused = errors.of_connecting(error, address.server, is_tls=address.is_tls)
             raise _maybe_passing(refused, address) from error

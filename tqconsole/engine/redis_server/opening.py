@@ -14,6 +14,7 @@ from typing import Any
 import hiredis
 
 from tqconsole.engine.redis_server.address import Address
+from tqconsole.engine.redis_server.credentials import login_of
 
 #: Bytes read at once; what a server says of itself is shorter.
 _READ_BYTES = 64 * 1024
@@ -43,6 +44,17 @@ def open_socket(address: Address) -> tuple[socket.socket, dict[str, Any]]:
     except BaseException:
         link.close()
         raise
+
+
+def ask(link: socket.socket, command: tuple[Any, ...]) -> Any:
+    """Return the answer to one command, its texts as `str`. Raises: OSError, RefusedError."""
+    link.sendall(_packed(command))
+    (answer,) = _answers(link, 1)
+    if isinstance(answer, hiredis.ReplyError):
+        raise RefusedError(str(answer))
+    if isinstance(answer, Mapping):
+        return {_text(key): _text(value) for key, value in answer.items()}
+    return [_text(it) for it in answer] if isinstance(answer, list) else _text(answer)
 
 
 def _tcp_socket(given: Mapping[str, Any]) -> socket.socket:
@@ -109,7 +121,9 @@ def _tls_version(value: Any) -> ssl.TLSVersion:
 def _greeted(link: socket.socket, given: Mapping[str, Any]) -> dict[str, Any]:
     """Log in, say a name and choose the database; return the server's answer to HELLO."""
     hello: list[Any] = ["HELLO", 3]
-    if given["username"] or given["password"]:
+    if given["credentials"] is not None:
+        hello += ["AUTH", *login_of(given["credentials"])]
+    elif given["username"] or given["password"]:
         hello += ["AUTH", given["username"] or "default", given["password"] or ""]
     if given["client_name"]:
         hello += ["SETNAME", given["client_name"]]

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from embedded_values import EVENTS, fetch, task, waiting
 
+from tqconsole.engine.app import App
 from tqconsole.engine.backends.sqlite import SqliteBackend
 from tqconsole.engine.brokers.base import Consumer
 from tqconsole.engine.brokers.sqlite import SqliteBroker
@@ -90,6 +91,20 @@ def test_sweep_removes_what_has_expired(
     assert swept.queue_count == 1
     assert broker.queue_names() == ["brief", "celery"]
     assert waiting(broker) == ["b", "c"]
+
+
+def test_cleanup_of_results_removes_what_has_expired(
+    backend: SqliteBackend, store: Store, clock: ManualClock
+) -> None:
+    app = App("x", broker="memory://", backend=backend, set_as_current=False)
+    backend.store([ResultWrite("old", "SUCCESS", b"1", expires_s=10.0)])
+    clock.advance(11)
+    backend.store([ResultWrite("new", "SUCCESS", b"2", expires_s=10.0)])
+
+    app.tasks["celery.backend_cleanup"]()
+
+    assert count_of(store, "result") == 1
+    assert backend.fetch(["old", "new"]) == {"new": b"2"}
 
 
 def test_task_expired_for_a_day_is_swept(

@@ -107,6 +107,9 @@ class Backend(abc.ABC):
     def forget(self, task_ids: Sequence[str]) -> None:
         """Delete records; unknown ids are fine."""
 
+    def cleanup(self) -> None:  # noqa: B027 - a server drops what has expired by itself
+        """Drop what has expired, now. Raises: OperationalError."""
+
     def expect(self, reply_to: str) -> None:  # noqa: B027 - most stores need no word of it
         """Called before calls are sent whose results are to come to `reply_to`: a store that sends
         them makes sure that the address exists. Raises: OperationalError.

@@ -5,6 +5,7 @@ Every store opened under one URL shares one table, as Celery's memory cache does
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -88,6 +89,16 @@ class MemoryBackend(Backend):
         with self._table.changed:
             held = {task_id: self._alive(self._table.records.get(task_id)) for task_id in task_ids}
         return {task_id: record[1] for task_id, record in held.items() if record is not None}
+
+    def cleanup(self) -> None:
+        """See `Backend.cleanup`."""
+        now_at = self._clock.now()
+        with self._table.changed:
+            for held in (self._table.records, self._table.values):
+                # Both end with the instant until which they are kept.
+                over = [key for key, value in held.items() if (value[-1] or math.inf) <= now_at]
+                for key in over:
+                    del held[key]
 
     def forget(self, task_ids: Sequence[str]) -> None:
         """Delete records."""

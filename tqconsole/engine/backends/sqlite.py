@@ -11,6 +11,7 @@ from tqconsole.engine.clock import SYSTEM_CLOCK, Clock
 from tqconsole.engine.embedded import chords, results
 from tqconsole.engine.embedded.location import locate
 from tqconsole.engine.embedded.store import Store, open_store
+from tqconsole.engine.embedded.sweep import sweep
 from tqconsole.engine.embedded.watch import ReplyBells, ResultWatch
 from tqconsole.engine.protocol.chord import ChordPart
 from tqconsole.engine.protocol.transfer import ResultWrite
@@ -99,6 +100,10 @@ class SqliteBackend(Backend):
         """See `Backend.fetch`."""
         now_at = self._store.clock.now()
         return self._store.main.read(lambda it: results.fetched(it, task_ids, now_at))
+
+    def cleanup(self) -> None:
+        """See `Backend.cleanup`; workers do so every 30 seconds."""
+        sweep(self._store)
 
     def forget(self, task_ids: Sequence[str]) -> None:
         """See `Backend.forget`."""

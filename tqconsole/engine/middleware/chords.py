@@ -84,12 +84,12 @@ def _complete(hub: RunHub, joiner: Joiner, part: ReturnedPart) -> None:
         raise
     except ChordError as error:
         logger.error("Chord %s failed: %s", part.group_id, error)  # noqa: TRY400 - a task's error
-        _end(hub, joiner, part, _fail_body(hub, part, body, error))
+        _end(hub, joiner, part, fail_body(hub, part, body, error))
     except Exception as error:
         # A value that cannot be read, a body that cannot be built: the chord's end all the same.
         logger.exception("The body of chord %s cannot be sent", part.group_id)
         failure = ChordError(f"Callback error: {error!r}")
-        _end(hub, joiner, part, _fail_body(hub, part, body, failure))
+        _end(hub, joiner, part, fail_body(hub, part, body, failure))
     else:
         _end(hub, joiner, part, _marked(publications, group_key(part.group_id, ".b")))
 
@@ -136,7 +136,7 @@ def _cause(value: Any) -> BaseException | None:
     return value if isinstance(value, BaseException) else None
 
 
-def _fail_body(
+def fail_body(
     hub: RunHub, part: ReturnedPart, body: Signature, error: ChordError
 ) -> list[Publication]:
     """Record that the body failed, and fail what would have come after it; return the messages of

@@ -151,9 +151,9 @@ class AsyncResult(StoredResult):
         clock = self.app.wall_clock
         deadline_mono = None if timeout_s is None else clock.mono() + timeout_s
         pause_s = min(max(interval_s, _SHORTEST_INTERVAL_S), _LOOK_AGAIN_S)
-        watch = self.backend.watch([self.id], self.app.oid)
+        watch = self._watched(deadline_mono)
         last: ResultRecord | None = None
-        reading = Reading(clock)
+        reading = Reading(clock, self.app.store_patience)
         try:
             if watch.has_looked and (timeout_s is None or timeout_s > 0):
                 watch.wait(pause_s if timeout_s is None else min(pause_s, timeout_s))
@@ -173,6 +173,16 @@ class AsyncResult(StoredResult):
                 watch.wait(pause_s if left_s is None else min(pause_s, left_s))
         finally:
             watch.close()
+
+    def _watched(self, deadline_mono: float | None) -> Any:
+        def watch() -> Any:
+            return self.backend.watch([self.id], self.app.oid)
+
+        try:
+            return watch()
+        except exceptions.OperationalError as error:
+            home = self.app
+            return home.store_patience.outlast(watch, error, home.wall_clock, deadline_mono)
 
     def maybe_throw(self, propagate: bool = True, callback: Any = None) -> Any:
         """Raise what the task raised, if it did; else return the result as it is."""
@@ -210,7 +220,9 @@ class AsyncResult(StoredResult):
         self._record = None
         if self.parent is not None:
             self.parent.forget()
-        self.backend.forget([self.id])
+        if self.app.result_cache is not None:
+            self.app.result_cache.forget(self.id)
+        self.persist(lambda: self.backend.forget([self.id]))
 
     def revoke(
         self,

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
 
 from tqconsole.engine import current, states
 from tqconsole.engine.backends.base import Backend
 from tqconsole.engine.clock import Clock
 from tqconsole.engine.exceptions import OperationalError
+from tqconsole.engine.patience import Patience
 from tqconsole.engine.protocol.instant import iso_instant
 from tqconsole.engine.protocol.result import ResultRecord, decode_record
+from tqconsole.engine.result_cache import ResultCache
 from tqconsole.engine.result_waiter import ResultWaiters
+
+Answer = TypeVar("Answer")
 
 #: Seconds that a caller who waits already waits for a store that is away, at most.
 _AWAY_S = 30.0
@@ -26,6 +31,9 @@ class ResultHome(Protocol):
     result_accept: frozenset[str]
     result_content_type: str
     result_waiters: ResultWaiters
+    #: Values that are kept here, None where none are.
+    result_cache: ResultCache | None
+    store_patience: Patience
     wall_clock: Clock
 
     def AsyncResult(self, id: str, **fields: Any) -> Any:
@@ -41,26 +49,34 @@ class ResultHome(Protocol):
 class Reading:
     """How one caller reads a record while it waits: a store that restarts ends no wait."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, patience: Patience) -> None:
         self._clock = clock
+        self._patience = patience
         self._away_mono: float | None = None
+        self._failure_count = 0
 
     def record(self, result: StoredResult) -> ResultRecord:
         """Return the record as it is now, PENDING while the store is away.
 
-        Raises: OperationalError when it has been away for 30 s.
+        Raises: OperationalError when it has been away for 30 s, or as the settings say.
         """
         try:
-            record = result.record()
+            record = result.look()
         except OperationalError:
-            now_mono = self._clock.mono()
-            if self._away_mono is None:
-                self._away_mono = now_mono
-            if now_mono - self._away_mono > _AWAY_S:
+            self._failure_count += 1
+            if self._is_over():
                 raise
             return ResultRecord(result.id, states.PENDING)
-        self._away_mono = None
+        self._away_mono, self._failure_count = None, 0
         return record
+
+    def _is_over(self) -> bool:
+        if self._patience.always is not None:
+            return not self._patience.always or self._failure_count > self._patience.most_tries
+        now_mono = self._clock.mono()
+        if self._away_mono is None:
+            self._away_mono = now_mono
+        return now_mono - self._away_mono > _AWAY_S
 
 
 class StoredResult:
@@ -105,6 +121,22 @@ class StoredResult:
         """Return the record as it is now; PENDING when there is none."""
         if self._record is not None:
             return self._record
+        return self.persist(self.look)
+
+    def persist(self, call: Callable[[], Answer]) -> Answer:
+        """Return what a call to the store returns, tried again as the settings say."""
+        try:
+            return call()
+        except OperationalError as error:
+            return self.app.store_patience.outlast(call, error, self.app.wall_clock)
+
+    def look(self) -> ResultRecord:
+        """Return the record as it is now, asking the store at most once."""
+        if self._record is not None:
+            return self._record
+        cache = self.app.result_cache
+        if cache is not None and (known := cache.get(self.id)) is not None:
+            return self._ended(known)
         data = self.backend.fetch([self.id]).get(self.id)
         return ResultRecord(self.id, states.PENDING) if data is None else self.take(data)
 
@@ -113,8 +145,14 @@ class StoredResult:
         home = self.app
         record = decode_record(data, home.result_content_type, home.result_accept)
         if record.state in states.READY_STATES and self._record is None:
-            self._record = record
-            self.on_ready()
+            if record.state == states.SUCCESS and home.result_cache is not None:
+                home.result_cache.put(record)
+            return self._ended(record)
+        return record
+
+    def _ended(self, record: ResultRecord) -> ResultRecord:
+        self._record = record
+        self.on_ready()
         return record
 
     def on_ready(self) -> None:
@@ -180,7 +218,7 @@ class StoredResult:
 
     def exists(self) -> bool:
         """Return True when the store has a record of this id."""
-        return bool(self.backend.fetch([self.id]))
+        return self.persist(lambda: bool(self.backend.fetch([self.id])))
 
     @property
     def is_known(self) -> bool:

@@ -16,6 +16,7 @@ from tqconsole.engine.canvas.parallel import chunks, xmap, xstarmap
 from tqconsole.engine.canvas.signature import Signature
 from tqconsole.engine.context import Context
 from tqconsole.engine.exceptions import ImproperlyConfigured
+from tqconsole.engine.task_parts import take_parts
 from tqconsole.engine.task_run import Hub, RunningTask
 from tqconsole.engine.unique import check_unique, send_unique
 
@@ -57,11 +58,6 @@ _SENT_OPTIONS = (
 )
 
 
-#: Attributes by which Celery's tasks choose classes of its worker, and what its own are called.
-_FIXED_PARTS = ("Strategy", "Request")
-_FIXED_PREFIX = "celery.worker."
-
-
 class Task(RunningTask):
     """A function that can be called elsewhere. Attributes that are None follow the settings."""
 
@@ -76,6 +72,8 @@ class Task(RunningTask):
     #: Check arguments against the function before sending; None: as the app says.
     typing: bool | None = None
     send_events: bool = True
+    #: A class whose methods are told, in the worker, what becomes of each run; or its name.
+    Request: Any = None
     #: Longest repr of a result in logs and events.
     resultrepr_maxsize: int = 1024
 
@@ -123,12 +121,7 @@ class Task(RunningTask):
     def bind(self, app: Any) -> Task:
         """Join `app`: take from its settings what the task leaves open. Called once by the hub."""
         self.app = app
-        for part in _FIXED_PARTS:
-            if not str(getattr(self, part, None) or _FIXED_PREFIX).startswith(_FIXED_PREFIX):
-                raise ImproperlyConfigured(
-                    f"task {self.name}: {part} replaces a part of Celery's worker that this one"
-                    " does not have"
-                )
+        take_parts(self)
         for attribute, setting in _FROM_SETTINGS.items():
             if getattr(self, attribute) is None:
                 setattr(self, attribute, app.conf[setting])

@@ -16,8 +16,15 @@ from tqconsole.engine.canvas.signature import Signature, maybe_signature, signat
 from tqconsole.engine.clock import Clock
 from tqconsole.engine.context import Context
 from tqconsole.engine.current import unwrapped
-from tqconsole.engine.exceptions import AlwaysEagerIgnored, Replaced, Retry
+from tqconsole.engine.exceptions import (
+    AlwaysEagerIgnored,
+    OperationalError,
+    Replaced,
+    Retry,
+)
+from tqconsole.engine.patience import Patience, patience_of
 from tqconsole.engine.protocol.identity import new_id
+from tqconsole.engine.result_cache import ResultCache
 from tqconsole.engine.result_waiter import ResultWaiters
 from tqconsole.engine.settings import Settings
 from tqconsole.engine.task import LISTS, Task
@@ -90,6 +97,17 @@ class Caller:
     def result_waiters(self) -> ResultWaiters:
         """Who waits for results that are awaited."""
         return ResultWaiters(self.wall_clock)
+
+    @cached_property
+    def result_cache(self) -> ResultCache | None:
+        """Values that are kept here (`result_cache_max` as it is at the first result)."""
+        most_count = self.conf.result_cache_max
+        return None if most_count is None or most_count < 0 else ResultCache(int(most_count))
+
+    @property
+    def store_patience(self) -> Patience:
+        """How a store that fails is asked again."""
+        return patience_of(self.conf)
 
     @property
     def origin(self) -> str:
@@ -246,6 +264,11 @@ class Caller:
         """Return the spec of a queue by name, or of a kombu Queue. Raises: QueueNotFound."""
         return self._sender.queues.spec(queue)
 
+    @property
+    def no_ack_queues(self) -> frozenset[str]:
+        """Names of the queues with `no_ack`."""
+        return self._sender.queues.no_ack_names()
+
     def select_queues(self, names: Sequence[str]) -> None:
         """Consume from these only (`-Q`). Raises: QueueNotFound."""
         for name in names:
@@ -270,7 +293,11 @@ class Caller:
     def store_state(self, task_id: str, state: str, meta: Any, request: Context) -> None:
         """Store a record that is no end; a stored SUCCESS stays. Raises: OperationalError."""
         run = request if request.id == task_id else Context(request.__dict__, id=task_id)
-        self.backend.store([self._records.write_of(run, state, meta)])
+        writes = [self._records.write_of(run, state, meta)]
+        try:
+            self.backend.store(writes)
+        except OperationalError as error:
+            self.store_patience.outlast(lambda: self.backend.store(writes), error, self.wall_clock)
 
     def store_outcome(self, task: Any, run: Context, state: str, value: Any, trace: str) -> None:
         """Store the record of a run that ended here. Raises: OperationalError."""

@@ -206,6 +206,21 @@ def test_result_is_stored_when_the_store_is_back(url: str) -> None:
         assert app.send_task("add", (2, 2)).get(timeout=20) == 4
 
 
+def test_result_is_given_up_where_a_setting_bounds_the_tries(
+    url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = FlakyBackend(f"cache+{url}", failure_count=3)
+    app = make_app(url, backend=store, result_backend_max_retries=2)
+    with worker(app, pool="solo") as stop:
+        lost = app.send_task("add", (2, 2))
+        assert app.send_task("add", (3, 3)).get(timeout=20) == 6
+
+        assert stop() == 0
+    assert lost.state == "PENDING"
+    assert f"1 results are lost ({lost.id})" in caplog.text
+    assert MemoryBroker(url).depth("celery").unacked_count in (0, None)
+
+
 def test_store_that_refuses_does_not_lose_the_message(url: str) -> None:
     app = make_app(url, backend=FlakyBackend(f"cache+{url}", failure_count=1))
     with worker(app, pool="solo") as stop:

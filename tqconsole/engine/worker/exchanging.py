@@ -34,6 +34,8 @@ from tqconsole.engine.worker.values import (
 
 #: Records that wait for a store that is away, in bytes: with more, nothing new is fetched.
 _SPOOL_BYTES = 64 * 2**20
+#: Ids that one line of the log names.
+_MOST_SHOWN = 10
 #: Seconds a shutdown goes on trying to reach a broker or store that fails.
 _LAST_TRIES_S = 10.0
 
@@ -55,7 +57,7 @@ class Exchanging:
         self._unread: Sequence[Delivery] = ()
         self._is_reading = False
         self._broker = Retrying(hand, random)
-        self._store = Retrying(hand, random)
+        self._store = Retrying(hand, random, hand.options.store_patience)
         self._is_spool_full = False
         #: What was acknowledged before it ran and has no end in the store: tag -> id, delivery.
         self._noted: dict[str, tuple[str, Delivery]] = {}
@@ -226,7 +228,10 @@ class Exchanging:
         self._storing = []
 
     def not_stored(self, failed: StoreFailed) -> None:
-        """They are not: they are stored again later."""
+        """They are not: they are stored again later, or given up where a setting says so."""
+        if self._store.has_failed_often:
+            self._give_up_records(failed.reason)
+            return
         unsaved = self._hand.unsaved
         unsaved[:0] = self._storing
         self._storing = []
@@ -235,6 +240,19 @@ class Exchanging:
         if self._store.fail():
             text = f"The result store fails: {failed.reason}; trying again until it answers"
             self._hand.log(logging.ERROR, text)
+
+    def _give_up_records(self, reason: str) -> None:
+        """Settle without the records: somebody has set that one try more is one too many."""
+        task_ids = [write.task_id for debt in self._storing for write in debt.results]
+        shown = ", ".join(task_ids[:_MOST_SHOWN])
+        text = (
+            f"{len(task_ids)} results are lost ({shown}): the result store fails ({reason}) and"
+            " result_backend_max_retries allows no further try"
+        )
+        self._hand.log(logging.CRITICAL, text)
+        self._store.succeed()
+        self._settle_stored()
+        self._is_spool_full = False
 
     def ring(self, _: Rang) -> None:
         """Something may be there to fetch."""

@@ -42,6 +42,7 @@ from tqconsole.engine.worker.values import (
     Happening,
     KillAll,
     LossReported,
+    Notify,
     Now,
     Rang,
     RateSet,
@@ -185,6 +186,8 @@ class Machine:
         entry.started_at = hand.now.at - (hand.now.mono - started.started_mono)
         if hand.has_listeners:
             self._tell_started(entry)
+        if entry.policy.has_request:
+            hand.actions.append(Notify("started", entry, entry.delivery))
 
     def _tell_started(self, entry: Entry) -> None:
         if self._hand.has_listeners and entry.policy.sends_events:
@@ -199,14 +202,21 @@ class Machine:
             self._tell_started(entry)
         self._hand.window.note_ended(1, self._hand.now.mono)
         self._endings.end(entry, ended.outcome)
+        if entry.policy.has_request:
+            details = {"outcome": ended.outcome}
+            self._hand.actions.append(Notify("ended", entry, entry.delivery, details))
 
     def _on_lost(self, loss: JobLost) -> None:
         if not loss.was_started and not loss.is_terminated:
             self._handing.take_back([loss.job_id])
             return
         entry = self._handing.leave(loss.job_id)
-        if entry is not None:
-            self._endings.lose(entry, loss)
+        if entry is None:
+            return
+        self._endings.lose(entry, loss)
+        is_by_request = entry.signum is not None or (loss.is_terminated and not loss.is_time_limit)
+        if entry.policy.has_request and not is_by_request:
+            self._hand.actions.append(Notify("lost", entry, entry.delivery, {"loss": loss}))
 
     # --- commands -----------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from tqconsole.engine.patience import Patience
 from tqconsole.engine.worker.window import MAX_BATCH
 
 
@@ -29,6 +30,8 @@ class TaskPolicy(msgspec.Struct, frozen=True):
     ignores_result: bool = False
     stores_errors_anyway: bool = False
     sends_events: bool = True
+    #: It has a `Request` of its own, which is told of each run.
+    has_request: bool = False
 
 
 class MachineOptions(msgspec.Struct, frozen=True):
@@ -50,9 +53,13 @@ class MachineOptions(msgspec.Struct, frozen=True):
     max_deaths: int = 5
     #: Seconds a warm shutdown waits for running tasks; None: as long as they take.
     grace_s: float | None = None
+    #: How often and after which times a store that fails is tried again.
+    store_patience: Patience = Patience()
     is_result_extended: bool = False
     #: What is acknowledged before it runs is noted in the result store (`NoteHanded`).
     notes_handed: bool = False
+    #: Queues whose messages are acknowledged before they run, whatever their task says.
+    no_ack_queues: frozenset[str] = frozenset()
     logs_info: bool = False
     #: Somebody connected to the `task_received` signal.
     tells_received: bool = False

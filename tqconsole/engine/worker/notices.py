@@ -1,4 +1,6 @@
-"""Turns the machine's notices into Celery's signals of the main process (features.md 14.4)."""
+"""Turns the machine's notices into Celery's signals of the main process, and hands those of tasks
+with a `Request` of their own on to it.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +8,7 @@ from typing import Any
 
 from tqconsole.engine import signals
 from tqconsole.engine.context import Context
+from tqconsole.engine.worker.user_request import UserRequests
 from tqconsole.engine.worker.values import Entry, Notify
 
 
@@ -15,9 +18,10 @@ class Notices:
     def __init__(self, app: Any, hostname: str) -> None:
         self._app = app
         self._hostname = hostname
+        self._requests = UserRequests(app, hostname, self._request)
 
     def __call__(self, notice: Notify) -> None:
-        """Send the signal of this notice."""
+        """Send the signal of this notice, or tell the task's own Request."""
         match notice.kind:
             case "received" if signals.task_received.receivers and notice.entry:
                 signals.task_received.send(
@@ -42,6 +46,8 @@ class Notices:
                     name=header.task_name,
                     id=header.task_id,
                 )
+            case "started" | "ended" | "lost":
+                self._requests.tell(notice)
             case _:
                 return
 

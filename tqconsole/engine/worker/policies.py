@@ -7,12 +7,13 @@ from typing import Any
 from tqconsole.engine.exceptions import ImproperlyConfigured
 from tqconsole.engine.worker.machine_options import TaskPolicy
 from tqconsole.engine.worker.rates import parse_rate
+from tqconsole.engine.worker.user_request import check_request
 
 
 def policies_of(app: Any) -> dict[str, TaskPolicy]:
     """Return task name -> policy for every task of the app.
 
-    Raises: ImproperlyConfigured for a rate that is none.
+    Raises: ImproperlyConfigured for a rate that is none, or a Request that is none.
     """
     return {name: _policy(task, app.conf) for name, task in app.tasks.items()}
 
@@ -37,6 +38,7 @@ def _policy(task: Any, conf: Any) -> TaskPolicy:
         ignores_result=bool(task.ignore_result),
         stores_errors_anyway=bool(task.store_errors_even_if_ignored),
         sends_events=bool(task.send_events),
+        has_request=check_request(task),
     )
 
 

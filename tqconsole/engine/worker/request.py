@@ -9,6 +9,10 @@ from tqconsole.engine.protocol.header import OWN_HEADERS, user_headers, wire_hea
 from tqconsole.engine.protocol.sealed import SealedMessage
 from tqconsole.engine.protocol.task import TaskBody
 from tqconsole.engine.worker.payload import RunPayload
+from tqconsole.engine.worker.user_request import Request
+
+#: `Request` by the name under which Celery's projects import it.
+__all__ = ["Request", "request_of"]
 
 
 def request_of(payload: RunPayload, body: TaskBody) -> Context:

@@ -1,4 +1,4 @@
-"""When somebody who fails is tried again: after 0.1, 0.2, ... 1 second, with jitter.
+"""When somebody who fails is tried again: after 0.1, 0.2, ... 1 second, with jitter, unless set.
 
 Broker and result store are told apart: while one is away the other is not kept waiting. Pure: part
 of the state machine.
@@ -8,19 +8,18 @@ from __future__ import annotations
 
 from random import Random
 
+from tqconsole.engine.patience import Patience
 from tqconsole.engine.worker.hand import Hand
 
-#: Seconds before the first new try after a failure, and at most: whoever answers again is to be
-#: used within two seconds, connecting included.
-_FIRST_S, _MOST_S = 0.1, 1.0
-_MOST_COUNTED = 16
+DEFAULT = Patience()
 
 
 class Retrying:
     """The failures of one party."""
 
-    def __init__(self, hand: Hand, random: Random) -> None:
+    def __init__(self, hand: Hand, random: Random, patience: Patience = DEFAULT) -> None:
         self._hand = hand
+        self._patience = patience
         self._random = random
         self._failure_count = 0
         self._failing_mono = 0.0
@@ -30,6 +29,11 @@ class Retrying:
     def is_failing(self) -> bool:
         """True from a failure to the next success."""
         return self._failure_count > 0
+
+    @property
+    def has_failed_often(self) -> bool:
+        """True when one failure more is more than somebody has allowed."""
+        return self._failure_count >= self._patience.most_tries
 
     @property
     def is_waiting(self) -> bool:
@@ -51,8 +55,8 @@ class Retrying:
         is_first = not self._failure_count
         if is_first:
             self._failing_mono = hand.now.mono
-        delay_s = min(_MOST_S, _FIRST_S * 2.0**self._failure_count)
-        self._failure_count = min(self._failure_count + 1, _MOST_COUNTED)
+        self._failure_count += 1
+        delay_s = self._patience.delay_s(self._failure_count)
         self._retry_mono = hand.now.mono + delay_s * self._random.uniform(0.5, 1.0)
         return is_first
 

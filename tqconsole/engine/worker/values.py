@@ -335,7 +335,9 @@ class BrokerBack(msgspec.Struct, frozen=True):
 
 
 class Notify(msgspec.Struct, frozen=True):
-    """Something that one of the signals tells: revoked, rejected, unknown, received."""
+    """Something that one of the signals tells (revoked, rejected, unknown, received), or the
+    `Request` of a task that has one of its own (started, ended, lost).
+    """
 
     kind: str
     entry: Entry | None

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from client_rig import RecordingBroker, make_app, sent
+from kombu import Queue
 
 from tqconsole.engine.exceptions import ImproperlyConfigured, QueueNotFound
 from tqconsole.engine.protocol.transfer import ExchangeSpec, QueueSpec
@@ -166,6 +167,13 @@ class TestAddress:
     def test_a_bad_delivery_mode_is_refused(self) -> None:
         with pytest.raises(ImproperlyConfigured, match="delivery_mode"):
             make_app().send_task("x", delivery_mode="forever")
+
+
+def test_queues_without_acknowledging_are_known() -> None:
+    app = make_app(task_queues=[Queue("careful"), Queue("careless", no_ack=True)])
+
+    assert app.no_ack_queues == {"careless"}
+    assert [queue.is_no_ack for queue in app.queues()] == [False, True]
 
 
 def test_a_broadcast_is_known_by_its_alias() -> None:

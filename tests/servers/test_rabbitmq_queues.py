@@ -13,9 +13,13 @@ import pytest
 from celery import Celery
 from kombu import Exchange, Queue
 from kombu import binding as kombu_binding
+from kombu.transport.native_delayed_delivery import (
+    declare_native_delayed_delivery_exchanges_and_queues,
+)
 
 from tests.servers.kombu_fleet import PATIENCE_S, eventually
 from tqconsole.engine.app import App
+from tqconsole.engine.exceptions import WorkerLostError
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 
@@ -24,10 +28,21 @@ import os
 from tqconsole.engine import Celery
 app = Celery("queues", broker=os.environ["QUEUES_URL"], backend="rpc://")
 app.conf.task_default_queue_type = os.environ.get("QUEUES_TYPE", "classic")
+if os.environ.get("QUEUES_LISTED"):
+    from kombu import Exchange, Queue
+    bulk = {"queue_arguments": {"x-queue-type": "quorum"}}
+    app.conf.task_queues = [
+        Queue("bulk", Exchange("bulk", type="topic"), routing_key="bulk.goods", **bulk),
+        Queue("careless", no_ack=True),
+    ]
 
 @app.task(name="add", acks_late=True)
 def add(x, y):
     return x + y
+
+@app.task(name="came_by", bind=True)
+def came_by(self):
+    return self.request.delivery_info["routing_key"]
 
 @app.task(name="die", acks_late=True)
 def die(path):
@@ -53,7 +68,8 @@ def start(url: str, tmp_path: Path) -> Iterator[Start]:
         environ = {
             **os.environ,
             "QUEUES_URL": url,
-            "QUEUES_TYPE": queue_type,
+            "QUEUES_TYPE": queue_type if queue_type != "listed" else "classic",
+            "QUEUES_LISTED": "yes" if queue_type == "listed" else "",
             "PYTHONPATH": f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}",
         }
         command = [sys.executable, "-m", "tqconsole", "-A", "queues_project", "worker"]
@@ -150,3 +166,41 @@ def test_what_kills_its_child_on_a_quorum_queue_is_a_dead_letter(
     assert eventually(lambda: client.dead.list("celery"))
     assert len((tmp_path / "died").read_text().splitlines()) >= 5
     assert client.send_task("add", (1, 1)).get(timeout=PATIENCE_S) == 2
+
+
+def test_delayed_calls_of_celerys_clients_reach_our_worker(url: str, start: Start) -> None:
+    start("listed")
+
+    with Celery("theirs", broker=url, backend="rpc://", set_as_current=False) as theirs:
+        theirs.conf.task_queues = [
+            Queue(
+                "bulk",
+                Exchange("bulk", type="topic"),
+                routing_key="bulk.goods",
+                queue_arguments={"x-queue-type": "quorum"},
+            )
+        ]
+        result = theirs.send_task("came_by", queue="bulk", countdown=3)
+        key = result.get(timeout=PATIENCE_S)
+        # The same levels by kombu itself: the server refuses what differs.
+        with theirs.connection_for_write() as connection:
+            declare_native_delayed_delivery_exchanges_and_queues(connection, "quorum")
+        theirs.backend.result_consumer.stop()
+
+    # A delay of 2 or 3 s, in bits: it came by the levels.
+    assert key.endswith(("1.bulk.goods", "1.0.bulk.goods"))
+    assert key.startswith("0.0.0.")
+
+
+def test_what_begins_on_a_queue_without_acknowledging_does_not_come_back(
+    start: Start, client: App, tmp_path: Path
+) -> None:
+    start("listed")
+
+    result = client.send_task("die", (str(tmp_path / "died"),), queue="careless")
+
+    with pytest.raises(WorkerLostError):
+        result.get(timeout=PATIENCE_S)
+    assert (tmp_path / "died").read_text() == "die\n"
+    assert client.send_task("add", (1, 1), queue="careless").get(timeout=PATIENCE_S) == 2
+    assert depth(client, "careless") == 0

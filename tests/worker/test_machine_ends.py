@@ -145,6 +145,17 @@ def test_lost_late_ack_task_comes_back() -> None:
     assert ("task-rejected", {"uuid": task_id, "requeue": True}) in rig.events()
 
 
+def test_late_ack_task_of_a_queue_without_acknowledging_is_lost() -> None:
+    rig = Rig(no_ack_queues=frozenset({"celery"}))
+    (task_id,) = rig.put("late")
+    rig.advance(1)
+
+    rig.lose(task_id)
+
+    assert rig.verdict(task_id) == "ack"
+    assert rig.record(task_id).state == "FAILURE"
+
+
 def test_fifth_death_is_a_dead_letter() -> None:
     rig = Rig()
     (task_id,) = rig.put("late", delivery={"deaths": 4})

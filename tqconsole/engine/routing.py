@@ -77,7 +77,7 @@ def describe_queue(queue: Any) -> dict[str, Any]:
     """Return a kombu Queue (or anything that looks like one) as plain fields.
 
     Keys as in `task_queues` given as a mapping: name, alias, exchange, exchange_type,
-    exchange_durable, routing_key, durable, auto_delete, exclusive, expires, message_ttl,
+    exchange_durable, routing_key, durable, auto_delete, exclusive, no_ack, expires, message_ttl,
     max_priority, queue_arguments, binding_arguments, bindings, delivery_mode. None: not said.
     Raises: ImproperlyConfigured for anything else.
     """
@@ -96,6 +96,7 @@ def describe_queue(queue: Any) -> dict[str, Any]:
         "durable": getattr(queue, "durable", True),
         "auto_delete": getattr(queue, "auto_delete", False),
         "exclusive": getattr(queue, "exclusive", False),
+        "no_ack": getattr(queue, "no_ack", False),
         "expires": getattr(queue, "expires", None),
         "message_ttl": getattr(queue, "message_ttl", None),
         "max_priority": getattr(queue, "max_priority", None),

@@ -15,21 +15,11 @@ from tqconsole.engine.settings_table import SETTINGS
 _BEAT = "there is no beat in this version"
 _SIGNING = "messages are not signed in this version: nothing is checked"
 _STORE = "it belongs to a result store that this version does not have"
-_TRIES_ON = "a worker tries on until the store has taken the record"
-_CANVAS = "groups and chords of this version do not ask for it"
 _PART = "workers here are built of other parts"
 
 #: Setting -> why it means nothing.
 UNHEEDED: dict[str, str] = {
     "broker_channel_error_retry": "an error of a channel never ends a worker",
-    "broker_native_delayed_delivery_queue_type": "RabbitMQ's delay queues are of our own kind",
-    "result_backend_always_retry": _TRIES_ON,
-    "result_backend_base_sleep_between_retries_ms": _TRIES_ON,
-    "result_backend_max_retries": _TRIES_ON,
-    "result_backend_max_sleep_between_retries_ms": _TRIES_ON,
-    "result_cache_max": "a result keeps its own record, and nobody else does",
-    "result_chord_join_timeout": _CANVAS,
-    "result_chord_retry_interval": _CANVAS,
     "result_exchange": "results that are sent go to the caller's own queue",
     "result_exchange_type": "results that are sent go to the caller's own queue",
     "task_protocol": "messages are written in version 2, which every Celery since 4.0 reads",
@@ -46,9 +36,6 @@ UNHEEDED: dict[str, str] = {
     "worker_eta_task_limit": "calls with an ETA wait in the broker, not in the worker",
     "worker_lost_wait": "the death of a child is known at once",
     "worker_pool_putlocks": "a task is handed to a free child only",
-    "worker_pool_start_method": (
-        "children are forked from a process that has no threads, which is what spawn is for"
-    ),
     "worker_timer": _PART,
     "worker_timer_precision": "timers have no step",
 }
@@ -79,6 +66,7 @@ RABBITMQ_ONLY: dict[str, str] = {
     "broker_heartbeat": _LINK,
     "broker_heartbeat_checkrate": _LINK,
     "broker_login_method": _LINK,
+    "broker_native_delayed_delivery_queue_type": _ONE_KIND,
     "control_queue_durable": _UNSTORED,
     "control_queue_exclusive": _UNSTORED,
     "control_queue_expires": _UNSTORED,
@@ -122,7 +110,7 @@ def _where(name: str, transport: str, store_url: str) -> str:
         return f"here: {why}"
     if transport != _RABBITMQ and name in RABBITMQ_ONLY:
         return f"on {transport}: {RABBITMQ_ONLY[name]}"
-    if name.startswith("redis_") and not store_url.startswith("redis"):
+    if name.startswith("redis_") and not store_url.startswith(("redis", "sentinel")):
         return "here: it belongs to a result store in Redis"
     return ""
 

@@ -20,6 +20,8 @@ from tqconsole.engine.exceptions import ImproperlyConfigured
 CONNECT_TIMEOUT_S, ANSWER_TIMEOUT_S = 5.0, 10.0
 #: Seconds after which a silent peer is asked for; after two of them it is dead (design §3).
 HEARTBEAT_S = 5.0
+#: The option in which `broker_native_delayed_delivery_queue_type` arrives.
+DELAYED_QUEUE_TYPE = "native_delayed_delivery_queue_type"
 _PORT, _TLS_PORT = 5672, 5671
 _TLS_SCHEMES = ("amqps",)
 #: TLS options as kombu names them, and as Redis' do.

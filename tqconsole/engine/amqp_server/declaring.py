@@ -76,6 +76,19 @@ class Declarer:
             own = Binding(queue.exchange, routing_key, queue.binding_arguments)
             self._bind(queue.name, own)
 
+    def bind_further(self, queue_name: str, binding: Binding) -> None:
+        """Bind a queue that is there to an exchange that is. Raises: OperationalError."""
+        self._bind(queue_name, binding)
+
+    def bind_exchange(self, exchange: ExchangeSpec, source: ExchangeSpec, routing_key: str) -> None:
+        """Let what comes to `source` under a key go on to another exchange; both are made where
+        there are none. Raises: OperationalError.
+        """
+        self.exchange(source)
+        self.exchange(exchange)
+        with self._link.channel(ADMIN) as channel:
+            channel.exchange_bind(exchange.name, source.name, routing_key)
+
     def _bind(self, queue_name: str, binding: Binding) -> None:
         with self._link.channel(ADMIN) as channel:
             channel.queue_bind(

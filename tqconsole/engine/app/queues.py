@@ -108,6 +108,10 @@ class QueueTable:
         wanted = [self.spec(name) for name in names if name not in unwanted]
         return [spec for spec in wanted if spec.name not in unwanted]
 
+    def no_ack_names(self) -> frozenset[str]:
+        """Return the names of those whose messages are acknowledged before they run, always."""
+        return frozenset(name for name, spec in self._specs.items() if spec.is_no_ack)
+
     def names(self) -> list[str]:
         """Return the names known so far, sorted."""
         return sorted(self._specs)
@@ -192,6 +196,7 @@ class QueueTable:
             arguments=arguments,
             binding_arguments=dict(fields.get("binding_arguments") or {}),
             bindings=tuple(map(_binding, fields.get("bindings") or ())),
+            is_no_ack=bool(fields.get("no_ack", False)),
         )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from tqconsole.engine.amqp_server.address import DELAYED_QUEUE_TYPE
 from tqconsole.engine.redis_server.tls import USE_SSL
 from tqconsole.engine.settings import Settings
 
@@ -48,6 +49,7 @@ def broker_options(conf: Settings, url: str) -> dict[str, Any]:
         options.setdefault("connect_timeout", conf.broker_connection_timeout)
         if conf.broker_login_method:
             options.setdefault("login_method", conf.broker_login_method)
+        options.setdefault(DELAYED_QUEUE_TYPE, conf.broker_native_delayed_delivery_queue_type)
         options.setdefault("heartbeat", conf.broker_heartbeat or 0)
         options.setdefault("heartbeat_checkrate", conf.broker_heartbeat_checkrate)
     return options

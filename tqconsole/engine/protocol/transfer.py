@@ -46,6 +46,8 @@ class QueueSpec(msgspec.Struct, frozen=True):
     #: AMQP only: what its exchange asks of a message's headers, and further ways to it.
     binding_arguments: dict[str, Any] = msgspec.field(default_factory=dict)
     bindings: tuple[Binding, ...] = ()
+    #: What has begun does not come back, whatever its task says of acknowledging.
+    is_no_ack: bool = False
 
 
 class Publication(msgspec.Struct, frozen=True, gc=False):

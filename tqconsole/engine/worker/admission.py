@@ -12,6 +12,8 @@ from collections import deque
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+import msgspec
+
 from tqconsole.engine.exceptions import RefusedError
 from tqconsole.engine.protocol.transfer import Verdict
 from tqconsole.engine.worker.ending import Endings
@@ -56,6 +58,8 @@ class Admission:
             if hand.forfeited and self._forfeits.recognise(delivery, header):
                 continue
             policy = hand.policies.get(header.task_name)
+            if policy and policy.acks_late and delivery.queue in hand.options.no_ack_queues:
+                policy = msgspec.structs.replace(policy, acks_late=False)
             if policy is None:
                 self._endings.refuse_unknown(delivery, header)
             elif delivery.deaths >= hand.options.max_deaths:

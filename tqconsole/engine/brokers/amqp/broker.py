@@ -12,7 +12,12 @@ import weakref
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tqconsole.engine.amqp_server.address import HEARTBEAT_S, Address, locate
+from tqconsole.engine.amqp_server.address import (
+    DELAYED_QUEUE_TYPE,
+    HEARTBEAT_S,
+    Address,
+    locate,
+)
 from tqconsole.engine.amqp_server.declaring import NOT_FOUND, Declarer, find
 from tqconsole.engine.amqp_server.errors import ChannelRefusedError
 from tqconsole.engine.amqp_server.link import ADMIN, Link
@@ -121,7 +126,10 @@ class AmqpBroker(Broker):
 
     def consumer(self, queues: Sequence[QueueSpec], worker_name: str) -> Consumer:
         """See `Broker.consumer`: a connection of its own."""
-        server = Server(self._post, Delays(self._declarer), self._letters, self._clock, self._beat)
+        delayed = str(self._address.options.get(DELAYED_QUEUE_TYPE) or "quorum")
+        server = Server(
+            self._post, Delays(self._declarer), self._letters, self._clock, self._beat, delayed
+        )
         link = Link(self._address, self._clock, has_heartbeat=True)
         self._names.update(queue.name for queue in queues)
         try:

@@ -22,6 +22,7 @@ from tqconsole.engine.brokers.amqp.delays import SHORTEST_S, Delays
 from tqconsole.engine.brokers.amqp.ended import Ended
 from tqconsole.engine.brokers.amqp.held import DEATHS, Held
 from tqconsole.engine.brokers.amqp.intake import Intake
+from tqconsole.engine.brokers.amqp.ladder import Ladder
 from tqconsole.engine.brokers.amqp.letters import Letters
 from tqconsole.engine.brokers.amqp.post import Post
 from tqconsole.engine.brokers.amqp.suspects import Suspects
@@ -54,6 +55,8 @@ class Server(msgspec.Struct, frozen=True):
     clock: Clock
     #: Keeps the other connections alive; called with every renewal.
     beat: Callable[[], None]
+    #: Kind of the queues in which Celery's clients leave calls with an ETA.
+    delayed_queue_type: str
 
 
 class _Plan(msgspec.Struct):
@@ -79,7 +82,8 @@ class AmqpConsumer(Consumer):
         self._link = link
         self._worker_name = worker_name
         declarer = Declarer(link)
-        self._intake = Intake(link, declarer, server.clock)
+        ladder = Ladder(declarer, server.delayed_queue_type)
+        self._intake = Intake(link, declarer, ladder, server.clock)
         self._suspects = Suspects(link, declarer)
         self._ended = Ended(server.clock)
         #: What the caller has in its hands, by tag.

@@ -19,6 +19,7 @@ from tqconsole.engine.amqp_server.declaring import Declarer
 from tqconsole.engine.amqp_server.link import CONSUME, Link
 from tqconsole.engine.amqp_server.wire import Channel
 from tqconsole.engine.brokers.amqp.held import Held
+from tqconsole.engine.brokers.amqp.ladder import Ladder
 from tqconsole.engine.clock import Clock
 from tqconsole.engine.exceptions import OperationalError
 from tqconsole.engine.protocol.transfer import QueueSpec
@@ -33,9 +34,10 @@ _EMPTY_S = 0.05
 class Intake:
     """Deliveries of one consumer."""
 
-    def __init__(self, link: Link, declarer: Declarer, clock: Clock) -> None:
+    def __init__(self, link: Link, declarer: Declarer, ladder: Ladder, clock: Clock) -> None:
         self._link = link
         self._declarer = declarer
+        self._ladder = ladder
         self._clock = clock
         self._queues: dict[str, QueueSpec] = {}
         self._channel: Channel | None = None
@@ -70,6 +72,7 @@ class Intake:
         """Consume from a queue too; it is declared. Raises: OperationalError."""
         self._declarer.queue(queue)
         self._queues[queue.name] = queue
+        self._ladder.serve(self._queues.values())
         self._waiting.setdefault(queue.name, deque())
 
     def remove(self, queue_name: str) -> None:

@@ -28,6 +28,7 @@ from tqconsole.engine.protocol.transfer import QueueSpec
 from tqconsole.engine.worker.absence import Absence
 from tqconsole.engine.worker.autoscale import Autoscaler
 from tqconsole.engine.worker.carrier import Carrier, Rim
+from tqconsole.engine.worker.gossip import LOOK_S, TRANSPORTS, Gossip
 from tqconsole.engine.worker.handed import HandedNotes
 from tqconsole.engine.worker.heart import Heart, HeartParts, HeartPlan
 from tqconsole.engine.worker.loop import Loop, LoopParts
@@ -127,6 +128,7 @@ class Worker:
             turns = Turns(self._machine, app.backend, site.clock)
             self._loop.add_chore("turns of the cluster", TURNS_S, turns.take)
         self._greeting: Mingle | None = None
+        self._gossip = _make_gossip(site, broker)
 
     def _make_carrier(self) -> Carrier:
         site, app = self._site, self._site.app
@@ -218,6 +220,9 @@ class Worker:
             self._loop.add_chore("giving memory back", _TRIM_S, trimmer.look)
         if self._autoscaler is not None:
             self._loop.add_chore("autoscale", _AUTOSCALE_S, self._scale)
+        if self._gossip is not None:
+            look = self._gossip.look
+            self._loop.add_chore("gossip", LOOK_S, look, asks_broker=True)
         if not site.options.without_mingle and self._broker.capabilities.can_fanout:
             mingle = self._greeting = Mingle(
                 self._broker,
@@ -294,6 +299,8 @@ class Worker:
         ]
         if self._remote is not None:
             steps.append(self._remote.lose)
+        if self._gossip is not None:
+            steps.append(self._gossip.close)
         if self._greeting is not None:
             steps.append(self._greeting.close)  # one that stops in its first second is still at it
         for step in steps:
@@ -302,6 +309,12 @@ class Worker:
             except EngineError as error:
                 logger.warning("While stopping: %s", error)
         signals.worker_shutdown.send(sender=self._panel)
+
+
+def _make_gossip(site: Site, broker: Broker) -> Gossip | None:
+    if site.options.without_gossip or broker.transport not in TRANSPORTS:
+        return None
+    return Gossip(broker, site.hostname, site.clock, site.app.clock, site.app.mailboxes)
 
 
 def _on_signal(signum: Any, is_cold: bool) -> None:  # noqa: FBT001 - as SignalWatch tells it
@@ -332,7 +345,9 @@ def _machine_options(site: Site, pool: Pool, broker: Broker) -> MachineOptions:
         and backend.is_enabled
         and backend.is_readable_by_others
         and backend.can_keep_keys,
+        store_patience=site.app.store_patience,
         is_result_extended=bool(conf.result_extended),
+        no_ack_queues=site.app.no_ack_queues,
         logs_info=logging.getLogger("tqconsole.worker").isEnabledFor(logging.INFO),
         tells_received=bool(signals.task_received.receivers),
     )

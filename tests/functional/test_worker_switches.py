@@ -191,3 +191,22 @@ def test_a_task_may_have_processes_of_its_own(site: Site) -> None:
     children = set(site.ask("stats")["pool"]["processes"])
 
     assert site.call("spawn").get(timeout=PATIENCE_S) in children
+
+
+@pytest.mark.parametrize("redirects", [True, False])
+def test_processes_of_a_worker_are_told_how_it_logs(site: Site, redirects: bool) -> None:
+    site.starting_worker(
+        pool="prefork",
+        logfile=str(site.folder / "own.log"),
+        include=["functional_extra"],
+        conf={"worker_redirect_stdouts": redirects, "worker_redirect_stdouts_level": "ERROR"},
+    )
+
+    told = site.call("told_of_logs").get(timeout=PATIENCE_S)
+
+    assert told == {
+        "CELERY_LOG_LEVEL": "20",
+        "CELERY_LOG_FILE": str(site.folder / "own.log"),
+        "CELERY_LOG_REDIRECT": "1" if redirects else "",
+        "CELERY_LOG_REDIRECT_LEVEL": "ERROR" if redirects else "",
+    }

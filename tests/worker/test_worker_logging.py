@@ -36,7 +36,9 @@ def test_a_receiver_of_setup_logging_takes_over() -> None:
     before = [*logging.getLogger().handlers]
     signals.setup_logging.connect(take_over)
     try:
-        with program._logging(app(), WorkerOptions(loglevel="INFO", logfile="%n.log"), "w1@host"):
+        with program.logging_set_up(
+            app(), WorkerOptions(loglevel="INFO", logfile="%n.log"), "w1@host"
+        ):
             pass
     finally:
         signals.setup_logging.disconnect(take_over)
@@ -59,7 +61,7 @@ def test_receivers_may_add_to_what_is_set_up() -> None:
     signals.after_setup_logger.connect(root)
     signals.after_setup_task_logger.connect(task)
     try:
-        with program._logging(app(), WorkerOptions(loglevel="DEBUG"), "w1@host"):
+        with program.logging_set_up(app(), WorkerOptions(loglevel="DEBUG"), "w1@host"):
             pass
     finally:
         signals.after_setup_logger.disconnect(root)

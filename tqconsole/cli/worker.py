@@ -52,8 +52,8 @@ _COUNT = click.IntRange(min=1)
     click.Option(
         ["--pool-start-method", "start_method"],
         type=click.Choice(["fork", "spawn"]),
-        help="No effect: children are forked from a clean process, which is what spawn is for.",
-        expose_value=False,
+        help="How prefork's children start: copied from a clean process (fork, the default), or"
+        " as fresh interpreters that import the app (spawn).",
     ),
     click.Option(
         ["-O", "--optimization"],
@@ -88,7 +88,9 @@ _COUNT = click.IntRange(min=1)
     click.Option(["-X", "--exclude-queues"], type=COMMA_LIST, help="Not from these queues."),
     click.Option(["-I", "--include"], type=COMMA_LIST, help="Import these modules too."),
     click.Option(["--purge", "--discard", "purge"], is_flag=True, help="Empty the queues first."),
-    click.Option(["--without-gossip"], is_flag=True, help="No effect: workers here do not gossip."),
+    click.Option(
+        ["--without-gossip"], is_flag=True, help="Do not listen to the other workers' heartbeats."
+    ),
     click.Option(["--without-mingle"], is_flag=True, help="Do not ask other workers at start."),
     click.Option(["--without-heartbeat"], is_flag=True, help="Send no heartbeats."),
     click.Option(["--heartbeat-interval"], type=DURATION, help="Seconds between two heartbeats."),

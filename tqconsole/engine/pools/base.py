@@ -173,6 +173,17 @@ class Pool(abc.ABC):
         """End all slots: wait `grace_s` for running jobs (None: as long as they take; 0: kill)."""
 
 
+#: Where a child that became a new program finds its number and its three descriptors.
+CHILD_VARIABLE = "TQCONSOLE_CHILD"
+
+
+class NewProgram(msgspec.Struct, frozen=True):
+    """A program that a child is to become: its command line, and what its environment has more."""
+
+    command: tuple[str, ...]
+    environ: dict[str, str]
+
+
 class PoolOptions(msgspec.Struct, frozen=True):
     """What `worker` was told of its pool. None means no limit."""
 
@@ -184,6 +195,8 @@ class PoolOptions(msgspec.Struct, frozen=True):
     on_child_stop: Callable[[], None] | None = None
     #: Runs in the process that forks the children (prefork's template), before each of them.
     before_fork: Callable[[], None] | None = None
+    #: What each child becomes (prefork); None: it stays a copy of the template.
+    new_program: NewProgram | None = None
 
 
 #: How an adapter is made.

@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NoReturn
 
 from tqconsole.engine.pools import frame
+from tqconsole.engine.pools.base import CHILD_VARIABLE, NewProgram
 from tqconsole.engine.pools.child import Child, ChildPlan
 from tqconsole.engine.pools.process import die_with, set_process_title
 
@@ -56,7 +57,7 @@ def fork_template(plan: ChildPlan, *, is_late: bool = False) -> tuple[int, socke
         ours.close()
         if is_late:
             _silence_sockets(kept=(theirs.fileno(),))
-        _finish_as(Template(plan, theirs, parent_pid).serve)
+        finish_as(Template(plan, theirs, parent_pid).serve)
     theirs.close()
     return pid, ours
 
@@ -132,7 +133,7 @@ class Template:
         if pid:
             self._tell(frame.FORKED, number, pid, 0)
         else:
-            _finish_as(lambda: self._become_child(number, *descriptors))
+            finish_as(lambda: self._become_child(number, *descriptors))
 
     def _become_child(self, number: int, sock: int, claims: int, bell: int) -> int:
         die_with(self._pid)
@@ -141,6 +142,8 @@ class Template:
             signal.signal(number_, signal.SIG_DFL)
         for end in (self._control, self._wake_reader, self._wake_writer):
             end.close()
+        if self._plan.options.new_program is not None:
+            _become(self._plan.options.new_program, number, (sock, claims, bell))
         name = f"ForkPoolWorker-{number}"
         multiprocessing.current_process().name = name
         set_process_title(f"[celeryd: {name}]", f"tq-child-{number}")
@@ -162,7 +165,16 @@ class Template:
             self._control.sendall(frame.NOTICE.pack(what, number, pid, value))
 
 
-def _finish_as(live: Callable[[], int]) -> NoReturn:
+def _become(program: NewProgram, number: int, descriptors: Sequence[int]) -> NoReturn:
+    """Go on as another program, which the kernel still ends when the template ends."""
+    for descriptor in descriptors:
+        os.set_inheritable(descriptor, True)  # noqa: FBT003 - the library's signature
+    told = ",".join(map(str, (number, *descriptors)))
+    environ = {**os.environ, **program.environ, CHILD_VARIABLE: told}
+    os.execve(program.command[0], program.command, environ)  # noqa: S606 - our own interpreter
+
+
+def finish_as(live: Callable[[], int]) -> NoReturn:
     """Run `live` as the rest of this process: never return into the code that forked."""
     exit_code = 1
     try:

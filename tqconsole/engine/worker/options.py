@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ class WorkerOptions(msgspec.Struct, frozen=True):
     hostname: str | None = None
     concurrency: int | str | None = None
     pool: str | None = None
+    start_method: str | None = None
     loglevel: str | int = "WARNING"
     logfile: str | None = None
     queues: Sequence[str] | None = None
@@ -49,6 +50,8 @@ class WorkerOptions(msgspec.Struct, frozen=True):
     #: None: coloured when stderr is a terminal.
     color: bool | None = None
     is_quiet: bool = False
+    #: What the options that the app adds to `worker` were given.
+    user_options: Mapping[str, Any] = msgspec.field(default_factory=dict)
 
     def level(self) -> int:
         """Return the log level's number. Raises: ImproperlyConfigured."""
@@ -65,6 +68,7 @@ _CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 _OVERRIDDEN = {
     "concurrency": "worker_concurrency",
     "pool": "worker_pool",
+    "start_method": "worker_pool_start_method",
     "prefetch_multiplier": "worker_prefetch_multiplier",
     "disable_prefetch": "worker_disable_prefetch",
     "time_limit": "task_time_limit",

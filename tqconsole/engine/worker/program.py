@@ -47,6 +47,7 @@ from tqconsole.engine.worker.options import (
 from tqconsole.engine.worker.pidfile import held_pidfile
 from tqconsole.engine.worker.run import TaskRunner, make_runner
 from tqconsole.engine.worker.shortfalls import shortfalls
+from tqconsole.engine.worker.spawning import new_program
 from tqconsole.engine.worker.waker import SignalWatch, Waker
 
 __all__ = ["RESTART", "WorkerOptions", "run_worker"]
@@ -90,7 +91,7 @@ def run_worker(
     signals.celeryd_after_setup.send(sender=hostname, instance=instance, conf=app.conf)
     with (
         held_pidfile(options.pidfile and expand_path(options.pidfile, hostname)),
-        _logging(app, options, hostname) as stdout,
+        logging_set_up(app, options, hostname) as stdout,
     ):
         _check(app, options)
         pool = _pool(app, options, hostname)
@@ -209,7 +210,19 @@ def _pool(app: Any, options: WorkerOptions, hostname: str) -> Pool:
         logger.warning("The pool %s cannot end tasks: time limits are not in force here", name)
     awaits = pool_class.runs_coroutines
     runner = _awaiting_runner(app, hostname) if awaits else make_runner(app, hostname)
-    pool_options = PoolOptions(
+    pool_options = child_options(app, runner, options, hostname)
+    if (program := new_program(app, options, hostname)) is not None:
+        pool_options = msgspec.structs.replace(pool_options, new_program=program)
+    run = runner.run_here if pool_class.shares_memory and not awaits else runner
+    return pool_class(run, slot_count, pool_options)  # type: ignore[call-arg]  # Pool is the port: how adapters are made is PoolFactory
+
+
+def child_options(
+    app: Any, runner: TaskRunner, options: WorkerOptions, hostname: str
+) -> PoolOptions:
+    """Return what the settings say of the pool's processes."""
+    conf = app.conf
+    return PoolOptions(
         max_jobs_per_child=conf.worker_max_tasks_per_child,
         max_memory_per_child_kib=conf.worker_max_memory_per_child,
         start_timeout_s=max(_START_S, conf.worker_proc_alive_timeout or 0),
@@ -217,8 +230,6 @@ def _pool(app: Any, options: WorkerOptions, hostname: str) -> Pool:
         on_child_stop=runner.stop_child,
         before_fork=runner.before_fork,
     )
-    run = runner.run_here if pool_class.shares_memory and not awaits else runner
-    return pool_class(run, slot_count, pool_options)  # type: ignore[call-arg]  # Pool is the port: how adapters are made is PoolFactory
 
 
 def _awaiting_runner(app: Any, hostname: str) -> TaskRunner:
@@ -238,7 +249,7 @@ def _begin_child(app: Any, runner: TaskRunner, options: WorkerOptions, hostname:
 
 
 @contextlib.contextmanager
-def _logging(app: Any, options: WorkerOptions, hostname: str) -> Iterator[TextIO]:
+def logging_set_up(app: Any, options: WorkerOptions, hostname: str) -> Iterator[TextIO]:
     """Set up logging and redirect prints while the worker lives; hand out the real stdout."""
     conf, level = app.conf, options.level()
     stdout = sys.stdout
@@ -257,11 +268,36 @@ def _logging(app: Any, options: WorkerOptions, hostname: str) -> Iterator[TextIO
         task_logger = logging.getLogger(log.TASK_LOGGER_NAME)
         told["format"] = conf.worker_task_log_format
         signals.after_setup_task_logger.send(sender=None, logger=task_logger, **told)
-    if not conf.worker_redirect_stdouts:
-        yield stdout
-        return
-    with log.redirected_stdouts(log.level_number(str(conf.worker_redirect_stdouts_level))):
-        yield stdout
+    redirect_level = str(conf.worker_redirect_stdouts_level) if conf.worker_redirect_stdouts else ""
+    with _told_to_children(level, logfile, redirect_level):
+        if not redirect_level:
+            yield stdout
+            return
+        with log.redirected_stdouts(log.level_number(redirect_level)):
+            yield stdout
+
+
+@contextlib.contextmanager
+def _told_to_children(level: int, logfile: str, redirect_level: str) -> Iterator[None]:
+    """Have every process that is begun meanwhile, also one of a task's, find in its environment how
+    this one logs, under Celery's names.
+    """
+    told = {
+        "CELERY_LOG_LEVEL": str(level),
+        "CELERY_LOG_FILE": logfile,
+        "CELERY_LOG_REDIRECT": "1" if redirect_level else "",
+        "CELERY_LOG_REDIRECT_LEVEL": redirect_level,
+    }
+    before = {name: os.environ.get(name) for name in told}
+    os.environ.update(told)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def _log_plan(conf: Any, options: WorkerOptions, level: int, logfile: str) -> log.LogPlan:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.servers.kombu_fleet import eventually
 from tqconsole.engine.app import App
 from tqconsole.engine.exceptions import (
     ImproperlyConfigured,
@@ -28,7 +29,7 @@ POOLS = ("gevent", "eventlet")
 PROJECT = """
 import time, socket, threading
 from pathlib import Path
-from tqconsole.engine import Celery
+from tqconsole.engine import Celery, signals
 from tqconsole.engine.exceptions import SoftTimeLimitExceeded
 app = Celery("green", broker="sqlite:///{folder}/queue.db")
 folder = Path("{folder}")
@@ -67,6 +68,13 @@ def nap(nap_s):
 @app.task
 def add(x, y):
     return x + y
+
+def tell(signal, sender, **named):
+    with open(folder / "told", "a") as file:
+        print(signal.name, type(sender).__name__, *sorted(named), file=file)
+
+for word in ("started", "apply", "preshutdown", "postshutdown"):
+    getattr(signals, "eventlet_pool_" + word).connect(tell)
 """
 
 Start = Callable[[str], App]
@@ -126,6 +134,28 @@ def test_fifty_greenlets_wait_at_once(start: Start, pool: str) -> None:
 
     assert {result.get(timeout=PATIENCE_S) for result in results} == {50}
     assert app.send_task("green_project.add", (2, 2)).get(timeout=PATIENCE_S) == 4
+
+
+@pytest.mark.parametrize("pool", POOLS)
+def test_life_of_an_eventlet_pool_is_told(start: Start, pool: str, tmp_path: Path) -> None:
+    app = start(pool)
+    assert app.send_task("green_project.add", (2, 2)).get(timeout=PATIENCE_S) == 4
+
+    app.control.shutdown()
+
+    told = tmp_path / "told"
+    if pool == "eventlet":
+        assert _comes(app, told)
+        wanted = [
+            "eventlet_pool_started EventletPool",
+            "eventlet_pool_apply EventletPool args kwargs target",
+            "eventlet_pool_preshutdown EventletPool",
+            "eventlet_pool_postshutdown EventletPool",
+        ]
+        assert eventually(lambda: told.read_text().splitlines() == wanted), told.read_text()
+    else:
+        assert eventually(lambda: not app.control.ping(timeout=0.2))
+        assert not told.exists()
 
 
 @pytest.mark.parametrize("pool", POOLS)

@@ -23,6 +23,7 @@ from tqconsole.cli.loading import place_of
 from tqconsole.cli.main import COMMANDS
 from tqconsole.cli.output import Output
 from tqconsole.cli.plugins import plugin_verb, plugins
+from tqconsole.cli.user_options import with_user_options
 from tqconsole.cli.verb import VerbGroup, format_sections
 from tqconsole.core.errors import ConsoleError, ContextError, FilterError, SetupError
 from tqconsole.engine.exceptions import (
@@ -51,12 +52,12 @@ class Program(VerbGroup):
         return [*COMMANDS, *(name for name in plugins() if name not in COMMANDS)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import a verb."""
+        """Import a verb, and add what the app adds to it."""
         entry = COMMANDS.get(cmd_name)
         if entry is None:
             return plugin_verb(cmd_name)
         command: click.Command = importlib.import_module(entry[0]).verb
-        return command
+        return with_user_options(command, ctx.ensure_object(Invocation))
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the verbs, without importing them, then the options."""

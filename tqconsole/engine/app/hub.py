@@ -12,6 +12,7 @@ from __future__ import annotations
 import importlib
 import sys
 import threading
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import tzinfo
 from functools import cached_property
@@ -101,6 +102,8 @@ class App(Configured, TaskHolder, Caller, Linked):
         self._config_source = config_source
         self.finalized = False
         self.registry = tasks if isinstance(tasks, TaskRegistry) else TaskRegistry(tasks or {})
+        #: Verb, or "preload" for all of them -> click options that this app adds to it.
+        self.user_options: dict[str, set[Any]] = defaultdict(set)
         self.clock = LamportClock()
         self.wall_clock = clock
         self.on_configure = signals.Signal(name="app.on_configure")

@@ -15,6 +15,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from tqconsole.engine import signals
 from tqconsole.engine.clock import SYSTEM_CLOCK, Clock
 from tqconsole.engine.exceptions import (
     ImproperlyConfigured,
@@ -193,10 +194,30 @@ class GeventPool(GreenPool):
 
 
 class EventletPool(GreenPool):
-    """Greenlets of eventlet."""
+    """Greenlets of eventlet. Its life is told by Celery's four signals of it."""
 
     implementation = "celery.concurrency.eventlet:TaskPool"
     library = "eventlet"
+
+    def start(self) -> None:
+        """See `Pool.start`."""
+        super().start()
+        signals.eventlet_pool_started.send(sender=self)
+
+    def submit(self, jobs: Sequence[Job]) -> None:
+        """See `GreenPool.submit`."""
+        if signals.eventlet_pool_apply.receivers:
+            for job in jobs:
+                signals.eventlet_pool_apply.send(
+                    sender=self, target=self._runner, args=(job.payload,), kwargs={}
+                )
+        super().submit(jobs)
+
+    def stop(self, grace_s: float | None) -> None:
+        """See `Pool.stop`."""
+        signals.eventlet_pool_preshutdown.send(sender=self)
+        super().stop(grace_s)
+        signals.eventlet_pool_postshutdown.send(sender=self)
 
     def spawn(self, function: Callable[..., None], *args: Any) -> Any:
         """Start a greenlet and return it."""

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from celery.utils.saferepr import saferepr as celerys_saferepr
 from client_rig import RecordingBroker, body_of, make_app, sent
 
 from tqconsole.engine import current
@@ -316,3 +317,16 @@ def test_plain_calls_warn_of_nothing(add: Any) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         add.delay(1, 2)
+
+
+@pytest.mark.parametrize("levels", [1, 2, 3, 4])
+def test_reprs_of_arguments_go_as_deep_as_is_set(levels: int) -> None:
+    app = make_app(task_repr_maxlevels=levels)
+    deep = [[["bottom"]]]
+
+    app.send_task("add", (deep,), {"x": deep})
+
+    (message,) = sent(app)
+    assert message.headers["argsrepr"] == celerys_saferepr((deep,), 1024, levels)
+    assert ("bottom" in message.headers["argsrepr"]) == (levels > 3)
+    assert message.headers["kwargsrepr"] == celerys_saferepr({"x": deep}, 1024, levels)

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from celery.utils.saferepr import saferepr as celerys_saferepr
 from run_rig import RunRig, record
 
 from tqconsole.engine import current
@@ -287,13 +288,14 @@ def test_runner_survives_junk(rig: RunRig, data: bytes, caplog: pytest.LogCaptur
 
 
 def test_long_value_is_cut_in_the_text(rig: RunRig) -> None:
-    @rig.app.task(resultrepr_maxsize=20)
+    @rig.app.task(resultrepr_maxsize=10)
     def long() -> str:
         return "x" * 1000
 
     outcome = rig.run(long)
 
-    assert len(outcome.text) < 30
+    assert outcome.text == celerys_saferepr("x" * 1000, 10)
+    assert len(outcome.text) < 20
     assert record(outcome).result == "x" * 1000
 
 

@@ -13,13 +13,13 @@ from tqconsole.engine.app import App
 
 PROJECT = """
 from tqconsole.engine import Celery
-app = Celery("proj", broker="sqlite:///queue.db")
+app = Celery("proj", broker="sqlite:///{folder}/queue.db")
 """
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    (tmp_path / "proj.py").write_text(PROJECT)
+    (tmp_path / "proj.py").write_text(PROJECT.format(folder=tmp_path))
     (tmp_path / "taken.pid").write_text(f"{os.getpid()}\n")
     with App("maker", broker=f"sqlite:///{tmp_path}/queue.db", set_as_current=False) as app:
         app.send_task("nobody.runs_it")

@@ -114,10 +114,16 @@ def configured(app: Any) -> Any:
 def test_who_waits_gets_the_result_of_the_new_master(fleet: Fleet, tmp_path: Path) -> None:
     flag = tmp_path / "flag"
     values: list[Any] = []
+    waits = threading.Event()
     with configured(App("ours", broker=fleet.broker, backend=fleet.store)) as ours:
         result = ours.send_task("add_when_told", (2, 2, str(flag)))
-        waiter = threading.Thread(target=lambda: values.append(result.get(timeout=PATIENCE_S)))
+
+        def wait() -> None:
+            values.append(result.get(timeout=PATIENCE_S, on_interval=waits.set))
+
+        waiter = threading.Thread(target=wait)
         waiter.start()
+        assert waits.wait(PATIENCE_S)
         fleet.master.stop()
         assert eventually(lambda: fleet.master_port == fleet.replica_port)
         flag.touch()

@@ -52,7 +52,7 @@ def test_the_screen_shows_what_happens_and_what_became_of_it(tmp_path: Path) -> 
     with redis_up(tmp_path) as server, celery_worker(server.url, tmp_path) as client:
         command = ["-m", "tqconsole", "-b", server.url, "events"]
         with closing(TmuxPane(command, tmp_path, size=(110, 30))) as pane:
-            pane.until("worker-heartbeat", "told@test")
+            pane.until("worker-heartbeat", "told")
             client.send_task("told.add", (2, 3))
             client.send_task("told.fail")
             pane.until("task-succeeded", "task-failed", "told.add", "ValueError")

@@ -55,7 +55,7 @@ def new_program(app: Any, options: WorkerOptions, hostname: str) -> NewProgram |
 def place_of(app: Any) -> str:
     """Return "module:name" of an app. Raises: ImproperlyConfigured."""
     for module_name, module in list(sys.modules.items()):
-        if module_name == "__main__":
+        if module_name == "__main__" or module_name.startswith("tqconsole."):
             continue
         for name, value in list(getattr(module, "__dict__", {}).items()):
             if value is app:

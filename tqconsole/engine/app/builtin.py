@@ -13,7 +13,6 @@ from tqconsole.engine import canvas, states
 from tqconsole.engine.canvas.signature import signature
 from tqconsole.engine.exceptions import ChordError
 from tqconsole.engine.joining import allow_join_result
-from tqconsole.engine.result import result_from_tuple
 
 
 def add_builtin_tasks(app: Any) -> None:
@@ -87,6 +86,8 @@ def unlock_chord(
     """Call what a chord ends in when its parts have ended, as a client of Celery's asks for where
     its store does not count them; look again every `interval` seconds until then.
     """
+    from tqconsole.engine.result import result_from_tuple  # noqa: PLC0415 - slow to import
+
     app = self.app
     parts = app.GroupResult(group_id, [result_from_tuple(part, app) for part in result])
     if not parts.ready():

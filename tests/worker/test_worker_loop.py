@@ -51,10 +51,13 @@ class FlakyBackend(MemoryBackend):
     def __init__(self, url: str, failure_count: int) -> None:
         super().__init__(url)
         self.left_count = failure_count
+        self.has_failed = threading.Event()
 
     def store(self, writes: Sequence[ResultWrite]) -> None:
         if self.left_count:
             self.left_count -= 1
+            if not self.left_count:
+                self.has_failed.set()
             raise OperationalError("the store is away")
         super().store(writes)
 
@@ -213,6 +216,7 @@ def test_result_is_given_up_where_a_setting_bounds_the_tries(
     app = make_app(url, backend=store, result_backend_max_retries=2)
     with worker(app, pool="solo") as stop:
         lost = app.send_task("add", (2, 2))
+        assert store.has_failed.wait(20)
         assert app.send_task("add", (3, 3)).get(timeout=20) == 6
 
         assert stop() == 0

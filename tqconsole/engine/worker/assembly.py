@@ -24,6 +24,7 @@ from tqconsole.engine.events.dispatcher import Dispatcher
 from tqconsole.engine.exceptions import EngineError, OperationalError
 from tqconsole.engine.middleware.chords import return_part
 from tqconsole.engine.pools.base import Pool
+from tqconsole.engine.pools.trimming import make_trimmer
 from tqconsole.engine.protocol.transfer import QueueSpec
 from tqconsole.engine.worker.absence import Absence
 from tqconsole.engine.worker.autoscale import Autoscaler
@@ -44,7 +45,6 @@ from tqconsole.engine.worker.remote import Remote
 from tqconsole.engine.worker.revoked_records import RevokedRecords
 from tqconsole.engine.worker.run import make_failure_links, make_fallout
 from tqconsole.engine.worker.statedb import StateFile
-from tqconsole.engine.worker.trimming import make_trimmer
 from tqconsole.engine.worker.turns import TURNS_S, Turns, check_shared
 from tqconsole.engine.worker.values import Happening, LossReported, RevokeAsked
 from tqconsole.engine.worker.waker import SignalWatch, Waker

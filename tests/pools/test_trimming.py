@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tqconsole.engine.worker.trimming import Trimmer, make_trimmer
+from tqconsole.engine.pools.trimming import Trimmer, make_trimmer
 
 MIB = 2**20
 

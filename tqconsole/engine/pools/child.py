@@ -22,11 +22,14 @@ from tqconsole.engine.clock import SYSTEM_CLOCK
 from tqconsole.engine.pools import frame
 from tqconsole.engine.pools.alarm import SoftAlarm
 from tqconsole.engine.pools.base import PoolOptions, Runner
+from tqconsole.engine.pools.trimming import make_trimmer
 
 logger = logging.getLogger(__name__)
 
 #: Exit code of a child whose runner raised (sysexits.h: EX_SOFTWARE).
 EXIT_SOFTWARE = 70
+#: Bytes of a batch after which the memory is looked at, and seconds after which it is anyway.
+_LARGE_BYTES, _LOOK_S = 2**20, 1.0
 
 
 class ChildPlan(msgspec.Struct, frozen=True):
@@ -44,7 +47,8 @@ class Child:
         self._sock = sock
         self._claims = claims
         self._bell = bell
-        self._rung_mono = 0.0
+        self._rung_mono = self._looked_mono = 0.0
+        self._trimmer = make_trimmer()
         self._held_claim = b""
         self._unread = bytearray()
         self._run_count = 0
@@ -71,13 +75,25 @@ class Child:
                 return 0
             try:
                 exit_code = self._run_batch(generation, frame.decode_batch(body))
-                # It may have been large, and the next one long in coming.
+                is_large = len(body) >= _LARGE_BYTES
+                # The next one may be long in coming.
                 del body
                 frame.ring(self._bell)
             except BrokenPipeError:
                 return 0
             if exit_code is not None:
                 return exit_code
+            self._give_memory_back(is_large=is_large)
+
+    def _give_memory_back(self, *, is_large: bool) -> None:
+        """Have back what the C library keeps: behind a large batch, and behind a small one that may
+        have become large here, of which one a second is looked at.
+        """
+        if self._trimmer is None:
+            return
+        if is_large or self._rung_mono - self._looked_mono >= _LOOK_S:
+            self._looked_mono = self._rung_mono
+            self._trimmer.look()
 
     def _run_batch(self, generation: int, jobs: Sequence[frame.SentJob]) -> int | None:
         """Run what is not withdrawn; return the exit code when this child is at its end."""

@@ -160,7 +160,7 @@ def _text(kind: str, event: Event) -> str:
         parts = [f"{key} {event[key]}" for key in ("active", "processed") if key in event]
         load = event.get("loadavg")
         if isinstance(load, list) and load:
-            parts.append(f"load {load[0]}")
+            parts.append(f"load {load[0]:.1f}" if isinstance(load[0], float) else f"load {load[0]}")
         return clean("  ".join(parts), 200)
     if kind == "task-succeeded":
         runtime_s = number(event.get("runtime"))

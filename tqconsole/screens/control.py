@@ -104,7 +104,7 @@ class GroupDialog(Dialog[ActionRequest]):
 
     def _note_lines(self, width: int, look: Look) -> Sequence[list[Piece]]:
         lines: list[list[Piece]] = [
-            [(fit(key, 11), "dim"), (text, "")] for key, text in self._notes
+            [(fit(key, 13), "dim"), (text, "")] for key, text in self._notes
         ]
         return [clipped(line, width, look.glyphs.ellipsis) for line in lines]
 

@@ -43,6 +43,8 @@ TABS = (
 LIVE = frozenset({"active", "reserved", "scheduled"})
 #: Seconds between two askings of a live tab.
 ASK_AGAIN_S = 3.0
+#: From this width on the line of figures says more than how the worker does.
+WIDE = 100
 #: Widest cell before it is cut.
 WIDEST = 60
 
@@ -131,7 +133,9 @@ class WorkerScreen(TableScreen):
 
     def draw(self, snapshot: Snapshot, changes: Changes) -> None:
         """Draw the line of figures and the tab; ask again for what is live."""
-        self.query_one("#worker-line", Lines).show(lambda _width, look: [self._line(look)])
+        self.query_one("#worker-line", Lines).show(
+            lambda width, look: [self._line(look, is_wide=width >= WIDE)]
+        )
         asked_at = self._asked_at.get(self._what, 0.0)
         is_paused = snapshot.link == "paused"
         if self._what in LIVE and not is_paused and snapshot.now_at - asked_at > ASK_AGAIN_S:
@@ -139,7 +143,7 @@ class WorkerScreen(TableScreen):
         if changes.stats:
             self._draw_tab()
 
-    def _line(self, look: Look) -> list[Piece]:
+    def _line(self, look: Look, *, is_wide: bool) -> list[Piece]:
         view = self._view()
         if view is None:
             return [("  This worker was never seen or is long gone.", "dim")]
@@ -150,10 +154,10 @@ class WorkerScreen(TableScreen):
             ("done", figures.count(view.processed_count)),
             ("failed", figures.count(view.failed_count)),
             ("prefetch", figures.count(view.prefetch_count)),
-            ("pid", str(view.pid or "-")),
             ("up", figures.age(view.up_s)),
-            ("", view.software),
         ]
+        if is_wide:
+            pairs += [("pid", str(view.pid or "-")), ("", view.software)]
         return [
             ("  ", ""),
             *joined(

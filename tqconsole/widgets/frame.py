@@ -139,7 +139,7 @@ class ConsoleScreen(Screen[None]):
             line: list[Piece] = [
                 (f"  {look.glyphs.error} {what}", "bold error"),
                 (f": {snapshot.link_detail}" if snapshot.link_detail else "", "error"),
-                ("   shown is what was known", "dim"),
+                ("   shown is what was known" if width >= 100 else "", "dim"),
             ]
             return [clipped(line, width, look.glyphs.ellipsis)]
 

@@ -159,8 +159,8 @@ def _letter_worker(row: DeadLetterView, _look: Look, _now_at: float, _width: int
 
 
 LETTERS: list[Column[DeadLetterView]] = [
-    Column("reason", "REASON", 16, _letter_reason, is_sortable=False),
-    Column("name", "TASK", 14, _letter_name, flex=1, limit=30, is_sortable=False),
+    Column("reason", "REASON", 14, _letter_reason, is_sortable=False),
+    Column("name", "TASK", 12, _letter_name, flex=1, limit=30, is_sortable=False),
     Column("id", "ID", 8, _letter_id, priority=4, is_sortable=False),
     Column("queue", "QUEUE", 8, _letter_queue, priority=3, is_sortable=False),
     Column("worker", "WORKER", 14, _letter_worker, priority=5, is_sortable=False),

@@ -54,7 +54,7 @@ def _p99(row: TypeView, _look: Look, _now_at: float, _width: int) -> Cell:
 
 TASK_TYPES: list[Column[TypeView]] = [
     Column("name", "TASK TYPE", 14, _name, flex=2, limit=40),
-    Column("rate", "n/s", 6, _rate, is_right=True),
+    Column("rate", "n/s", 5, _rate, is_right=True),
     Column("count", "ENDED", 6, _count, is_right=True, priority=5),
     Column("failed", "FAIL %", 8, _failed, is_right=True),
     Column("retried", "RETRY", 5, _retried, is_right=True, priority=6),

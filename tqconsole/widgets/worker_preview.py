@@ -66,8 +66,9 @@ def queue_lines(view: QueueView | None, workers: Sequence[WorkerView], height: i
         series = [Series("ready", view.history, "primary", figures.short_count(view.ready_count))]
         chart = chart_lines(series, max(20, width - side - 3), height, look)
         least = ">" if view.is_oldest_least else ""
-        age = f"oldest {least}{figures.duration(view.oldest_s)}" if view.ready_count else "nothing"
-        consumers: list[list[Piece]] = [[(f"{age} waits", "")], [("consumed by", "dim")]]
+        age = f"oldest {least}{figures.duration(view.oldest_s)}"
+        waits = "nothing waits" if view.ready_count == 0 else age
+        consumers: list[list[Piece]] = [[(waits, "")], [("consumed by", "dim")]]
         room = height - 3
         consumers += [[(f"  {name}", "")] for name in names[:room]]
         if len(names) > room:

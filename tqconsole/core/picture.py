@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from tqconsole.core.attention import find_attention
@@ -99,7 +99,7 @@ class Picture:
         return tuple(sorted(views, key=lambda view: (-view.rate_per_s, -view.count, view.name)))
 
     def _totals(
-        self, workers: Iterable[WorkerView], queues: Iterable[QueueView], now_at: float
+        self, workers: Iterable[WorkerView], queues: Sequence[QueueView], now_at: float
     ) -> Totals:
         online = [worker for worker in workers if worker.status == "online"]
         known = [worker for worker in workers if worker.status != "gone"]
@@ -121,11 +121,13 @@ class Picture:
         )
 
 
-def _unacked(queues: Iterable[QueueView], told: int | None) -> int | None:
+def _unacked(queues: Sequence[QueueView], told: int | None) -> int | None:
     """Return what is in hand: the queues' sum, the broker's word where one does not tell."""
     counts = [queue.unacked_count for queue in queues]
     known = [count for count in counts if count is not None]
-    return told if None in counts and told is not None else (sum(known) if known else None)
+    if None in counts and told is not None:
+        return max(0, told - sum(queue.parked_count or 0 for queue in queues))
+    return sum(known) if known else None
 
 
 def _slot_count(online: list[WorkerView], active_count: int) -> int | None:

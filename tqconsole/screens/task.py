@@ -195,7 +195,7 @@ class TaskScreen(TableScreen):
         notes = [known.args_note] if known.args_note else []
         if known.has_secrets and not self.session.is_read_only:
             verb = "hides" if self._shows_secrets else "shows"
-            notes.append(f"{self.key('task.unmask')} {verb} secrets")
+            notes.insert(0, f"{self.key('task.unmask')} {verb} secrets")
         return f"Args ({'; '.join(notes)})" if notes else "Args"
 
     def _draw_outcome(self, known: Known) -> None:

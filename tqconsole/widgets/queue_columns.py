@@ -164,6 +164,6 @@ LETTERS: list[Column[DeadLetterView]] = [
     Column("id", "ID", 8, _letter_id, priority=4, is_sortable=False),
     Column("queue", "QUEUE", 8, _letter_queue, priority=3, is_sortable=False),
     Column("worker", "WORKER", 14, _letter_worker, priority=5, is_sortable=False),
-    Column("detail", "WHY", 16, _letter_detail, flex=3, priority=2, is_sortable=False),
+    Column("detail", "WHY", 24, _letter_detail, flex=3, priority=2, is_sortable=False),
     Column("age", "AGE", 7, _letter_age, is_right=True, is_sortable=False),
 ]

@@ -247,21 +247,21 @@ class Cluster:
         applied = self.store.apply(event, self.nodes.time_of(node, event, now_at), node.name)
         if applied is None:
             return
-        self.nodes.note_task(node, event_type, now_at)
         row, has_decided = applied
-        if event_type in ("task-sent", "task-received"):
-            self.beat.note(row)
         if event_type == "task-sent":
+            self.beat.note(row)
             self._sent_event_at = now_at
             if row.queue:
                 self.queues.queue(row.queue).note_sent(now_at)
             return
+        self.nodes.note_task(node, event_type, now_at)
         self._task_event_at = now_at
-        if event_type == "task-received" and row.queue:
+        if event_type == "task-received":
+            self.beat.note(row)
             # A queue known by looking, not by events, is one of few: no rate comes of it.
-            if event.get("queue") or self.has_sent_events(now_at):
+            if row.queue and (event.get("queue") or self.has_sent_events(now_at)):
                 self.queues.queue(row.queue).note_taken(now_at)
-        elif has_decided:
+        elif has_decided and event_type in _ENDS:
             self._count_end(row, event_type, now_at)
 
     def _count_end(self, row: TaskRow, event_type: str, now_at: float) -> None:
@@ -343,4 +343,6 @@ def call_facts(request: Mapping[str, Any]) -> dict[str, str]:
 
 #: How far along a row is that an answer may bring forward; other states are told by events only.
 _BACKFILLS = {states.PENDING: 0, states.RECEIVED: 1, states.STARTED: 2}
+#: Events of ends that are counted.
+_ENDS = frozenset({"task-succeeded", "task-failed", "task-retried"})
 _WORKER_EVENTS = frozenset({"worker-online", "worker-heartbeat", "worker-offline"})

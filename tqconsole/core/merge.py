@@ -39,6 +39,7 @@ _CUSTOM_PROGRESS = 3
 
 #: What decides before any clock: a call that was only sent, what a worker told, success.
 _LEVELS = {states.PENDING: 0, states.SUCCESS: 2}
+_USUAL_LEVEL = 1
 
 #: States that end a run (a retry ends one and waits for the next).
 ENDINGS = frozenset({states.SUCCESS, states.FAILURE, states.RETRY, states.REVOKED, states.REJECTED})
@@ -74,16 +75,17 @@ def merge(row: TaskRow, event: Event, at: float, worker: str) -> bool:
     Returns whether it decides the state of the row now. Never raises, whatever the event says.
     """
     event_type = event["type"]
-    state = _STATES.get(event_type) or state_of(event_type)
-    if state == states.PENDING:
+    state, level, note = _KINDS.get(event_type) or _kind(event_type)
+    if level == 0:
         worker = ""  # A client tells of it.
     row.revision += 1
     row.source = "events"
     row.search = ""
-    note = _NOTES.get(event_type)
     if note is not None:
         note(row, event, at)
-    has_decided = _decides(row, state, at, worker)
+    # Nearly every event is newer than all before it, and no less known: that decides.
+    is_plain = at > row.updated_at and level >= _LEVELS.get(row.state, _USUAL_LEVEL)
+    has_decided = (is_plain and not row.is_lost) or _decides(row, state, at, worker)
     if has_decided:
         _take_over(row, event, state, at, worker)
     if row.state in PROBLEMS:
@@ -94,7 +96,7 @@ def merge(row: TaskRow, event: Event, at: float, worker: str) -> bool:
 def _decides(row: TaskRow, state: str, at: float, worker: str) -> bool:
     if row.is_lost and worker and worker != row.worker:
         return True
-    level, old_level = _LEVELS.get(state, 1), _LEVELS.get(row.state, 1)
+    level, old_level = _LEVELS.get(state, _USUAL_LEVEL), _LEVELS.get(row.state, _USUAL_LEVEL)
     if level != old_level:
         return level > old_level
     if at != row.updated_at:
@@ -227,8 +229,19 @@ _NOTES: dict[str, Callable[[TaskRow, Event, float], None]] = {
 }
 
 
+def _kind(event_type: str) -> tuple[str, int, Callable[[TaskRow, Event, float], None] | None]:
+    """Return the state an event tells, its level, and what is noted whether it decides or not."""
+    state = state_of(event_type)
+    return state, _LEVELS.get(state, _USUAL_LEVEL), _NOTES.get(event_type)
+
+
+_KINDS = {event_type: _kind(event_type) for event_type in _STATES}
+
+
 def number(value: object) -> float | None:
     """Return a finite, not negative number of an event as float, None for anything else."""
+    if type(value) is float:
+        return value if isfinite(value) and value >= 0 else None
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:

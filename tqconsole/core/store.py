@@ -98,7 +98,10 @@ class Store:
         after = row.state
         if had_started_on and row.worker != had_started_on and after in _ANEW:
             row.lost_by = had_started_on
-        self._count_bytes(row)
+        text_bytes = _text_bytes(row)
+        if text_bytes != row.text_bytes:
+            self.bytes_kept += text_bytes - row.text_bytes
+            row.text_bytes = text_bytes
         if has_decided:
             self._problem_count += (after in PROBLEMS) - (before in PROBLEMS)
             self._note_running(row)

@@ -20,6 +20,7 @@ from tqconsole.widgets.frame import Handler
 from tqconsole.widgets.keys import key_hint, screen_bindings
 from tqconsole.widgets.lines import Lines
 from tqconsole.widgets.look import look_of
+from tqconsole.widgets.pace import Pace, is_fast
 from tqconsole.widgets.pieces import printable
 from tqconsole.widgets.requests import Goto, GroupAsked, ask_for_events
 from tqconsole.widgets.rows import RowMoved
@@ -51,6 +52,8 @@ class TasksScreen(FilteredScreen):
         self._preview = Lines(id="preview", classes="panel")
         self._rows = session.tasks()
         self._problem_before = ""
+        #: Of the preview and the note while the table follows the newest.
+        self._pace = Pace()
 
     def content(self) -> Iterable[Widget]:
         """Return filter, table and preview."""
@@ -82,8 +85,13 @@ class TasksScreen(FilteredScreen):
         if changes.row_count or changes.has_evicted or changes.stats or changes.link:
             table.empty_lines = self._empty_lines(snapshot)
             table.show(self._rows, snapshot.now_at)
+        if self._is_beside_due(changes):
             self._draw_note(snapshot)
-        self._draw_preview()
+            self._draw_preview()
+
+    def _is_beside_due(self, changes: Changes) -> bool:
+        """Say whether to draw what stands beside a table that runs on by itself."""
+        return not self.table.is_following or self._pace.is_due(self.snapshot, changes)
 
     def _draw_note(self, snapshot: Snapshot) -> None:
         table, look = self.table, look_of(self)
@@ -133,9 +141,10 @@ class TasksScreen(FilteredScreen):
         self._preview.show(lines)
 
     def on_row_moved(self, _message: RowMoved) -> None:
-        """Show the row under the cursor."""
-        self._draw_preview()
-        self._draw_note(self.snapshot)
+        """Show the row under the cursor; where rows run by under it, one of them is soon shown."""
+        if not (self.table.is_following and is_fast(self.snapshot)):
+            self._draw_preview()
+            self._draw_note(self.snapshot)
 
     # filter and order
 

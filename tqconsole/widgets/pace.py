@@ -9,6 +9,11 @@ from tqconsole.widgets.frame import EVERYTHING
 FAST_PER_S, FAST_EVERY_S = 200, 0.25
 
 
+def is_fast(snapshot: Snapshot) -> bool:
+    """Say whether events come faster than an eye can follow."""
+    return snapshot.events_per_s > FAST_PER_S
+
+
 class Pace:
     """Of one list: four times a second are enough while events come fast."""
 
@@ -17,8 +22,8 @@ class Pace:
 
     def is_due(self, snapshot: Snapshot, changes: Changes) -> bool:
         """Say whether to draw now; who is told so draws."""
-        is_fast = snapshot.events_per_s > FAST_PER_S and changes != EVERYTHING
-        if is_fast and 0.0 <= snapshot.now_at - self._drawn_at < FAST_EVERY_S:
+        is_held = is_fast(snapshot) and changes != EVERYTHING
+        if is_held and 0.0 <= snapshot.now_at - self._drawn_at < FAST_EVERY_S:
             return False
         self._drawn_at = snapshot.now_at
         return True

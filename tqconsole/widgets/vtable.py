@@ -270,7 +270,7 @@ class VTable(TallView, Generic[RowT], can_focus=True, inherit_bindings=False):
         line = row_line(self._placed, row, look, self._now_at, sign)
         ground = "cursor" if is_cursor else "picked" if is_marked else ""
         strip = strip_of(line, look, look.style_over(base, ground), self._strip_width())
-        if len(self._strips) > 8 * self.page_lines:
+        if len(self._strips) > 3 * self.page_lines:
             self._strips.clear()
         self._strips[key] = strip
         return strip

@@ -70,6 +70,20 @@ def test_a_console_whose_writes_are_stuck_ends_when_its_terminal_vanishes(
 
 
 @pytest.mark.timeout(200)
+def test_nobody_reads_on_from_a_terminal_that_has_vanished(
+    tmp_path: Path, consoles: list[PtyConsole]
+) -> None:
+    console = PtyConsole(["-m", "tests.terminal.deaf_console", f"{tmp_path}/reader"])
+    consoles.append(console)
+    console.until(b"Tasks")
+
+    console.vanish()
+
+    assert console.ended() == 3
+    assert (tmp_path / "reader").read_text() == "ended"
+
+
+@pytest.mark.timeout(200)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_terminal_that_stands_still_is_given_back(
     tmp_path: Path, consoles: list[PtyConsole], number: signal.Signals

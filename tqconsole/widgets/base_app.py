@@ -11,6 +11,7 @@ import contextlib
 import gc
 import os
 import sys
+import threading
 from pathlib import Path
 
 from textual.css.query import NoMatches
@@ -98,10 +99,17 @@ class BaseApp(LookApp):
         self._ending = Ending(
             lambda code: loop.call_soon_threadsafe(self.exit, code),
             lambda: getattr(self._driver, "_writer_thread", None),
+            self._read_no_more,
             sys.__stdin__.fileno(),
             getattr(self._driver, "attrs_before", None),
         )
         self._ending.start()
+
+    def _read_no_more(self) -> None:
+        """End Textual's thread that reads keys; it has no public switch for it."""
+        over = getattr(self._driver, "exit_event", None)
+        if isinstance(over, threading.Event):
+            over.set()
 
     def left(self) -> None:
         """Its run is over: nothing of the terminal's can hold the process up any more."""
@@ -267,7 +275,13 @@ class BaseApp(LookApp):
         self._is_armed = False
 
     def _fatal_error(self) -> None:
-        """Say in one line that it crashed; the traceback, without locals, goes to a file."""
+        """Say in one line that it crashed; the traceback, without locals, goes to a file.
+
+        Asked to end before its first screen stood it misses what that would have had: no crash.
+        """
+        if self._ending is not None and self._ending.has_begun:
+            self._close_messages_no_wait()
+            return
         error = self._exception or RuntimeError("unknown")
         self.bell()
         self._exit_renderables.append(crash_text(error, write_crash(error)))

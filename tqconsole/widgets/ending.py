@@ -4,6 +4,8 @@ Textual writes through a thread with a bounded queue. When the terminal vanishes
 nobody takes from that queue any more, and the event loop waits in it for ever: a handler of the
 loop's would never run. So the signal is taken by a handler of the interpreter's, a thread looks
 whether the terminal hangs, and another one ends the process where the orderly way takes too long.
+The thread that reads keys is ended at once: at the end of its input it would ask again and again,
+on half a processor.
 """
 
 from __future__ import annotations
@@ -42,14 +44,16 @@ class Ending:
         self,
         leave: Callable[[int], object],
         writer: Callable[[], threading.Thread | None],
+        reads_no_more: Callable[[], object],
         terminal: int,
         attributes: Any,
     ) -> None:
         """`leave` begins the orderly way, from any thread; `writer` gives Textual's thread that
-        writes; `attributes` are the terminal's own.
+        writes, `reads_no_more` ends the one that reads; `attributes` are the terminal's own.
         """
         self._leave = leave
         self._writer = writer
+        self._reads_no_more = reads_no_more
         self._terminal = terminal
         self._attributes = attributes
         self._before: dict[int, Any] = {}
@@ -66,6 +70,11 @@ class Ending:
         if hasattr(select, "poll"):
             threading.Thread(target=self._watch, name="tqconsole-terminal", daemon=True).start()
 
+    @property
+    def has_begun(self) -> bool:
+        """True once somebody from outside has asked for the end, or the terminal is gone."""
+        return self._has_begun.locked()
+
     def finish(self) -> None:
         """The orderly way was gone: what is left to do takes its time, `LAST_S` at most."""
         self._has_left.set()
@@ -73,7 +82,7 @@ class Ending:
     def stop(self) -> None:
         """Give the signals back, unless one is being seen to: then the process ends anyway."""
         self._is_over.set()
-        if self._has_begun.locked():
+        if self.has_begun:
             return
         for number, handler in self._before.items():
             with contextlib.suppress(ValueError):
@@ -98,6 +107,7 @@ class Ending:
         poll.register(self._terminal, 0)
         while not self._is_over.is_set():
             if any(event & (select.POLLHUP | select.POLLERR) for _, event in poll.poll(LOOK_MS)):
+                self._reads_no_more()
                 self.begin(128 + getattr(signal, "SIGHUP", signal.SIGTERM))
                 return
 

@@ -4,6 +4,7 @@ to them.
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -95,6 +96,22 @@ def test_a_spawned_child_has_imported_the_app_itself(
     name = "SpawnPoolWorker-1" if is_spawned else "ForkPoolWorker-1"
     log = tmp_path / "worker.log"
     assert eventually(lambda: f"WARNING/{name}] said by a task" in log.read_text())
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_children_log_as_json_where_the_worker_does(
+    start: Start, tmp_path: Path, method: str
+) -> None:
+    app = start("-c", "1", "--pool-start-method", method, "--json")
+
+    app.send_task("where").get(timeout=PATIENCE_S)
+
+    log = tmp_path / "worker.log"
+    assert eventually(lambda: "said by a task" in log.read_text())
+    (line,) = [line for line in log.read_text().splitlines() if "said by a task" in line]
+    said = json.loads(line)
+    assert (said["message"], said["level"]) == ("said by a task", "WARNING")
+    assert said["process"].endswith("PoolWorker-1")
 
 
 def test_spawned_children_are_limited_and_replaced_as_others_are(start: Start) -> None:

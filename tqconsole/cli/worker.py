@@ -20,7 +20,6 @@ from tqconsole.cli.daemon import (
     tell_ready,
 )
 from tqconsole.cli.invocation import Invocation
-from tqconsole.cli.json_log import log_as_json
 from tqconsole.cli.loading import importing_app
 from tqconsole.cli.values import AUTOSCALE, COMMA_LIST, DURATION, NAME
 from tqconsole.cli.verb import verb as make_verb
@@ -120,6 +119,7 @@ def verb(invocation: Invocation, **given: Any) -> int:
         **given,
         color=False if global_options.no_color or global_options.json else None,
         is_quiet=global_options.quiet or global_options.json,
+        is_json_log=global_options.json,
     )
     try:
         if is_to_detach(daemon):
@@ -130,8 +130,6 @@ def verb(invocation: Invocation, **given: Any) -> int:
         for module in options.include:
             with importing_app(module):
                 importlib.import_module(module)
-        if global_options.json:
-            log_as_json()
         code = run_worker(app, options, on_waker=lambda _: tell_ready(daemon))
     except PidfileTakenError as error:
         invocation.output.error(str(error))

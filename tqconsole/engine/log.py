@@ -8,12 +8,14 @@ handlers and redirected streams by the fork.
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import logging.handlers
 import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any, TextIO
 
 import msgspec
@@ -112,6 +114,26 @@ class TaskFormatter(LineFormatter):
         return super().format(record)
 
 
+class JsonLine(logging.Formatter):
+    """One JSON object a line: time, level, logger, process, message, exception."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line of `record`."""
+        line: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
+            "level": record.levelname,
+            "logger": record.name,
+            "process": record.processName,
+            "message": record.getMessage(),
+        }
+        for name in ("task_name", "task_id"):
+            if getattr(record, name, None):
+                line[name] = getattr(record, name)
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=repr)
+
+
 class LoggedStream:
     """A text stream whose lines become log lines. What a handler prints itself is dropped, or a
     failing handler would feed itself.
@@ -189,6 +211,13 @@ def setup_logging(plan: LogPlan, stream: TextIO | None = None) -> logging.Handle
     root.setLevel(plan.level)
     _setup_task_logger(plan, handler, is_coloured=is_coloured)
     return handler
+
+
+def write_json() -> None:
+    """Have what `setup_logging` has set up write JSON, for those who collect logs."""
+    for logger in (logging.getLogger(), logging.getLogger(TASK_LOGGER_NAME)):
+        for handler in logger.handlers:
+            handler.setFormatter(JsonLine())
 
 
 def _setup_task_logger(plan: LogPlan, handler: logging.Handler, *, is_coloured: bool) -> None:

@@ -50,6 +50,8 @@ class WorkerOptions(msgspec.Struct, frozen=True):
     #: None: coloured when stderr is a terminal.
     color: bool | None = None
     is_quiet: bool = False
+    #: The log is JSON, one object a line.
+    is_json_log: bool = False
     #: What the options that the app adds to `worker` were given.
     user_options: Mapping[str, Any] = msgspec.field(default_factory=dict)
 

@@ -264,6 +264,8 @@ def logging_set_up(app: Any, options: WorkerOptions, hostname: str) -> Iterator[
         signals.setup_logging.send(sender=None, **told)
     else:
         log.setup_logging(_log_plan(conf, options, level, logfile))
+        if options.is_json_log:
+            log.write_json()
         signals.after_setup_logger.send(sender=None, logger=logging.getLogger(), **told)
         task_logger = logging.getLogger(log.TASK_LOGGER_NAME)
         told["format"] = conf.worker_task_log_format

@@ -65,6 +65,7 @@ def test_the_screen_shows_what_happens_and_what_became_of_it(tmp_path: Path) -> 
             pane.press("enter")
             pane.until('"type"', '"traceback"', "no such luck")
             pane.press("esc")
+            pane.until_gone("esc close")
 
             # The tasks, and who is online.
             pane.press("2")

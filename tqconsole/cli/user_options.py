@@ -19,7 +19,7 @@ from tqconsole.cli.loading import AppError
 from tqconsole.engine.exceptions import EngineError
 
 #: Global options that decide what is imported; one that is still to come has the app wait for it.
-_BEFORE_IMPORT = {"--workdir": "workdir", "--config": "config"}
+_BEFORE_IMPORT = {"--workdir": "workdir", "--config": "config", "--loader": "loader"}
 
 
 def with_user_options(command: click.Command, invocation: Invocation) -> click.Command:
@@ -43,7 +43,9 @@ def with_user_options(command: click.Command, invocation: Invocation) -> click.C
 
 def _app_named_before(invocation: Invocation) -> Any:
     options = invocation.options
-    if not (options.app or invocation.is_given):
+    if invocation.is_given:
+        return invocation.app()
+    if not options.app:
         return None
     said = {word.partition("=")[0] for word in invocation.words}
     if any(word in said and not getattr(options, name) for word, name in _BEFORE_IMPORT.items()):

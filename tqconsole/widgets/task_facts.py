@@ -97,7 +97,7 @@ def _args_note(facts: TaskFacts | None, row: TaskRow) -> str:
     if facts is None:
         return "looking for the whole"
     if facts.is_args_complete:
-        return f"complete, from the {facts.args_source}"
+        return f"whole, from the {facts.args_source}"
     if "..." in row.args or "…" in row.args:
         return "cut by the client"
     return f"from the {facts.args_source}" if facts.args_source else "as the events tell"

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 from subprocess import Popen
@@ -48,7 +49,12 @@ _QUEUE = "celery"
 #: Headers by which a message is not read before its time, or not at all.
 _WAITING = ("eta", "expires")
 #: Lines that a worker writes when it lost its broker, or its head.
-_BAD_LINES = ("trying again until it answers", "Traceback", "Unrecoverable", "cannot be read")
+_BAD_LINES = (
+    *("trying again until it answers", "Unrecoverable", "cannot be read"),
+    *("the engine failed", "failed outside of its task"),
+)
+#: A run that fails says why with a traceback, as a link that cannot be called makes it fail.
+_FAILED_RUN = "raised unexpected"
 
 
 class Attack:
@@ -291,6 +297,8 @@ def _large(site: Site, attack: Attack) -> float:
 def _bad_lines(log: Path) -> list[str]:
     lines = log.read_text(errors="replace").splitlines()
     found = [line for line in lines if any(bad in line for bad in _BAD_LINES)]
+    traced = [before for before, line in pairwise(lines) if line.startswith("Traceback")]
+    found += [f"{line:.150}: Traceback" for line in traced if _FAILED_RUN not in line]
     return [f"the worker's log: {line:.200}" for line in found[:5]]
 
 

@@ -45,7 +45,7 @@ class Volume:
 
 
 VOLUMES = {
-    "ci": Volume(80, 10),
+    "ci": Volume(60, 6),
     "night": Volume(500, 25),
     # As many as nobody kills, nor fails: one body each.
     "release": Volume(50_000, 0, part_s=0.0, failing_share=0),

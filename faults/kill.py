@@ -37,7 +37,7 @@ class Volume:
     kill_count: int
 
 
-VOLUMES = {"ci": Volume(1500, 4), "night": Volume(4_000, 16), "release": Volume(100_000, 200)}
+VOLUMES = {"ci": Volume(1000, 3), "night": Volume(4_000, 16), "release": Volume(100_000, 200)}
 #: RabbitMQ takes back a killed consumer's messages in a second of its own.
 RABBITMQ_RELEASE = Volume(20_000, 80)
 

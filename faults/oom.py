@@ -42,7 +42,7 @@ class Volume:
     kill_count: int
 
 
-VOLUMES = {"ci": Volume(150, 4), "night": Volume(1_000, 20), "release": Volume(50_000, 1000)}
+VOLUMES = {"ci": Volume(120, 3), "night": Volume(1_000, 20), "release": Volume(50_000, 1000)}
 
 
 def _run(case: Case) -> Report:

@@ -42,7 +42,7 @@ from tqconsole.engine.worker.values import (
     Submit,
 )
 
-VOLUMES = {"ci": 20_000, "night": 200_000, "release": 1_000_000}
+VOLUMES = {"ci": 10_000, "night": 200_000, "release": 1_000_000}
 #: Seconds a single message may take to be read and ended: above that it is a hang.
 HANG_S = 3.0
 #: Seconds that the inflater may need for its limit of 128 MB.

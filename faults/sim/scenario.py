@@ -8,7 +8,7 @@ from collections import Counter
 from faults.scenario import IN_PROCESS, Beside, Case, Report, Scenario
 from faults.sim.run import live_all
 
-VOLUMES = {"ci": 300, "night": 3_000, "release": 10_000}
+VOLUMES = {"ci": 200, "night": 3_000, "release": 10_000}
 #: Broken seeds that are told of one by one.
 _TOLD_COUNT = 20
 

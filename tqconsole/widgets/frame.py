@@ -122,10 +122,13 @@ class ConsoleScreen(Screen[None]):
             self._show_small(snapshot)
             return
         self.remove_class("-too-small")
-        self.query_one(TitleLine).show_snapshot(snapshot, self.crumbs(), self.title_note())
-        for line in self.query(NumbersLine):
-            line.show_snapshot(snapshot)
-        self._show_link(snapshot)
+        is_beyond_rows = changes.stats or changes.link or changes.workers or changes.queues
+        # What rows and events change is not said on top of a main screen.
+        if is_beyond_rows or not self.TAB:
+            self.query_one(TitleLine).show_snapshot(snapshot, self.crumbs(), self.title_note())
+            for line in self.query(NumbersLine):
+                line.show_snapshot(snapshot)
+            self._show_link(snapshot)
         self.draw(snapshot, changes)
 
     def _show_link(self, snapshot: Snapshot) -> None:

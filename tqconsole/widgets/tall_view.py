@@ -7,7 +7,7 @@ Here only what such a change can mean happens: the bar comes or goes, or its thu
 from __future__ import annotations
 
 from rich.style import Style
-from textual.geometry import Region, Size
+from textual.geometry import Region, Size, Spacing
 from textual.reactive import Reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
@@ -15,6 +15,8 @@ from textual.strip import Strip
 #: Part of its length by which a list may have changed before the thumb is drawn anew: less than a
 #: cell of the bar.
 _THUMB_RATIO = 1 / 64
+#: No border and no padding: then all that is painted are the lines.
+_NO_GUTTER = Spacing()
 
 
 class TallView(ScrollView, inherit_bindings=False):
@@ -34,12 +36,22 @@ class TallView(ScrollView, inherit_bindings=False):
         return self._ground or self.rich_style
 
     def render_lines(self, crop: Region) -> list[Strip]:
-        """Return visible lines."""
-        self._ground = self.rich_style
+        """Return visible lines; past Textual's styling of each where there is nothing to style."""
+        self._ground = ground = self.rich_style
         try:
-            return super().render_lines(crop)
+            if self.styles.gutter != _NO_GUTTER:
+                return super().render_lines(crop)
+            width = self.content_region.width
+            strips = [
+                self.render_line(y).adjust_cell_length(width, ground) for y in crop.line_range
+            ]
         finally:
             self._ground = None
+        background = self.background_colors[1]
+        for line_filter in self.get_line_filters():
+            strips = [strip.apply_filter(line_filter, background) for strip in strips]
+        first, last = crop.column_span
+        return strips if (first, last) == (0, width) else [it.crop(first, last) for it in strips]
 
     def watch_virtual_size(self, before: Size, after: Size) -> None:
         """Lay out where the size depends on the length; else tell the bar of what it can show."""

@@ -54,6 +54,7 @@ class TasksScreen(FilteredScreen):
         self._problem_before = ""
         #: Of the preview and the note while the table follows the newest.
         self._pace = Pace()
+        self._marks_noted = 0
 
     def content(self) -> Iterable[Widget]:
         """Return filter, table and preview."""
@@ -101,6 +102,7 @@ class TasksScreen(FilteredScreen):
         following = "following" if table.is_following else f"{look.keys['list.follow']} follows"
         style = "ok" if table.is_following else "dim"
         marks = [(f"{len(table.marks):,} marked  ", "accent")] if table.marks else []
+        self._marks_noted = len(table.marks)
         self._bar.show_note(
             [
                 *marks,
@@ -144,6 +146,8 @@ class TasksScreen(FilteredScreen):
         """Show the row under the cursor; where rows run by under it, one of them is soon shown."""
         if not (self.table.is_following and is_fast(self.snapshot)):
             self._draw_preview()
+            self._draw_note(self.snapshot)
+        elif len(self.table.marks) != self._marks_noted:  # A key was pressed: it is answered now.
             self._draw_note(self.snapshot)
 
     # filter and order

@@ -29,7 +29,7 @@ from tqconsole.engine.protocol.transfer import QueueSpec
 from tqconsole.engine.worker.absence import Absence
 from tqconsole.engine.worker.autoscale import Autoscaler
 from tqconsole.engine.worker.carrier import Carrier, Rim
-from tqconsole.engine.worker.gossip import LOOK_S, TRANSPORTS, Gossip
+from tqconsole.engine.worker.gossip import LOOK_S, TRANSPORTS, Gossip, is_worth_hearing
 from tqconsole.engine.worker.handed import HandedNotes
 from tqconsole.engine.worker.heart import Heart, HeartParts, HeartPlan
 from tqconsole.engine.worker.loop import Loop, LoopParts
@@ -313,6 +313,8 @@ class Worker:
 
 def _make_gossip(site: Site, broker: Broker) -> Gossip | None:
     if site.options.without_gossip or broker.transport not in TRANSPORTS:
+        return None
+    if not is_worth_hearing():
         return None
     return Gossip(broker, site.hostname, site.clock, site.app.clock, site.app.mailboxes)
 

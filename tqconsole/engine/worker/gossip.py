@@ -2,6 +2,8 @@
 silent. Like Celery's workers it does so on RabbitMQ and Redis only, and asks nobody for anything.
 
 Heard events also move the worker's logical clock forward, so that all clocks of a cluster agree.
+A worker whose log shows none of it does not listen: an ear is a connection, and of these a worker
+has four.
 """
 
 from __future__ import annotations
@@ -25,6 +27,11 @@ LOOK_S = 2.0
 #: Heartbeats that a node may miss before it counts as lost, as in Celery; one look more is ours.
 _MAY_MISS = 2
 _USUAL_FREQ_S = 2.0
+
+
+def is_worth_hearing() -> bool:
+    """Tell whether the log shows who has gone silent."""
+    return logger.isEnabledFor(logging.INFO)
 
 
 class Gossip:

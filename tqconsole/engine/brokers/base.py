@@ -82,6 +82,14 @@ class Subscription(abc.ABC):
     def missed_count(self) -> int:
         """How many messages went by before this reader could read them, 0 where nobody can tell."""
 
+    def beside(self, queue: QueueSpec, patterns: Sequence[str]) -> Subscription:
+        """Listen as `Broker.subscribe` does, over this one's connection and for the same thread.
+
+        It ends with this one at the latest, by an OperationalError in `receive`.
+        Raises: NotSupportedError where subscriptions have no connections of their own.
+        """
+        raise NotSupportedError("subscriptions here have no connection to share")
+
     @abc.abstractmethod
     def close(self) -> None:
         """Leave; what was not received is dropped. May be called twice."""

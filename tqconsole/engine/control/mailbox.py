@@ -38,11 +38,12 @@ class Mailbox:
         self._node = node
         self._lamport = lamport or LamportClock()
         self._mailboxes = mailboxes
-        self._subscription = broker.subscribe(mailboxes.of_node(node), [""])
+        #: Others of this thread may listen beside it.
+        self.subscription = broker.subscribe(mailboxes.of_node(node), [""])
 
     def fileno(self) -> int | None:
         """Return a descriptor that becomes readable when a request may be there, or None."""
-        return self._subscription.fileno()
+        return self.subscription.fileno()
 
     def poll(self, timeout_s: float = 0.0) -> list[Request]:
         """Return the requests for this node, oldest first; wait at most `timeout_s`.
@@ -50,7 +51,7 @@ class Mailbox:
         Raises: OperationalError when the broker fails.
         """
         requests = []
-        for broadcasted in self._subscription.receive(timeout_s):
+        for broadcasted in self.subscription.receive(timeout_s):
             try:
                 request = decode_request(broadcasted.message, self._mailboxes.accepted_commands)
             except RefusedError as error:
@@ -82,7 +83,7 @@ class Mailbox:
 
     def close(self) -> None:
         """Leave the exchange. May be called twice."""
-        self._subscription.close()
+        self.subscription.close()
 
 
 def _with_reprs(value: Any) -> Any:

@@ -128,7 +128,7 @@ class Worker:
             turns = Turns(self._machine, app.backend, site.clock)
             self._loop.add_chore("turns of the cluster", TURNS_S, turns.take)
         self._greeting: Mingle | None = None
-        self._gossip = _make_gossip(site, broker)
+        self._gossip = _make_gossip(site, broker, self._remote)
 
     def _make_carrier(self) -> Carrier:
         site, app = self._site, self._site.app
@@ -311,12 +311,14 @@ class Worker:
         signals.worker_shutdown.send(sender=self._panel)
 
 
-def _make_gossip(site: Site, broker: Broker) -> Gossip | None:
+def _make_gossip(site: Site, broker: Broker, remote: Remote | None) -> Gossip | None:
     if site.options.without_gossip or broker.transport not in TRANSPORTS:
         return None
     if not is_worth_hearing():
         return None
-    return Gossip(broker, site.hostname, site.clock, site.app.clock, site.app.mailboxes)
+    app = site.app
+    find_host = None if remote is None else lambda: remote.subscription
+    return Gossip(broker, site.hostname, site.clock, app.clock, app.mailboxes, find_host)
 
 
 def _on_signal(signum: Any, is_cold: bool) -> None:  # noqa: FBT001 - as SignalWatch tells it

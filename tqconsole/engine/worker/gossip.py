@@ -2,14 +2,14 @@
 silent. Like Celery's workers it does so on RabbitMQ and Redis only, and asks nobody for anything.
 
 Heard events also move the worker's logical clock forward, so that all clocks of a cluster agree.
-A worker whose log shows none of it does not listen: an ear is a connection, and of these a worker
-has four.
+A worker whose log shows none of it does not listen: in a large fleet there is much to hear.
 """
 
 from __future__ import annotations
 
 import logging
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 from tqconsole.engine.brokers.base import Broker, Subscription
@@ -38,9 +38,19 @@ class Gossip:
     """The other workers, as their events tell of them. Used by the loop's thread."""
 
     def __init__(
-        self, broker: Broker, node: str, clock: Clock, lamport: LamportClock, mailboxes: Mailboxes
+        self,
+        broker: Broker,
+        node: str,
+        clock: Clock,
+        lamport: LamportClock,
+        mailboxes: Mailboxes,
+        find_host: Callable[[], Subscription | None] | None = None,
     ) -> None:
+        """`find_host` returns what else the loop listens to, whose connection is shared; nothing is
+        heard while it returns None.
+        """
         self._broker = broker
+        self._find_host = find_host
         self._node = node
         self._clock = clock
         self._lamport = lamport
@@ -72,7 +82,12 @@ class Gossip:
     def _hear(self) -> None:
         if self._subscription is None:
             queue = self._mailboxes.of_monitor(str(uuid.uuid4()), "worker.#")
-            self._subscription = self._broker.subscribe(queue, ["worker.#"])
+            if self._find_host is None:
+                self._subscription = self._broker.subscribe(queue, ["worker.#"])
+            elif (host := self._find_host()) is not None:
+                self._subscription = host.beside(queue, ["worker.#"])
+            else:
+                return
         for broadcasted in self._subscription.receive(0.0):
             try:
                 events = decode_events(broadcasted.message, self._mailboxes.accepted_events)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 
-from tqconsole.engine.brokers.base import Broker
+from tqconsole.engine.brokers.base import Broker, Subscription
 from tqconsole.engine.control.mailbox import Mailbox
 from tqconsole.engine.control.table import run_command
 from tqconsole.engine.exceptions import EngineError
@@ -33,6 +33,11 @@ class Remote:
         """Open the mailbox unless it is open. Raises: OperationalError."""
         if self._mailbox is None:
             self._mailbox = Mailbox(self._broker, self._panel.hostname, mailboxes=self._mailboxes)
+
+    @property
+    def subscription(self) -> Subscription | None:
+        """The mailbox's, None while there is none."""
+        return None if self._mailbox is None else self._mailbox.subscription
 
     def fileno(self) -> int | None:
         """Return the mailbox's descriptor, None without one."""

@@ -29,8 +29,11 @@ class AmqpFeed(Subscription):
         patterns: Sequence[str],
         clock: Clock,
         release: Callable[[Link], None],
+        channel_name: str = CONSUME,
     ) -> None:
+        """With a channel name of its own it is a guest on another feed's connection."""
         self._link = link
+        self._channel_name = channel_name
         self._queue = queue
         self._release = release
         self._is_closed = False
@@ -39,7 +42,7 @@ class AmqpFeed(Subscription):
         try:
             self._channel = self._open(patterns)
         except BaseException:
-            link.close()
+            self._give_up()
             raise
 
     def receive(self, timeout_s: float) -> list[Broadcasted]:
@@ -74,13 +77,21 @@ class AmqpFeed(Subscription):
             return
         self._is_closed = True
         try:
-            with self._link.channel(CONSUME) as channel:
+            with self._link.channel(self._channel_name) as channel:
                 channel.basic_cancel(self._queue.name)
-            self._link.drop(CONSUME)
+            self._link.drop(self._channel_name)
         except EngineError:
-            self._link.close()
+            self._give_up()
             return
         self._release(self._link)
+
+    def beside(self, queue: QueueSpec, patterns: Sequence[str]) -> AmqpFeed:
+        """See `Subscription.beside`: on a channel of its own."""
+        return AmqpFeed(self._link, queue, patterns, self._clock, _leave_open, queue.name)
+
+    def _give_up(self) -> None:
+        if self._channel_name == CONSUME:
+            self._link.close()
 
     def _open(self, patterns: Sequence[str]) -> Channel:
         declarer = Declarer(self._link)
@@ -96,9 +107,13 @@ class AmqpFeed(Subscription):
         for pattern in patterns:
             if pattern != self._queue.routing_key:
                 declarer.bind(self._queue, pattern)
-        with self._link.channel(CONSUME) as channel:
+        with self._link.channel(self._channel_name) as channel:
             channel.basic_consume(self._queue.name, no_ack=True, consumer_tag=self._queue.name)
             return channel
+
+
+def _leave_open(link: Link) -> None:
+    """A guest leaves the connection to its host."""
 
 
 def _message(delivered: Delivered) -> Message:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import selectors
+import socket
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -76,6 +77,10 @@ class Bell:
         self._look_count = 0
         self._is_armed = False
         self._has_rung = False
+        #: Another socket that the descriptor tells of, and the keys whose change rings nothing.
+        self._attended: socket.socket | None = None
+        self._watched: socket.socket | None = None
+        self._left_out: list[bytes] | None = None
         self._globs: tuple[str, ...] = ()
         self._heard: list[tuple[bytes, bytes]] = []
 
@@ -109,6 +114,8 @@ class Bell:
         if self._selector is None:
             self._selector = selectors.DefaultSelector()
             self._watch()
+            if self._attended is not None:
+                self._selector.register(self._attended, selectors.EVENT_READ)
         # The selector of every system that has client tracking has a descriptor.
         descriptor: int = self._selector.fileno()  # type: ignore[attr-defined]  # epoll and kqueue
         return descriptor
@@ -158,14 +165,18 @@ class Bell:
         """Return what a script returns. Raises: OperationalError."""
         return self.finish(self.begin(script, arguments))
 
-    def note(self, commands: Sequence[Command]) -> None:
-        """Let commands leave whose answers nobody waits for: an error is logged.
+    def note(self, commands: Sequence[Command], arming: Sequence[str] = ()) -> None:
+        """Let commands leave whose answers nobody waits for: an error is logged. `arming` as in
+        `begin`.
 
         Raises: OperationalError.
         """
         self._connect()
-        self._send(commands)
+        is_arming = bool(arming) and self._is_tracking
+        self._send([*commands, ("EXISTS", *arming)] if is_arming else commands)
         self._awaited.extend([_NOTE] * len(commands))
+        if is_arming:
+            self._await_look()
 
     # --- waiting ------------------------------------------------------------------------------
 
@@ -184,6 +195,28 @@ class Bell:
         elif self._is_armed:
             # Whom it should tell hears nothing there any more.
             self._lose(ConnectionError("it was lost"))
+
+    def attend(self, other: socket.socket | None) -> None:
+        """Have the descriptor tell also of what comes at another socket, until None is given."""
+        if other is self._attended:
+            return
+        self._unregister(self._attended)
+        self._attended = other
+        if other is not None and self._selector is not None:
+            self._selector.register(other, selectors.EVENT_READ)
+
+    def leave_out(self, list_name: str | None) -> None:
+        """Ring for all but this list, until it is disarmed; None for all."""
+        self._left_out = None if list_name is None else [list_name.encode()]
+
+    def disarm(self) -> None:
+        """What has changed since it was armed is not known: a look must be made."""
+        self._is_armed, self._left_out = False, None
+
+    def ring(self) -> None:
+        """Something may be there."""
+        self._is_armed = False
+        self._has_rung = True
 
     def take_ring(self) -> bool:
         """Return whether it has rung since the last call."""
@@ -288,7 +321,7 @@ class Bell:
         elif isinstance(asked, _Look):
             self._look_count -= 1
             if answer != 0:
-                self._ring()
+                self.ring()
         elif isinstance(answer, hiredis.ReplyError):
             logger.warning("What starts could not be written down: %s", self._refused(answer))
 
@@ -296,13 +329,11 @@ class Bell:
         kind = push[0]
         if kind == b"pmessage":
             self._heard.append((push[1], push[3]))
-        # What says that a subscription began or ended rings nothing.
-        if kind in (b"pmessage", b"invalidate"):
-            self._ring()
-
-    def _ring(self) -> None:
-        self._is_armed = False
-        self._has_rung = True
+            self.ring()
+        # What comes before the answer to a look was told to the look before it: that answer says
+        # what is there now. And who says that a subscription began or ended rings nothing.
+        elif kind == b"invalidate" and not self._look_count and push[1] != self._left_out:
+            self.ring()
 
     def _refused(self, answer: Any) -> EngineError:
         refused = self._link.refusal(answer)
@@ -312,13 +343,17 @@ class Bell:
 
     def _watch(self) -> None:
         if self._selector is not None and self._is_tracking:
-            self._selector.register(self._link.descriptor(), selectors.EVENT_READ)
+            self._watched = self._link.descriptor()
+            self._selector.register(self._watched, selectors.EVENT_READ)
+
+    def _unregister(self, watched: socket.socket | None) -> None:
+        if self._selector is not None and watched is not None:
+            with contextlib.suppress(KeyError, ValueError, OSError):
+                self._selector.unregister(watched)
 
     def _lose(self, error: BaseException) -> None:
-        if self._selector is not None:
-            for key in list(self._selector.get_map().values()):
-                with contextlib.suppress(KeyError, ValueError, OSError):
-                    self._selector.unregister(key.fileobj)
+        self._unregister(self._watched)
+        self._watched = None
         self._link.close()
         self._is_tracking = self._is_armed = False
         self._look_count = 0

@@ -149,8 +149,8 @@ class RedisBroker(Broker):
         if fanout.is_published(queue.exchange):
             link = Link(self._address, self._clock)
             return fanout.ChannelFeed(link, self._keys, queue, patterns, self._clock)
-        links = (self._link, self._lent())
-        return fanout.ReplyFeed(links, self._keys, queue, self._take_back, self._clock)
+        spares = (self._lent, self._take_back)
+        return fanout.ReplyFeed(self._link, self._keys, queue, spares, self._clock)
 
     def listener_count(self, exchange: ExchangeSpec, routing_key: str) -> int:
         """See `Broker.listener_count`."""

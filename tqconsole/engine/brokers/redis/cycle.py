@@ -7,14 +7,17 @@ in our hands unseen.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import msgspec
 
 from tqconsole.engine.brokers.redis import lua, members, need
 from tqconsole.engine.brokers.redis.ageing import Place
 from tqconsole.engine.brokers.redis.bell import Bell, Pending
+from tqconsole.engine.brokers.redis.catch import Catch
 from tqconsole.engine.brokers.redis.envelope import delivery_of
 from tqconsole.engine.brokers.redis.exchange import (
     Feeding,
@@ -71,6 +74,7 @@ class Cycle:
         self._link, self._keys, self._clock = server.link, server.keys, server.clock
         self._bell = bell
         self._feeding = feeding
+        self._catch = Catch(server.link.address, server.clock)
         self._worker_name = worker_name
         self._prefix = members.tag_prefix(uuid, worker_name)
         self._lease = self._keys.lease(uuid)
@@ -81,11 +85,16 @@ class Cycle:
         self.due_at: float | None = None
         self._doubt: _Sent | None = None
         self._flight: tuple[_Sent, Pending] | None = None
+        #: The fetch that waits in the server; and one of which is not known what became of it.
+        self._waiting: _Sent | None = None
+        self._unheard: _Sent | None = None
         #: Of the caller's publications, in their order, what is known to be written although the
         #: exchanges that carried them have failed.
         self._written: tuple[Publication, ...] = ()
         #: When the server was out of memory last.
         self._full_mono = float("-inf")
+        #: Fetched, and no envelopes: to become dead letters.
+        self._unfit: list[tuple[str, Held, RefusedError]] = []
         #: Found again, and not told to the caller yet.
         self._recalled: list[Delivery] = []
 
@@ -112,9 +121,9 @@ class Cycle:
         """
         self._flight = self._sent(plan, wanted, riding, arming)
 
-    def note_started(self, plan: Plan) -> None:
+    def note_started(self, plan: Plan, arming: Sequence[str] = ()) -> None:
         """Let what starts be written down, of a plan that says nothing else. It may be written
-        twice, so nobody need know whether it was.
+        twice, so nobody need know whether it was. `arming` as in `send`.
         """
         index = self._keys.unacked_index
         commands: list[Command] = []
@@ -122,7 +131,7 @@ class Cycle:
             commands.append(("ZREM", index, *plan.early))
         if plan.late:
             commands.append((b"EVAL", lua.START.text, b"0", index, *plan.late))
-        self._bell.note(commands)
+        self._bell.note(commands, arming)
         self._note(plan)
 
     def land(self) -> Landed:
@@ -133,6 +142,66 @@ class Cycle:
         self._written = ()
         return Landed(recalled + found, flight[0].wanted if flight else 0, len(found))
 
+    # --- the fetch that waits -----------------------------------------------------------------
+
+    @property
+    def is_catching(self) -> bool:
+        """Whether a fetch waits in the server."""
+        return self._waiting is not None
+
+    def catch(self, list_name: str, wanted: int) -> None:
+        """Let a fetch wait in the server for the next message of this list. It counts for nothing
+        once an exchange was sent. Does nothing where the server does not take it.
+        """
+        if not self._catch.is_welcome:
+            return
+        batch = next(self._batches)
+        words, places = self._words_of_fetch(batch, wanted, self._keys.busy)
+        sent = _Sent(batch, wanted, places, None, Plan())
+        try:
+            readable = self._catch.put(list_name, [*self._words_of_step(batch), *words])
+        except OperationalError:
+            self._unheard = sent
+            return
+        self._waiting = sent
+        self._bell.attend(readable)
+        self._bell.leave_out(list_name)
+
+    def take_caught(self) -> int | None:
+        """Return how many the fetch that waited has brought: they are told with the next landing.
+        None while it waits.
+        """
+        if self._waiting is None:
+            return None
+        try:
+            answer = self._catch.take()
+        except OperationalError:
+            self._unheard = self._no_longer_waiting()
+            return 0
+        if answer is None:
+            return None
+        sent = self._no_longer_waiting()
+        found = self._found(sent, answer) if sent is not None and answer else []
+        self._recalled += found
+        return len(found)
+
+    def withdraw(self) -> None:
+        """Let no fetch wait any more, and take over what it brought. Raises: OperationalError."""
+        if self._waiting is not None:
+            self._unheard = self._no_longer_waiting()
+            self._catch.close()
+        if self._unheard is not None:
+            self._recall_unheard(self._unheard)
+        if self._recalled:
+            self._bell.ring()
+
+    def _no_longer_waiting(self) -> _Sent | None:
+        """Return the fetch that has waited. What the bell left out for it is not known."""
+        waiting, self._waiting = self._waiting, None
+        self._bell.attend(None)
+        self._bell.disarm()
+        return waiting
+
     def write(self, plan: Plan) -> None:
         """Carry out a plan and fetch nothing."""
         self._landed(*self._sent(plan, 0, None, ()))
@@ -141,6 +210,10 @@ class Cycle:
         """Find what a doubtful exchange fetched; return what of this one's is not written yet."""
         if self._doubt is not None:
             self._recall(self._doubt)
+        if self._unheard is not None:
+            self._recall_unheard(self._unheard)
+        if self._unfit:
+            self._bury()
         if riding is None or not self._written:
             return riding
         return Riding(riding.results, _after(riding.publications, self._written))
@@ -151,16 +224,29 @@ class Cycle:
         # On the connection that is made after the one which broke: what that brought was read.
         done, *entries = self._bell.run(lua.RECALL, words)
         self._doubt = None
+        if done == str(doubt.batch).encode() and doubt.riding is not None:
+            # Another exchange may fail before the caller hears of success.
+            self._written += doubt.riding.publications
+        self._take_back(doubt, entries)
+
+    def _recall_unheard(self, unheard: _Sent) -> None:
+        prefix = f"{self._prefix}{unheard.batch}."
+        words: list[Word] = [
+            self._keys.unacked, self._lease, unheard.batch, members.LEASE_MS, prefix,
+            unheard.wanted,
+        ]  # fmt: skip
+        entries = self._bell.run(lua.WITHDRAW, words)
+        self._unheard = None
+        self._take_back(unheard, entries)
+
+    def _take_back(self, sent: _Sent, entries: Sequence[bytes]) -> None:
         found = [
             (number, (queue, envelope))
             for number, entry in enumerate(entries, 1)
             for envelope, queue in [envelope_of(entry)]
-            if queue and f"{prefix}{number}" not in self.hand
+            if queue and f"{self._prefix}{sent.batch}.{number}" not in self.hand
         ]
-        if done == str(doubt.batch).encode() and doubt.riding is not None:
-            # Another exchange may fail before the caller hears of success.
-            self._written += doubt.riding.publications
-        self._recalled += self._taken(doubt.batch, found)
+        self._recalled += self._taken(sent.batch, found)
 
     def next_tag(self, envelope: bytes, queue: str) -> tuple[str, Held]:
         """Return a tag of ours for what a dead consumer had acknowledged early."""
@@ -168,16 +254,21 @@ class Cycle:
         held = Held(envelope, queue, (batch, 0), is_started=True, is_lost=True)
         return f"{self._prefix}{batch}.0", held
 
+    def close(self) -> None:
+        """Let go of the connection on which fetches wait."""
+        self._bell.attend(None)
+        self._catch.close()
+
     # --- inside -------------------------------------------------------------------------------
 
     def _sent(
         self, plan: Plan, wanted: int, riding: Riding | None, arming: Sequence[str]
     ) -> tuple[_Sent, Pending]:
         batch = next(self._batches)
-        keys = self._keys
-        words: list[Word] = [
-            keys.unacked, keys.unacked_index, self._lease, batch, members.LEASE_MS,
-        ]  # fmt: skip
+        if self._waiting is not None:
+            # The fetch that waits counts for nothing from now on.
+            self._bell.leave_out(None)
+        words = self._words_of_step(batch)
         places: list[Place] = []
         # Each of the usual steps has a script of its own: what it does not do costs nothing.
         if plan.is_empty:
@@ -189,9 +280,9 @@ class Cycle:
             script = lua.EXCHANGE
             words += plan.words_before()
         if script is not lua.END:
-            fetch, places = self._feeding.next_turn()
-            busy = "" if self.hand else keys.busy
-            words += (wanted, f"{self._prefix}{batch}.", busy, *fetch)
+            busy = "" if self.hand else self._keys.busy
+            fetch, places = self._words_of_fetch(batch, wanted, busy)
+            words += fetch
         if script is lua.EXCHANGE:
             words += plan.words_after()
         is_full = self._clock.mono() - self._full_mono < need.FULL_S
@@ -204,18 +295,23 @@ class Cycle:
             self._doubt = sent
             raise
 
+    def _words_of_step(self, batch: int) -> list[Word]:
+        keys = self._keys
+        return [keys.unacked, keys.unacked_index, self._lease, batch, members.LEASE_MS]
+
+    def _words_of_fetch(self, batch: int, wanted: int, busy: str) -> tuple[list[Word], list[Place]]:
+        fetch, places = self._feeding.next_turn()
+        return [wanted, f"{self._prefix}{batch}.", busy, *fetch], places
+
     def _landed(self, sent: _Sent, pending: Pending) -> list[Delivery]:
         try:
-            next_due, problems, reply = self._bell.finish(pending)
+            answer = self._bell.finish(pending)
         except OperationalError as error:
             self._doubt = sent
             if isinstance(error, errors.FullServerError):
                 self._full_mono = self._clock.mono()
             raise
-        if sent.wanted > 0:
-            self.due_at = float(next_due) if next_due else None
-        fetched = self._feeding.fetched(reply, sent.places, sent.wanted)
-        found = self._taken(sent.batch, enumerate(fetched, 1))
+        found, problems = self._found(sent, answer), answer[1]
         self._note(sent.plan)
         # What was to be written is: an error now would have it written once more.
         if problems and not found and sent.plan.is_empty:
@@ -223,12 +319,19 @@ class Cycle:
             raise OperationalError(f"Redis at {server}: {problems.decode()}")
         return found
 
+    def _found(self, sent: _Sent, answer: Sequence[Any]) -> list[Delivery]:
+        """Take into our hands what a fetch brought."""
+        next_due, _, reply = answer
+        if sent.wanted > 0:
+            self.due_at = float(next_due) if next_due else None
+        fetched = self._feeding.fetched(reply, sent.places, sent.wanted)
+        return self._taken(sent.batch, enumerate(fetched, 1))
+
     def _taken(
         self, batch: int, entries: Iterable[tuple[int, tuple[str, bytes]]]
     ) -> list[Delivery]:
         """Take into our hands what was popped; what is no envelope becomes a dead letter."""
         deliveries: list[Delivery] = []
-        refused: list[tuple[str, Held, RefusedError]] = []
         prefix = f"{self._prefix}{batch}."
         for number, (queue, envelope) in entries:
             tag = f"{prefix}{number}"
@@ -236,19 +339,26 @@ class Cycle:
             try:
                 deliveries.append(delivery_of(envelope, tag, queue))
             except RefusedError as error:
-                refused.append((tag, held, error))
-        if refused:
-            self._bury(refused)
+                self._unfit.append((tag, held, error))
+        if self._unfit:
+            # What else was fetched is told in any case; the next cycle tries once more.
+            with contextlib.suppress(OperationalError):
+                self._bury()
         return deliveries
 
-    def _bury(self, refused: list[tuple[str, Held, RefusedError]]) -> None:
+    def _bury(self) -> None:
+        unfit, self._unfit = self._unfit, []
         plan = Plan()
-        for tag, held, error in refused:
+        for tag, held, error in unfit:
             cause = Cause(error.reason, error.detail, self._worker_name)
             plan.dead.append(
                 dead_row(tag, held.envelope, held.queue, cause, self._keys, self._clock.now())
             )
-        self.write(plan)
+        try:
+            self.write(plan)
+        except OperationalError:
+            self._unfit += unfit
+            raise
 
     def _note(self, plan: Plan) -> None:
         """The exchange took effect: what left is no longer in our hands."""

@@ -159,6 +159,8 @@ class Feeding:
         self._ageing = Ageing()
         self._lists: list[str] = []
         self._turn = -1
+        #: Where the last message came from.
+        self.last_place: Place | None = None
 
     @property
     def names(self) -> list[str]:
@@ -168,6 +170,10 @@ class Feeding:
     def lists(self) -> list[str]:
         """Return all lists of all queues."""
         return self._lists
+
+    def list_of(self, place: Place) -> str:
+        """Return the list at a place of a queue that is fetched from."""
+        return self._words[place[0]].steps[place[1]][1]
 
     def add(self, queue: str) -> None:
         """Fetch from this queue too."""
@@ -208,6 +214,8 @@ class Feeding:
         for at in range(0, len(reply), 2):
             queue = places[reply[at] - 1][0]
             found += [(queue, envelope) for envelope in reply[at + 1]]
+        if found:
+            self.last_place = places[reply[-2] - 1]
         if wanted > 0:
             last = reply[-2] if reply else 0
             self._ageing.note(places, last, is_full=len(found) >= wanted)

@@ -122,12 +122,21 @@ def _written(publication: Publication, exchange: ExchangeSpec) -> bytes:
 
 
 class ChannelFeed(Subscription):
-    """A listener of channels."""
+    """A listener of channels. Those that share a connection take in what comes for each other."""
 
     def __init__(
-        self, link: Link, keys: Keys, queue: QueueSpec, patterns: Sequence[str], clock: Clock
+        self,
+        link: Link,
+        keys: Keys,
+        queue: QueueSpec,
+        patterns: Sequence[str],
+        clock: Clock,
+        feeds: list[ChannelFeed] | None = None,
     ) -> None:
+        """`feeds` are those on the connection already."""
         self._link = link
+        self._feeds = [] if feeds is None else feeds
+        self._feeds.append(self)
         self._keys = keys
         self._clock = clock
         self._exchange = queue.exchange
@@ -136,7 +145,9 @@ class ChannelFeed(Subscription):
         self._expressions = [_expression(glob) for glob in self._globs]
         self._waiting: list[Broadcasted] = []
         self._is_closed = False
-        link.connect()
+        self._is_host = feeds is None
+        if self._is_host:
+            link.connect()
         link.send([("PSUBSCRIBE", *self._globs)])
         self._confirm(b"psubscribe", _SUBSCRIBE_S)
 
@@ -145,7 +156,7 @@ class ChannelFeed(Subscription):
         if self._is_closed:
             return []
         if not self._waiting:
-            self._take(self._link.receive(timeout_s))
+            self._share(self._link.receive(timeout_s))
         came, self._waiting = self._waiting, []
         return came
 
@@ -163,11 +174,17 @@ class ChannelFeed(Subscription):
         """See `Subscription.close`: the server no longer counts us when this returns."""
         if not self._is_closed:
             self._is_closed = True
+            self._feeds.remove(self)
             with contextlib.suppress(EngineError):
-                self._link.send([("PUNSUBSCRIBE",)])
+                self._link.send([("PUNSUBSCRIBE", *self._globs)])
                 self._confirm(b"punsubscribe", _LEAVE_S)
             self._waiting = []
-            self._link.close()
+            if self._is_host:
+                self._link.close()
+
+    def beside(self, queue: QueueSpec, patterns: Sequence[str]) -> ChannelFeed:
+        """See `Subscription.beside`."""
+        return ChannelFeed(self._link, self._keys, queue, patterns, self._clock, self._feeds)
 
     def _confirm(self, kind: bytes, timeout_s: float) -> None:
         """Wait until the server has done it for every pattern: what is sent after this is heard, or
@@ -181,13 +198,20 @@ class ChannelFeed(Subscription):
             refused = next((it for it in answers if isinstance(it, hiredis.ReplyError)), None)
             if refused is not None:
                 raise self._link.refusal(refused)
-            self._take(answers)
+            self._share(answers)
 
-    def _take(self, answers: Sequence[Any]) -> None:
+    def _share(self, answers: Sequence[Any]) -> None:
+        for feed in self._feeds:
+            feed.take_in(answers)
+
+    def take_in(self, answers: Sequence[Any]) -> None:
+        """Take what is ours of what the connection brought."""
         for answer in answers:
             if _kind(answer) != b"pmessage":
                 continue
             _, glob, channel, payload = answer
+            if glob.decode() not in self._globs:
+                continue
             if payload and self._is_first(glob.decode(), channel.decode(errors="replace")):
                 name = channel.decode(errors="replace")
                 key = self._keys.routing_key_of(name, self._exchange.name)
@@ -213,19 +237,21 @@ class ReplyFeed(Subscription):
 
     def __init__(
         self,
-        links: tuple[Link, Link],
+        main: Link,
         keys: Keys,
         queue: QueueSpec,
-        release: Callable[[Link], None],
+        spares: tuple[Callable[[], Link], Callable[[Link], None]],
         clock: Clock,
     ) -> None:
-        self._main, self._link = links
+        """`spares` lend a connection, for who waits, and take it back."""
+        self._main = main
+        self._lend, self._release = spares
+        self._lent: Link | None = None
         self._keys = keys
         self._clock = clock
         self._exchange = queue.exchange.name
         self._list = keys.lists(queue.name)[0]
         self._member = keys.member(queue.exchange, queue.routing_key, queue.name)
-        self._release = release
         self._is_closed = False
         self._bound_mono = float("-inf")
         self._bind()
@@ -236,12 +262,14 @@ class ReplyFeed(Subscription):
             return []
         if self._clock.mono() - self._bound_mono > _REBIND_S:
             self._bind()
-        found = self._link.run("RPOP", self._list, _PAGE) or []
+        found = self._main.run("RPOP", self._list, _PAGE) or []
         if not found and timeout_s > 0:
+            if self._lent is None:
+                self._lent = self._lend()
             # The server's wait must end before the link's patience does.
-            waited = self._link.run("BRPOP", self._list, f"{min(timeout_s, 5.0):.3f}")
+            waited = self._lent.run("BRPOP", self._list, f"{min(timeout_s, 5.0):.3f}")
             if waited:
-                found = [waited[1], *(self._link.run("RPOP", self._list, _PAGE) or [])]
+                found = [waited[1], *(self._main.run("RPOP", self._list, _PAGE) or [])]
         return [self._read(envelope) for envelope in found]
 
     def fileno(self) -> int | None:
@@ -269,8 +297,10 @@ class ReplyFeed(Subscription):
             )
         except EngineError:
             # They die by themselves.
-            self._link.close()
-        self._release(self._link)
+            if self._lent is not None:
+                self._lent.close()
+        if self._lent is not None:
+            self._release(self._lent)
 
     def _bind(self) -> None:
         keys, self._bound_mono = self._keys, self._clock.mono()

@@ -62,6 +62,12 @@ class RedisConsumer(Consumer):
         self._is_found_short = True
         #: It did, so the next thing to come must be told.
         self._is_bell_wanted = False
+        #: A message came by a fetch that waited, after which the bell is not armed yet.
+        self._is_arming_owed = False
+        #: Something has come since a fetch waited in vain, so it is worth while to let another.
+        self._is_lively = False
+        #: How many were wanted last.
+        self._wanted = 0
         self._pulse = Pulse(server.link, server.keys, self._uuid, worker_name)
         self._reaper = reap.Reaper(server.link, server.keys, self._uuid, worker_name)
         self._pid = os.getpid()
@@ -84,7 +90,7 @@ class RedisConsumer(Consumer):
         """See `Consumer.exchange`: one script, or nothing at all while the bell is quiet."""
         self.begin(settled, started, wanted, riding)
         found = self.finish()
-        self.prepare_wait()
+        self._arm()
         return found
 
     def begin(
@@ -95,10 +101,12 @@ class RedisConsumer(Consumer):
         riding: Riding | None = None,
     ) -> None:
         """See `Consumer.begin`: the script is on its way."""
+        has_caught = self._take_caught()
         if self._is_worth_a_look(is_about_starts=bool(started) and not settled and riding is None):
             self._bell.look()
         self._hearing.write(self._bell.take_heard())
         riding = self._cycle.clear_up(riding)
+        self._wanted = wanted
         wanted = min(max(0, wanted - self._cycle.recalled_count), MOST_WANTED)
         plan = Plan()
         if riding is not None:
@@ -106,7 +114,13 @@ class RedisConsumer(Consumer):
             plan.writes = self._server.router.writes(riding.publications)
         settle(plan, settled, self._hand, self._keys, self._worker_name, self._clock.now())
         start(plan, started, self._hand)
-        if wanted > 0 and not self._may_find():
+        if plan.only_starts and self._is_arming_owed:
+            self._is_arming_owed = False
+            self._cycle.note_started(plan, self._feeding.lists())
+            return
+        # A look that is under way tells as well as a quiet bell: it is not worth a fetch beside it.
+        is_told = has_caught or (self._bell.is_armed and not plan.is_empty)
+        if wanted > 0 and not self._is_due() and (is_told or not self._may_find()):
             wanted = 0
         if plan.only_starts and not wanted:
             self._cycle.note_started(plan)
@@ -117,6 +131,9 @@ class RedisConsumer(Consumer):
             if wanted:
                 self._bell.take_ring()
             self._cycle.send(plan, wanted, riding, self._feeding.lists() if is_arming else ())
+            if not wanted and plan.only_ends and len(plan.acked) == len(self._hand):
+                # Soon there is nothing in hand: what comes next is asked for in the same breath.
+                self._let_a_fetch_wait()
 
     def finish(self) -> list[Delivery]:
         """See `Consumer.finish`."""
@@ -125,10 +142,16 @@ class RedisConsumer(Consumer):
             self._looked_mono = self._clock.mono()
             self._is_found_short = landed.found_count < landed.wanted
             self._is_bell_wanted = self._is_found_short
+            self._is_lively = self._is_lively or landed.found_count > 0
         return landed.deliveries
 
     def prepare_wait(self) -> None:
         """See `Consumer.prepare_wait`: it costs a trip, which no task should wait for."""
+        self._arm()
+        if not self._hand:
+            self._let_a_fetch_wait()
+
+    def _arm(self) -> None:
         if self._is_bell_wanted:
             self._is_bell_wanted = False
             if not (self._bell.is_armed or self._bell.has_rung):
@@ -151,6 +174,7 @@ class RedisConsumer(Consumer):
     def wait(self, timeout_s: float) -> bool:
         """See `Consumer.wait`."""
         deadline_mono = self._clock.mono() + timeout_s
+        self._cycle.withdraw()
         if not self._bell.is_quiet:
             self._bell.arm(self._feeding.lists())
         while True:
@@ -163,7 +187,7 @@ class RedisConsumer(Consumer):
             self._bell.look(max(0.0, left_s))
             if not self._bell.is_armed:
                 return True
-            if self._cycle.due_at is not None and self._cycle.due_at <= self._clock.now():
+            if self._is_due():
                 return True
             if self._clock.mono() >= deadline_mono:
                 return False
@@ -248,6 +272,7 @@ class RedisConsumer(Consumer):
         if queue is not None:
             self._server.router.detach(queue)
         if self._feeding.remove(queue_name):
+            self._cycle.withdraw()
             self._look_again()
 
     def close(self) -> None:
@@ -258,9 +283,11 @@ class RedisConsumer(Consumer):
         try:
             if self._pid == os.getpid():
                 self._cycle.land()
+                self._cycle.withdraw()
                 self._leave()
         finally:
             members.forget_own(self._uuid)
+            self._cycle.close()
             self._bell.close()
 
     # --- inside -------------------------------------------------------------------------------
@@ -271,10 +298,35 @@ class RedisConsumer(Consumer):
         """
         return bool(self._hearing.globs) or (self._bell.is_armed and not is_about_starts)
 
+    def _take_caught(self) -> bool:
+        """Take in what a fetch that waited has brought; return whether it was something."""
+        count = self._cycle.take_caught()
+        if count is None:
+            return False
+        self._is_lively = bool(count)
+        if count:
+            self._is_found_short = self._is_bell_wanted = self._is_arming_owed = True
+        return bool(count)
+
+    def _let_a_fetch_wait(self) -> None:
+        if not (self._is_lively and self._bell.is_armed and self._wanted > 0):
+            return
+        if self._cycle.is_catching:
+            return
+        place = self._feeding.last_place
+        queue = self._queues.get(place[0]) if place is not None else None
+        # A move within a list that ends by itself would make it one that does not.
+        if place is None or queue is None or is_passing(queue):
+            return
+        if self._server.router.expiries(queue.name):
+            return
+        self._cycle.catch(self._feeding.list_of(place), min(self._wanted, MOST_WANTED))
+
+    def _is_due(self) -> bool:
+        return self._cycle.due_at is not None and self._cycle.due_at <= self._clock.now()
+
     def _may_find(self) -> bool:
         """Return whether there is a point in looking."""
-        if self._cycle.due_at is not None and self._cycle.due_at <= self._clock.now():
-            return True
         if not self._bell.is_quiet:
             return True
         now_mono = self._clock.mono()

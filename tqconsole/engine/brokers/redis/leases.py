@@ -44,7 +44,8 @@ local index, consumers, lease_prefix, busy = take(), take(), take(), take()
 local uuid, who, lease_ms, record_ms = take(), take(), take(), take()
 local lease = lease_prefix .. uuid
 local was_there = call('PEXPIRE', lease, lease_ms)
-if was_there == 0 then call('SET', lease, '0', 'PX', lease_ms) end
+-- Past every number: a fetch that waits from the time before is not carried out.
+if was_there == 0 then call('SET', lease, '9e15', 'PX', lease_ms) end
 call('HSET', consumers, uuid, who)
 call('PEXPIRE', consumers, record_ms)
 local tag_count = number()

@@ -194,6 +194,36 @@ each(number(), function(first, last) call('ZREM', index, unpack(ARGV, first, las
 #: The same for a cycle that only fetches.
 FETCH = Script(READ + _UNACKED + _CLOCK + _LEASE + _FETCH + _FETCHED)
 
+#: The same for a fetch that has waited: not when the lease has ended or knows of a later step. The
+#: number there stays, since an exchange under way looks for its own.
+CATCH = Script(
+    READ
+    + _UNACKED
+    + _CLOCK
+    + """
+local lease, batch, lease_ms = take(), number(), take()
+if tonumber(call('GET', lease) or '9e15') >= batch then return false end
+call('PEXPIRE', lease, lease_ms)
+"""
+    + _FETCH
+    + _FETCHED
+)
+
+#: Sees to it that a fetch which waits is not carried out any more, and answers what it got: ARGV
+#: unacked, lease, its number, lease milliseconds, tag prefix, count.
+WITHDRAW = Script(
+    READ
+    + """
+local unacked, lease, batch, lease_ms, prefix = take(), take(), number(), take(), take()
+if tonumber(call('GET', lease) or '0') < batch then
+  call('SET', lease, string.format('%d', batch), 'PX', lease_ms)
+end
+local reply = {}
+for at = 1, number() do reply[at] = call('HGET', unacked, prefix .. at) or '' end
+return reply
+"""
+)
+
 #: The same for a cycle that only writes results and acknowledges. The results are told first.
 END = Script(READ + _UNACKED + STORE_RECORD + _LEASE + _RESULTS + _ACKS + "return {'', '', {}}")
 

@@ -161,6 +161,27 @@ def test_exchange_makes_the_fetch_that_waits_void(broker: RedisBroker) -> None:
     consumer.close()
 
 
+def test_message_travels_once(broker: RedisBroker) -> None:
+    consumer = lively(broker)
+    others_wait(broker, 1)
+    sent_before = _sent_bytes(broker)
+    large = Message(b"x" * 4_000_000, headers={"id": "large", "task": "t"})
+    broker.publish([Publication(large, "celery")])
+    found: list[Delivery] = []
+    while not found:
+        assert told(consumer)
+        found = fetched(consumer)
+
+    assert names(found) == ["large"]
+    assert _sent_bytes(broker) - sent_before < 6_000_000
+    consumer.close()
+
+
+def _sent_bytes(broker: RedisBroker) -> int:
+    stats = broker._link.run("INFO", "stats")
+    return int(re.search(rb"total_net_output_bytes:(\d+)", stats)[1])
+
+
 def test_nothing_is_fetched_for_who_has_no_lease(broker: RedisBroker) -> None:
     consumer = lively(broker)
     others_wait(broker, 1)
@@ -340,7 +361,9 @@ def test_list_that_ends_by_itself_is_not_touched(broker: RedisBroker) -> None:
 def test_server_that_refuses_it_is_listened_to_by_the_bell(
     server: Server, broker: RedisBroker
 ) -> None:
-    broker._link.run("ACL", "SETUSER", "small", "on", ">secret", "~*", "&*", "+@all", "-blmove")
+    broker._link.run(
+        "ACL", "SETUSER", "small", "on", ">secret", "~*", "&*", "+@all", "-client|reply"
+    )
     url = server.url.replace("redis://", "redis://small:secret@", 1)
     with open_broker(url) as limited:
         assert isinstance(limited, RedisBroker)

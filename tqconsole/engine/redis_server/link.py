@@ -215,8 +215,9 @@ class Link:
         answers: list[Any] = []
         while (answer := self._reader.gets()) is not _NOTHING:
             answers.append(answer)
-        if self._fed_bytes > _LARGE_BYTES:
-            self._let_go_of_room()
+            # Between two answers only: of one that has begun the reader knows more than its bytes.
+            if self._fed_bytes > _LARGE_BYTES:
+                self._let_go_of_room()
         return answers
 
     def _feed(self, data: bytes) -> None:

@@ -27,8 +27,8 @@ from tqconsole.engine.redis_server.link import Command, Link
 WAIT_S = 5.0
 #: Seconds in which nothing is put there after the server refused it.
 _REFUSED_S = 30.0
-#: Answers to one order: the list has something, and what was fetched.
-_ANSWERS = 2
+#: What waits answers with the message, which the fetch brings as well: that need not travel twice.
+_UNANSWERED: Command = ("CLIENT", "REPLY", "SKIP")
 
 
 class Catch:
@@ -37,7 +37,6 @@ class Catch:
     def __init__(self, address: Address, clock: Clock) -> None:
         self._link = Link(address, clock)
         self._clock = clock
-        self._answers: list[Any] = []
         self._overdue_mono = float("inf")
         self._refused_mono = float("-inf")
         self._knows_script = False
@@ -59,34 +58,33 @@ class Catch:
         except EngineError as error:
             self._refused_mono = self._clock.mono()
             raise OperationalError(str(error)) from error
-        self._answers, self._knows_script = [], True
+        self._knows_script = True
         self._overdue_mono = self._clock.mono() + WAIT_S + self._link.timeout_s
         return self._link.descriptor()
 
     def _commands(
         self, list_name: str, words: Sequence[str | bytes | int | float]
-    ) -> tuple[Command, Command]:
+    ) -> tuple[Command, ...]:
         waiting: Command = ("BLMOVE", list_name, list_name, "RIGHT", "RIGHT", WAIT_S)
         if self._knows_script:
-            return waiting, (b"EVALSHA", lua.CATCH.sha, b"0", *words)
-        return waiting, (b"EVAL", lua.CATCH.text, b"0", *words)
+            return _UNANSWERED, waiting, (b"EVALSHA", lua.CATCH.sha, b"0", *words)
+        return _UNANSWERED, waiting, (b"EVAL", lua.CATCH.text, b"0", *words)
 
     def take(self) -> Sequence[Any] | None:
         """Return what the fetch brought, as `lua.CATCH` has it; empty when it was too late, None
         while it waits. Raises: OperationalError; what it brought is not known then.
         """
-        self._answers += self._link.receive(0.0)
-        if len(self._answers) < _ANSWERS:
+        answers = self._link.receive(0.0)
+        if not answers:
             if self._clock.mono() > self._overdue_mono:
                 raise self._link.broken(TimeoutError("timed out"))
             return None
-        found, fetched = self._answers
-        refusals = [it for it in (fetched, found) if isinstance(it, hiredis.ReplyError)]
-        if refusals:
+        if isinstance(answers[0], hiredis.ReplyError):
             self._refused_mono, self._knows_script = self._clock.mono(), False
-        if fetched in refusals:
-            raise self._link.refusal(fetched)
-        return fetched or ()
+            # More answers may follow: they belong to nothing that will be asked.
+            self._link.close()
+            raise OperationalError(str(answers[0]))
+        return answers[0] or ()
 
     def close(self) -> None:
         """Hang up."""

@@ -109,6 +109,14 @@ class Cycle:
         return self._flight is not None and self._flight[0].wanted > 0
 
     @property
+    def is_emptying(self) -> bool:
+        """Whether nothing will be in our hands when what is under way has taken effect."""
+        if self._flight is None or self.is_fetching:
+            return False
+        plan = self._flight[0].plan
+        return plan.only_ends and len(plan.acked) == len(self.hand)
+
+    @property
     def recalled_count(self) -> int:
         """How many were found again and are told with the next landing."""
         return len(self._recalled)

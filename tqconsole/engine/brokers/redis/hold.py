@@ -88,7 +88,7 @@ class RedisConsumer(Consumer):
         riding: Riding | None = None,
     ) -> list[Delivery]:
         """See `Consumer.exchange`: one script, or nothing at all while the bell is quiet."""
-        self.begin(settled, started, wanted, riding)
+        self._begin(settled, started, wanted, riding)
         found = self.finish()
         self._arm()
         return found
@@ -101,6 +101,18 @@ class RedisConsumer(Consumer):
         riding: Riding | None = None,
     ) -> None:
         """See `Consumer.begin`: the script is on its way."""
+        self._begin(settled, started, wanted, riding)
+        if self._cycle.is_emptying:
+            # What comes next is asked for in the same breath.
+            self._let_a_fetch_wait()
+
+    def _begin(
+        self,
+        settled: Sequence[Settlement],
+        started: Sequence[Handover],
+        wanted: int,
+        riding: Riding | None,
+    ) -> None:
         has_caught = self._take_caught()
         if self._is_worth_a_look(is_about_starts=bool(started) and not settled and riding is None):
             self._bell.look()
@@ -131,9 +143,6 @@ class RedisConsumer(Consumer):
             if wanted:
                 self._bell.take_ring()
             self._cycle.send(plan, wanted, riding, self._feeding.lists() if is_arming else ())
-            if not wanted and plan.only_ends and len(plan.acked) == len(self._hand):
-                # Soon there is nothing in hand: what comes next is asked for in the same breath.
-                self._let_a_fetch_wait()
 
     def finish(self) -> list[Delivery]:
         """See `Consumer.finish`."""

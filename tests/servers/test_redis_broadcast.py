@@ -29,9 +29,18 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
             place.ours("w1@ours", "news")
             place.ours("w2@ours", "news")
             place.theirs("c1@theirs", "news")
+            # It says that it is ready a moment before it listens.
+            assert eventually(lambda: hears(place, "c1@theirs"))
             yield place
         finally:
             place.close()
+
+
+def hears(place: Place, node: str) -> bool:
+    """Tell whether a worker has got something, and send more to all."""
+    with App("greeter", broker=place.url, task_queues=(Broadcast("news"),)) as client:
+        client.send_task("note", ("hello",), queue="news")
+    return "Task note[" in place.log(node)
 
 
 def told(place: Place, line: str, count: int) -> int:

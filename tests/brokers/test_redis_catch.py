@@ -378,3 +378,26 @@ def test_server_that_refuses_it_is_listened_to_by_the_bell(
         assert names(fetched(consumer)) == ["a"]
         consumer.close()
     broker._link.run("ACL", "DELUSER", "small")
+
+
+@pytest.mark.parametrize("comes_first", [True, False])
+def test_server_that_answers_too_much_is_not_misunderstood(
+    broker: RedisBroker, monkeypatch: pytest.MonkeyPatch, *, comes_first: bool
+) -> None:
+    # As if it did not know how to leave an answer out.
+    monkeypatch.setattr(catch, "_UNANSWERED", ("SELECT", broker._address.db))
+    consumer = lively(broker)
+    assert told(consumer)
+    if comes_first:
+        assert fetched(consumer) == []
+    broker.publish([task("a")])
+    others_wait(broker, 0)
+
+    assert told(consumer)
+    (held,) = fetched(consumer)
+    assert names([held]) == ["a"]
+    assert not consumer._cycle._catch.is_welcome
+    consumer.begin([Settlement(held.tag, Verdict.ACK)], wanted=4)
+    assert consumer.finish() == []
+    consumer.close()
+    assert broker._link.run("HLEN", "unacked") == 0

@@ -15,8 +15,6 @@ import socket
 from collections.abc import Sequence
 from typing import Any
 
-import hiredis
-
 from tqconsole.engine.brokers.redis import lua
 from tqconsole.engine.clock import Clock
 from tqconsole.engine.exceptions import EngineError, OperationalError
@@ -79,12 +77,14 @@ class Catch:
             if self._clock.mono() > self._overdue_mono:
                 raise self._link.broken(TimeoutError("timed out"))
             return None
-        if isinstance(answers[0], hiredis.ReplyError):
+        answer = answers[0]
+        # Refused, or answered also where it was told not to, so that one could be taken for the
+        # other. More may follow, and belong to nothing that will be asked.
+        if len(answers) > 1 or not (answer is None or isinstance(answer, list)):
             self._refused_mono, self._knows_script = self._clock.mono(), False
-            # More answers may follow: they belong to nothing that will be asked.
             self._link.close()
-            raise OperationalError(str(answers[0]))
-        return answers[0] or ()
+            raise OperationalError(f"a fetch cannot wait in this server: {answer!r:.200}")
+        return answer or ()
 
     def close(self) -> None:
         """Hang up."""

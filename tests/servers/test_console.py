@@ -105,7 +105,7 @@ def test_a_cluster_is_watched_and_steered(
     pane.press("4")
     pane.until("celery", "READY")
     pane.press("ctrl+q")
-    assert eventually(lambda: "1" in pane.run("list-panes", "-F", "#{pane_dead}")), pane.text
+    pane.until_ended()
 
 
 def _leave(pane: TmuxPane, gone: str) -> None:

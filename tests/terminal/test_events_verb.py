@@ -70,4 +70,4 @@ def test_the_screen_shows_what_happens_and_what_became_of_it(tmp_path: Path) -> 
             pane.until("told@test")
 
             pane.press("ctrl+q")
-            pane.until("Pane is dead")
+            pane.until_ended()

@@ -77,6 +77,14 @@ class TmuxPane:
         """Wait until `word` is not shown any more; a key after esc is another key before that."""
         return self._wait(lambda text: word not in text, f"{word} still shown")
 
+    def until_ended(self) -> None:
+        """Wait until the program is gone.
+
+        tmux itself is asked: the line that it draws into a dead pane stays away now and then, where
+        the end of the program's output comes before the word of its death (seen with 3.3a).
+        """
+        self._wait(lambda _text: "1" in self.run("list-panes", "-F", "#{pane_dead}"), "still runs")
+
     def _wait(self, holds: Callable[[str], bool], complaint: str) -> str:
         pause = threading.Event()
         deadline = time.monotonic() + SHOWN_S

@@ -173,7 +173,7 @@ class Pool(abc.ABC):
         """End all slots: wait `grace_s` for running jobs (None: as long as they take; 0: kill)."""
 
 
-#: Where a child that became a new program finds its number and its three descriptors.
+#: Where a child that became a new program finds its number and its descriptors.
 CHILD_VARIABLE = "TQCONSOLE_CHILD"
 
 

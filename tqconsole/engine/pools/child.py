@@ -1,4 +1,4 @@
-"""The life of a prefork child: take jobs from its socket, run them, tell the outcomes.
+"""The life of a prefork child: take jobs from its pipe, run them, tell the outcomes.
 
 It runs in its own process, forked from the template, in the main thread, and ends only by
 `os._exit` in `template.py`. It shares nothing with its siblings: when it dies in the middle of
@@ -12,7 +12,6 @@ import logging
 import os
 import resource
 import select
-import socket
 import sys
 from collections.abc import Callable, Sequence
 
@@ -42,11 +41,9 @@ class ChildPlan(msgspec.Struct, frozen=True):
 class Child:
     """The loop of one child."""
 
-    def __init__(self, plan: ChildPlan, sock: socket.socket, claims: int, bell: int) -> None:
+    def __init__(self, plan: ChildPlan, ends: frame.Ends) -> None:
         self._plan = plan
-        self._sock = sock
-        self._claims = claims
-        self._bell = bell
+        self._batches, self._claims, self._notes, self._bell = ends
         self._rung_mono = self._looked_mono = 0.0
         self._trimmer = make_trimmer()
         self._held_claim = b""
@@ -135,33 +132,33 @@ class Child:
 
     def _tell(self, note: bytes) -> None:
         """Write a note. It wakes the parent only when it cannot go on before that has read."""
-        sock = self._sock
+        notes = self._notes
         try:
-            written = sock.send(note, socket.MSG_DONTWAIT)
+            written = os.write(notes, note)
         except BlockingIOError:
             written = 0
         if written == len(note):
             return
         room = select.poll()
-        room.register(sock, select.POLLOUT)
+        room.register(notes, select.POLLOUT)
         while written < len(note):
             frame.ring(self._bell)
             room.poll()
             with contextlib.suppress(BlockingIOError):
-                written += sock.send(memoryview(note)[written:], socket.MSG_DONTWAIT)
+                written += os.write(notes, memoryview(note)[written:])
 
     def _read_frame(self) -> tuple[int, bytes]:
         """Return generation and body of the next frame; (0, b"") for "stop" or a parent gone."""
         try:
             generation, size = frame.BATCH_HEAD.unpack(self._read(frame.BATCH_HEAD.size))
             return generation, self._read(size)
-        except (EOFError, ConnectionResetError):
+        except EOFError:
             return 0, b""
 
     def _read(self, count: int) -> bytes:
         unread = self._unread
         while len(unread) < count:
-            received = self._sock.recv(frame.READ_BYTES)
+            received = os.read(self._batches, frame.READ_BYTES)
             if not received:
                 raise EOFError
             unread += received

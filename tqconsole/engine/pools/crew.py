@@ -121,7 +121,7 @@ class Crew:
         if slot is None:
             return []
         slot.status = status
-        # Its socket may outlive it, when a process that it started holds a copy.
+        # Its pipes may outlive it, when a process that it started holds a copy.
         happened = self.hear(slot)
         slot.is_gone = True
         return happened + self._bury(slot)
@@ -159,7 +159,7 @@ class Crew:
             return []
         self._is_short = True
         self.turnover += 1
-        for descriptor in (slot.bell, slot.fileno()):
+        for descriptor in (slot.bell, slot.notes, slot.batches):
             self._set(descriptor, 0, slot)
         if slot.status is None and not is_final:
             slot.deadline_mono = self._clock.mono() + _STATUS_S
@@ -226,7 +226,8 @@ class Crew:
         if slot.number not in self.slots or slot.is_gone:
             return
         self._set(slot.bell, 0 if slot.is_bell_dead else selectors.EVENT_READ, slot)
-        self._set(slot.fileno(), slot.socket_events, slot)
+        self._set(slot.notes, selectors.EVENT_READ if slot.is_bell_dead else 0, slot)
+        self._set(slot.batches, selectors.EVENT_WRITE if slot.has_unsent else 0, slot)
 
     def _set(self, descriptor: int, events: int, slot: Slot) -> None:
         """Watch a descriptor for these events, 0 for none."""

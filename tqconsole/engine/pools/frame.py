@@ -2,7 +2,8 @@
 
 Every frame is a fixed head and bytes. Parent to child: a batch of jobs, or "stop". Child to parent:
 "ready", or the end of a job. Parent to template (with a child's descriptors): "fork". Template to
-parent: "forked", "fork failed", "exited".
+parent: "forked", "fork failed", "exited". Parent and child speak through a pipe each way: a note
+costs a third of what it costs through a socket, and there is one for every job.
 
 Which jobs of a batch may still be run is not said in frames, because a child that runs a slow task
 reads none. It is said by *claims*: for each job, the parent puts one byte (the batch's generation)
@@ -34,9 +35,8 @@ from tqconsole.engine.pools.base import Job
 BATCH_HEAD = Struct("<BI")
 #: flags, job id (of "ready": the pid), byte count of the outcome.
 NOTE_HEAD = Struct("<BqI")
-#: number of the child. With it go its socket, its claims and its bell.
+#: number of the child. With it go its ends.
 ORDER = Struct("<I")
-ORDER_DESCRIPTOR_COUNT = 3
 #: what, number of the child (of the order), pid, wait status or errno.
 NOTICE = Struct("<BIiI")
 
@@ -55,8 +55,17 @@ LAST_GENERATION = 255
 #: Longest time between a note and the bell while short jobs follow each other, seconds.
 RING_S = 0.001
 
-#: How much is read from a socket at once, bytes; below the size from which malloc maps pages.
+#: How much is read at once, bytes; below the size from which malloc maps pages.
 READ_BYTES = 1 << 16
+
+
+class Ends(NamedTuple):
+    """A child's descriptors: it reads batches and claims, and writes notes and rings the bell."""
+
+    batches: int
+    claims: int
+    notes: int
+    bell: int
 
 
 class SentJob(NamedTuple):

@@ -1,6 +1,6 @@
 """Slots that are processes: the default pool, and the only one that can end a run from outside.
 
-Children are forked by a template process (`template.py`); each has one socket to this pool
+Children are forked by a template process (`template.py`); each has its own pipes to this pool
 (`slot.py`) and shares nothing with the others; `crew.py` keeps their number. Here stands which of
 them runs what. Jobs that a dead or used-up child had not begun go to the next free child, so that
 only what ran is ever lost.
@@ -307,7 +307,7 @@ class PreforkPool(Pool):
     def _send(self, slot: Slot, jobs: Sequence[Job]) -> None:
         was_idle = not slot.jobs
         slot.send(jobs)
-        if slot.socket_events:
+        if slot.has_unsent:
             self._crew.watch(slot)
         for job in jobs:
             self._running[job.job_id] = slot

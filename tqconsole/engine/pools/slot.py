@@ -1,6 +1,6 @@
 """A prefork pool's end of one child: what it was given, and what it said.
 
-Only the worker's thread uses it. It never blocks: what the socket does not take at once is kept
+Only the worker's thread uses it. It never blocks: what the pipe does not take at once is kept
 and sent when the child reads on.
 """
 
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import selectors
 import signal
 import socket
 from collections import deque
@@ -58,19 +57,18 @@ class Slot:
         self._followed_count = 0
         self._unread = b""
         self._unsent = bytearray()
-        self._sock, self._childs_sock = socket.socketpair()
-        self._sock.settimeout(0)
+        childs_batches, self.batches = os.pipe()
         self._claims, self._claims_writer = os.pipe()
-        self.bell, self._childs_bell = os.pipe()
-        #: Nobody can ring the bell any more: from now on the socket itself is watched.
+        self.notes, childs_notes = os.pipe()
+        self.bell, childs_bell = os.pipe()
+        #: Of its own the child has but a copy, by its order.
+        self._theirs = [childs_batches, childs_notes, childs_bell]
+        self._ends = frame.Ends(childs_batches, self._claims, childs_notes, childs_bell)
+        #: Nobody can ring the bell any more: from now on the notes themselves are watched.
         self.is_bell_dead = False
-        # One open file for both processes: neither end ever waits for a claim, or at a full bell.
-        for descriptor in (self._claims, self.bell, self._childs_bell):
+        # A child waits for batches, nobody for anything else: not for a claim, nor at a full bell.
+        for descriptor in (self.batches, self._claims, self.notes, self.bell, *self._theirs[1:]):
             os.set_blocking(descriptor, False)
-
-    def fileno(self) -> int:
-        """Return the socket's descriptor."""
-        return self._sock.fileno()
 
     @property
     def is_free(self) -> bool:
@@ -89,26 +87,22 @@ class Slot:
         )
 
     @property
-    def socket_events(self) -> int:
-        """For what the socket is to be watched: for room, and for notes when no bell tells."""
-        writes = selectors.EVENT_WRITE if self._unsent else 0
-        return writes | (selectors.EVENT_READ if self.is_bell_dead else 0)
+    def has_unsent(self) -> bool:
+        """True while the child's pipe is to be watched for room."""
+        return bool(self._unsent)
 
     def order(self, control: socket.socket) -> None:
         """Ask the template for the child. Raises: OSError when the template is gone."""
         head = frame.ORDER.pack(self.number)
         try:
-            theirs = [self._childs_sock.fileno(), self._claims, self._childs_bell]
-            socket.send_fds(control, [head], theirs)
+            socket.send_fds(control, [head], self._ends)
         finally:
             self._let_go_of_theirs()
 
     def _let_go_of_theirs(self) -> None:
         """Close what the child has by now, so that the end of the child is the end of it."""
-        self._childs_sock.close()
-        if self._childs_bell >= 0:
-            os.close(self._childs_bell)
-            self._childs_bell = -1
+        while self._theirs:
+            os.close(self._theirs.pop())
 
     def send(self, jobs: Sequence[Job]) -> None:
         """Hand over a batch."""
@@ -129,14 +123,14 @@ class Slot:
         if self._unsent:
             self._unsent += data
             return
-        with contextlib.suppress(BlockingIOError, BrokenPipeError, ConnectionResetError):
-            data = data[self._sock.send(data) :]
+        with contextlib.suppress(BlockingIOError, BrokenPipeError):
+            data = data[os.write(self.batches, data) :]
         self._unsent += data
 
     def flush(self) -> None:
-        """Send on what the socket did not take before."""
-        with contextlib.suppress(BlockingIOError, BrokenPipeError, ConnectionResetError):
-            del self._unsent[: self._sock.send(self._unsent)]
+        """Send on what the pipe did not take before."""
+        with contextlib.suppress(BlockingIOError, BrokenPipeError):
+            del self._unsent[: os.write(self.batches, self._unsent)]
 
     def receive(self) -> list[Note]:
         """Return what the child said; at the end of its life `is_gone` becomes true."""
@@ -147,12 +141,8 @@ class Slot:
         size = frame.READ_BYTES
         while size == frame.READ_BYTES and not self.is_gone:
             try:
-                chunk = self._sock.recv(frame.READ_BYTES)
+                chunk = os.read(self.notes, frame.READ_BYTES)
             except BlockingIOError:
-                break
-            except ConnectionResetError:
-                # It died with a batch of ours in its hands that it had not read.
-                self.is_gone = True
                 break
             self.is_gone = not chunk
             chunks.append(chunk)
@@ -200,8 +190,6 @@ class Slot:
 
     def close(self) -> None:
         """Give up all descriptors."""
-        self._sock.close()
         self._let_go_of_theirs()
-        os.close(self.bell)
-        os.close(self._claims)
-        os.close(self._claims_writer)
+        for descriptor in (self.batches, self._claims, self._claims_writer, self.notes, self.bell):
+            os.close(descriptor)

@@ -105,7 +105,7 @@ class Template:
         try:
             # One order is sent as one message of this very size, so none is ever cut or joined.
             order, descriptors, _, _ = socket.recv_fds(
-                self._control, frame.ORDER.size, frame.ORDER_DESCRIPTOR_COUNT, _CLOSE_ON_EXEC
+                self._control, frame.ORDER.size, len(frame.Ends._fields), _CLOSE_ON_EXEC
             )
         except ConnectionResetError:
             return False
@@ -133,9 +133,9 @@ class Template:
         if pid:
             self._tell(frame.FORKED, number, pid, 0)
         else:
-            finish_as(lambda: self._become_child(number, *descriptors))
+            finish_as(lambda: self._become_child(number, frame.Ends(*descriptors)))
 
-    def _become_child(self, number: int, sock: int, claims: int, bell: int) -> int:
+    def _become_child(self, number: int, ends: frame.Ends) -> int:
         die_with(self._pid)
         signal.set_wakeup_fd(-1)
         for number_ in _CHILD_RESETS:
@@ -143,11 +143,11 @@ class Template:
         for end in (self._control, self._wake_reader, self._wake_writer):
             end.close()
         if self._plan.options.new_program is not None:
-            _become(self._plan.options.new_program, number, (sock, claims, bell))
+            _become(self._plan.options.new_program, number, ends)
         name = f"ForkPoolWorker-{number}"
         multiprocessing.current_process().name = name
         set_process_title(f"[celeryd: {name}]", f"tq-child-{number}")
-        return Child(self._plan, socket.socket(fileno=sock), claims, bell).live()
+        return Child(self._plan, ends).live()
 
     def _reap(self) -> None:
         with contextlib.suppress(BlockingIOError):

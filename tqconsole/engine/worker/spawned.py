@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import socket
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from tqconsole.engine.app.registry import load_object
 from tqconsole.engine.pools.base import CHILD_VARIABLE
 from tqconsole.engine.pools.child import Child, ChildPlan
+from tqconsole.engine.pools.frame import Ends
 from tqconsole.engine.pools.process import set_process_title
 from tqconsole.engine.pools.template import finish_as
 from tqconsole.engine.worker.options import WorkerOptions, overrides
@@ -23,11 +23,11 @@ from tqconsole.engine.worker.run import make_runner
 
 def live(plan: Mapping[str, Any]) -> NoReturn:
     """Live as a child of the pool; it ends the process."""
-    number, sock, claims, bell = map(int, os.environ.pop(CHILD_VARIABLE).split(","))
-    finish_as(lambda: _live(plan, number, (sock, claims, bell)))
+    number, *ends = map(int, os.environ.pop(CHILD_VARIABLE).split(","))
+    finish_as(lambda: _live(plan, number, Ends(*ends)))
 
 
-def _live(plan: Mapping[str, Any], number: int, ends: tuple[int, int, int]) -> int:
+def _live(plan: Mapping[str, Any], number: int, ends: Ends) -> int:
     name = f"SpawnPoolWorker-{number}"
     multiprocessing.current_process().name = name
     set_process_title(f"[celeryd: {name}]", f"tq-child-{number}")
@@ -43,8 +43,7 @@ def _live(plan: Mapping[str, Any], number: int, ends: tuple[int, int, int]) -> i
         app.conf.include = (*app.conf.include, *options.include)
     app.import_modules()
     app.finalize()
-    sock, claims, bell = ends
     with logging_set_up(app, options, hostname):
         runner = make_runner(app, hostname)
         child_plan = ChildPlan(runner, child_options(app, runner, options, hostname))
-        return Child(child_plan, socket.socket(fileno=sock), claims, bell).live()
+        return Child(child_plan, ends).live()

@@ -14,6 +14,7 @@ import resource
 import select
 import sys
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import msgspec
 
@@ -99,12 +100,12 @@ class Child:
             if not self._has_claimed(generation):
                 return None
             try:
-                if self._run(job):
+                if self._run(*job):
                     return 0
             except BrokenPipeError:
                 raise
             except BaseException:  # a runner must not raise: the parent sees a death
-                logger.critical("The runner raised at job %s", job.job_id, exc_info=True)
+                logger.critical("The runner raised at job %s", job[0], exc_info=True)
                 return EXIT_SOFTWARE
         return None
 
@@ -117,14 +118,14 @@ class Child:
         self._held_claim = claim
         return False
 
-    def _run(self, job: frame.SentJob) -> bool:
+    def _run(self, job_id: int, soft_limit_s: float | None, payload: Any) -> bool:
         """Run one job and tell its outcome; True when this child is used up."""
-        self._alarm.limit_s = job.soft_limit_s
-        outcome = self._plan.runner(job.payload)
+        self._alarm.limit_s = soft_limit_s
+        outcome = self._plan.runner(payload)
         self._run_count += 1
         is_last = self._run_count == self._plan.options.max_jobs_per_child or self._is_too_big()
         flags = frame.IS_LAST if is_last else 0
-        self._tell(frame.encode_note(flags, job.job_id, outcome))
+        self._tell(frame.encode_note(flags, job_id, outcome))
         if SYSTEM_CLOCK.mono() - self._rung_mono >= frame.RING_S:
             self._rung_mono = SYSTEM_CLOCK.mono()
             frame.ring(self._bell)

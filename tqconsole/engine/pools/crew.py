@@ -15,7 +15,7 @@ from tqconsole.engine.clock import Clock
 from tqconsole.engine.pools import frame
 from tqconsole.engine.pools.child import ChildPlan
 from tqconsole.engine.pools.link import TemplateLink
-from tqconsole.engine.pools.slot import Note, Slot
+from tqconsole.engine.pools.slot import Slot
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ _STATUS_S = 0.5
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 2.0
 
-Happening = tuple[Slot, Note | None]
+Happening = tuple[Slot, frame.Note | None]
 
 
 class Crew:
@@ -88,18 +88,23 @@ class Crew:
         if slot.is_bell_dead != was_bell_dead:
             self.watch(slot)
         for note in notes:
-            if note.is_ready:
-                slot.is_ready = True
-                slot.pid = note.job_id
-                self._pause_s = 0.0
-                if not slot.is_leaving:
-                    slot.deadline_mono = None
-            if note.is_last:
-                self._set_leaving(slot)
+            if note[0]:
+                self._heed(slot, *note)
             happened.append((slot, note))
         if slot.is_gone:
             happened += self._bury(slot)
         return happened
+
+    def _heed(self, slot: Slot, flags: int, pid: int, _: bytes) -> None:
+        """Take in what a note says of the child itself."""
+        if flags & frame.IS_READY:
+            slot.is_ready = True
+            slot.pid = pid
+            self._pause_s = 0.0
+            if not slot.is_leaving:
+                slot.deadline_mono = None
+        if flags & frame.IS_LAST:
+            self._set_leaving(slot)
 
     def _hear_template(self) -> list[Happening]:
         notices = self._template.receive()

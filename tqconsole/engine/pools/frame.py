@@ -68,12 +68,10 @@ class Ends(NamedTuple):
     bell: int
 
 
-class SentJob(NamedTuple):
-    """A job as the child sees it."""
-
-    job_id: int
-    soft_limit_s: float | None
-    payload: Any
+#: A job as the child sees it: id, soft limit in seconds or None, payload.
+SentJob = tuple[int, float | None, Any]
+#: What a child said: flags, the job (of "ready": the pid), its outcome.
+Note = tuple[int, int, bytes]
 
 
 def encode_batch(generation: int, jobs: Sequence[Job]) -> bytes:
@@ -86,7 +84,8 @@ def encode_batch(generation: int, jobs: Sequence[Job]) -> bytes:
 
 def decode_batch(body: bytes) -> list[SentJob]:
     """Return the jobs of a batch's frame."""
-    return [SentJob(*job) for job in marshal.loads(body)]  # noqa: S302 - our own parent's socket
+    jobs: list[SentJob] = marshal.loads(body)  # noqa: S302 - our own parent's pipe
+    return jobs
 
 
 def encode_note(flags: int, job_id: int = 0, outcome: bytes = b"") -> bytes:

@@ -19,6 +19,7 @@ from typing import Any
 
 from tqconsole.engine.clock import SYSTEM_CLOCK, Clock
 from tqconsole.engine.exceptions import EngineError
+from tqconsole.engine.pools import frame
 from tqconsole.engine.pools.base import (
     Job,
     JobEnded,
@@ -31,7 +32,7 @@ from tqconsole.engine.pools.base import (
 )
 from tqconsole.engine.pools.child import ChildPlan
 from tqconsole.engine.pools.crew import LEAVE_S, Crew, Happening
-from tqconsole.engine.pools.slot import Note, Slot
+from tqconsole.engine.pools.slot import Slot
 
 #: How late a start may be told, seconds: short runs have ended by then.
 _START_TOLD_S = 0.002
@@ -264,21 +265,22 @@ class PreforkPool(Pool):
             if note is None:
                 self._lose(slot)
             else:
-                if not note.is_ready:
-                    self._end_job(slot, note)
+                flags, job_id, outcome = note
+                if not flags & frame.IS_READY:
+                    self._end_job(slot, job_id, outcome)
                     moved = slot
+                if flags & frame.IS_LAST:
+                    self._rehouse(slot)
                 if not (slot.jobs or slot.is_leaving or slot.is_gone):
                     self._welcome(slot)
         if moved is not None:
             self._tell_next(moved)
 
-    def _end_job(self, slot: Slot, note: Note) -> None:
-        job = slot.jobs.popleft()
-        del self._running[job.job_id]
+    def _end_job(self, slot: Slot, job_id: int, outcome: bytes) -> None:
+        slot.jobs.popleft()
         slot.terminated_id = slot.limit_mono = None
-        self._news.append(JobEnded(note.job_id, note.outcome))
-        if note.is_last:
-            self._rehouse(slot)
+        del self._running[job_id]
+        self._news.append(JobEnded(job_id, outcome))
 
     def _tell_next(self, slot: Slot) -> None:
         """What now runs in the child; those before it are told of by their ends."""

@@ -13,21 +13,8 @@ import socket
 from collections import deque
 from collections.abc import Sequence
 
-import msgspec
-
 from tqconsole.engine.pools import frame
 from tqconsole.engine.pools.base import Job
-
-
-class Note(msgspec.Struct, frozen=True, gc=False):
-    """What a child said: it is ready (`job_id` is its pid), or a job ended. `is_last`: it takes
-    no more.
-    """
-
-    job_id: int
-    outcome: bytes
-    is_ready: bool = False
-    is_last: bool = False
 
 
 class Slot:
@@ -132,7 +119,7 @@ class Slot:
         with contextlib.suppress(BlockingIOError, BrokenPipeError):
             del self._unsent[: os.write(self.batches, self._unsent)]
 
-    def receive(self) -> list[Note]:
+    def receive(self) -> list[frame.Note]:
         """Return what the child said; at the end of its life `is_gone` becomes true."""
         if not self.is_bell_dead:
             # Before the notes are read: what is written after that rings again.
@@ -149,20 +136,15 @@ class Slot:
             size = len(chunk)
         return self._parse(b"".join(chunks))
 
-    def _parse(self, data: bytes) -> list[Note]:
-        notes = []
+    def _parse(self, data: bytes) -> list[frame.Note]:
+        notes: list[frame.Note] = []
         start, head_size = 0, frame.NOTE_HEAD.size
         while start + head_size <= len(data):
             flags, job_id, size = frame.NOTE_HEAD.unpack_from(data, start)
             end = start + head_size + size
             if end > len(data):
                 break
-            outcome = data[start + head_size : end]
-            if flags:
-                is_ready, is_last = bool(flags & frame.IS_READY), bool(flags & frame.IS_LAST)
-                notes.append(Note(job_id, outcome, is_ready, is_last))
-            else:
-                notes.append(Note(job_id, outcome))
+            notes.append((flags, job_id, data[start + head_size : end]))
             start = end
         self._unread = data[start:]
         return notes

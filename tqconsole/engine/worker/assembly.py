@@ -201,7 +201,7 @@ class Worker:
 
     def _counts(self) -> tuple[int, int]:
         hand = self._machine.hand
-        return len(hand.running), hand.processed_count
+        return len(hand.running), hand.totals.total()
 
     def _prepare(self) -> None:
         site = self._site

@@ -19,12 +19,12 @@ from tqconsole.engine.events.dispatcher import Dispatcher
 from tqconsole.engine.exceptions import EngineError, ImproperlyConfigured, NotSupportedError
 from tqconsole.engine.log import one_line
 from tqconsole.engine.middleware.fallout import ReturnedPart
-from tqconsole.engine.pools.base import Job, JobEnded, JobLost, Pool
+from tqconsole.engine.pools.base import JobEnded, JobLost, Pool
 from tqconsole.engine.protocol.transfer import Delivery, Riding
 from tqconsole.engine.worker.absence import WORK, Absence
 from tqconsole.engine.worker.handed import HandedNotes
+from tqconsole.engine.worker.jobs import Jobs
 from tqconsole.engine.worker.outcome import Outcome, decode_outcome
-from tqconsole.engine.worker.payload import RunPayload, encode_payload
 from tqconsole.engine.worker.reading import Reader
 from tqconsole.engine.worker.revoked_records import RevokedRecords
 from tqconsole.engine.worker.values import (
@@ -45,7 +45,6 @@ from tqconsole.engine.worker.values import (
     Log,
     NoteHanded,
     Notify,
-    Order,
     Read,
     RecordRevoked,
     RecordsLeft,
@@ -100,6 +99,7 @@ class Carrier:
 
     def __init__(self, rim: Rim) -> None:
         self._rim = rim
+        self._jobs = Jobs(rim.hostname, shares_memory=rim.pool.shares_memory)
         self._events: list[tuple[str, dict[str, Any]]] = []
         self._answers: list[Happening] = []
         self._is_pool_dead = False
@@ -278,7 +278,7 @@ class Carrier:
 
     def _submit(self, submit: Submit) -> None:
         pool = self._rim.pool
-        jobs = [self._job(order, submit.is_told) for order in submit.orders]
+        jobs = [self._jobs.of(order, submit.is_told) for order in submit.orders]
         if pool.is_inline:
             # The run holds the loop: what was told before must not wait for its end.
             self.flush_events()
@@ -293,24 +293,6 @@ class Carrier:
         if pool.is_inline:
             # The answer came while they ran: what they ended with leaves without another turn.
             self._answers = self.finish_exchange() + self.news()
-
-    def _job(self, order: Order, is_told: bool) -> Job:  # noqa: FBT001 - one call, in a loop
-        delivery = order.entry.delivery
-        payload = RunPayload(
-            delivery.message,
-            self._rim.hostname,
-            delivery.queue,
-            delivery.exchange,
-            delivery.routing_key,
-            order.entry.header.priority,
-            delivery.is_redelivered,
-            order.soft_limit_s,
-            order.hard_limit_s,
-            delivery.deaths,
-            is_told,
-        )
-        packed = payload if self._rim.pool.shares_memory else encode_payload(payload)
-        return Job(order.entry.job_id, packed, order.soft_limit_s, order.hard_limit_s)
 
     def news(self) -> list[Happening]:
         """Return what the pool has to tell, with its present count of slots."""

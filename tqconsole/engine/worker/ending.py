@@ -49,7 +49,7 @@ class Endings:
     def end(self, entry: Entry, outcome: Outcome) -> None:
         """Settle a run that came back."""
         hand = self._hand
-        self._count(entry)
+        hand.totals[entry.policy.task_name] += 1
         if outcome.state == states.SUCCESS:
             self._succeed(entry, outcome)
             return
@@ -163,7 +163,7 @@ class Endings:
 
     def lose(self, entry: Entry, loss: JobLost) -> None:
         """Settle a run whose process died."""
-        self._count(entry)
+        self._hand.totals[entry.policy.task_name] += 1
         if entry.signum is not None or (loss.is_terminated and not loss.is_time_limit):
             self.revoke(entry, is_terminated=True)
         elif loss.is_time_limit:
@@ -317,17 +317,12 @@ class Endings:
             self._hand.settle(entry.delivery.tag, Verdict.RETURN)
             self._emit(entry.policy, "task-cancelled", entry.header)
             return
-        self._count(entry)
+        self._hand.totals[entry.policy.task_name] += 1
         self._fail(
             entry, WorkerLostError("Worker was shut down while it ran this task"), Verdict.ACK
         )
 
     # --- what they share ----------------------------------------------------------------------
-
-    def _count(self, entry: Entry) -> None:
-        hand, name = self._hand, entry.policy.task_name
-        hand.totals[name] = hand.totals.get(name, 0) + 1
-        hand.processed_count += 1
 
     def _tell_failed(self, header: TaskHeader, policy: TaskPolicy | None, error: Exception) -> None:
         self._emit(policy, "task-failed", header, exception=repr(error), traceback=None)

@@ -6,7 +6,7 @@ change it; it decides nothing itself. Nothing here reads a clock or does I/O.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -63,8 +63,9 @@ class Hand:
         self.actions: list[Action] = []
         self.events: list[tuple[str, dict[str, Any]]] = []
         # Counted for heartbeats and stats.
-        self.totals: dict[str, int] = {}
-        self.processed_count = 0
+        self.totals: Counter[str] = Counter()
+        #: Runs that have come back in this step.
+        self.ended_count = 0
 
     def log(self, level: int, text: str, traceback: str = "") -> None:
         """Add one line for the log."""

@@ -137,6 +137,9 @@ class Machine:
         handlers = self._handlers
         for happening in happenings:
             handlers[type(happening)](happening)
+        if hand.ended_count:
+            hand.window.note_ended(hand.ended_count, now.mono)
+            hand.ended_count = 0
         if hand.waiting or hand.held:
             self._admission.release()
         self._handing.break_up()
@@ -200,7 +203,7 @@ class Machine:
         if entry.started_at is None:
             entry.started_at = self._hand.now.at - ended.outcome.runtime_s
             self._tell_started(entry)
-        self._hand.window.note_ended(1, self._hand.now.mono)
+        self._hand.ended_count += 1
         self._endings.end(entry, ended.outcome)
         if entry.policy.has_request:
             details = {"outcome": ended.outcome}

@@ -44,69 +44,47 @@ class RunPayload(msgspec.Struct, frozen=True, gc=False):
     is_told: bool = True
 
 
+#: The fields of a `RunPayload` behind its message, in their order. One tuple that stands for many
+#: runs crosses the pipe once.
+Terms = tuple[Any, ...]
 #: What goes through the pipe, where it is marshalled with others: plain values, or what `marshal`
 #: has made of them already.
-Packed = tuple[Any, ...] | bytes
+Packed = tuple[bytes, Terms] | bytes
 
 
 def encode_payload(payload: RunPayload) -> Packed:
-    """Return the payload for the pipe. Never raises: a header that marshal does not know (AMQP has
-    dates and decimals) travels as its text.
+    """Return the payload for the pipe. Never raises."""
+    return pack(payload.message, msgspec.structs.astuple(payload)[1:])
+
+
+def pack(message: Message, terms: Terms) -> Packed:
+    """Return a run for the pipe. Never raises: a header that marshal does not know (AMQP has dates
+    and decimals) travels as its text.
     """
-    message = payload.message
     if type(message) is SealedMessage:
         # Whatever was in it, its bytes are plain; what is around them is our own.
-        return (message.envelope, *_rest(payload))
+        return message.envelope, terms
     try:
-        return _dump(payload, message.headers, message.properties)
+        return _dump(message, message.headers, message.properties, terms)
     except ValueError:
-        return _dump(payload, plain(message.headers), plain(message.properties))
+        return _dump(message, plain(message.headers), plain(message.properties), terms)
 
 
-def _dump(payload: RunPayload, headers: Any, properties: Any) -> bytes:
-    message = payload.message
-    return marshal.dumps(
-        (
-            bytes(message.body),
-            message.content_type,
-            message.content_encoding,
-            headers,
-            properties,
-            *_rest(payload),
-        )
-    )
-
-
-def _rest(payload: RunPayload) -> tuple[Any, ...]:
-    return (
-        payload.hostname,
-        payload.queue,
-        payload.exchange,
-        payload.routing_key,
-        payload.priority,
-        payload.redelivered,
-        payload.soft_limit_s,
-        payload.hard_limit_s,
-        payload.deaths,
-        payload.is_told,
-    )
-
-
-#: How many fields `_rest` has; one more is the envelope of a sealed message.
-_REST_COUNT = 10
+def _dump(message: Message, headers: Any, properties: Any, terms: Terms) -> bytes:
+    fields = (message.content_type, message.content_encoding, headers, properties)
+    return marshal.dumps((bytes(message.body), *fields, terms))
 
 
 def decode_payload(packed: Packed) -> RunPayload:
     """Return the payload that `encode_payload` packed."""
-    fields = marshal.loads(packed) if isinstance(packed, bytes) else packed  # noqa: S302 - our own parent's pipe
-    message: Message | None
-    if len(fields) == _REST_COUNT + 1:
-        message = open_usual(fields[0])
-        if message is None:
-            raise ValueError("an envelope that was a usual one is none any more")
-    else:
-        message = Message(*fields[:-_REST_COUNT])
-    return RunPayload(message, *fields[-_REST_COUNT:])
+    if isinstance(packed, bytes):
+        *fields, terms = marshal.loads(packed)  # noqa: S302 - our own parent's pipe
+        return RunPayload(Message(*fields), *terms)
+    envelope, terms = packed
+    message = open_usual(envelope)
+    if message is None:
+        raise ValueError("an envelope that was a usual one is none any more")
+    return RunPayload(message, *terms)
 
 
 def plain(value: Any, depth: int = 0) -> Any:

@@ -19,6 +19,7 @@ from tqconsole.core.reconcile import Doubts, Ended, take_end
 from tqconsole.core.sanitize import clean_name, shown
 from tqconsole.core.stats import NAME_LIMIT, Stats
 from tqconsole.core.store import BYTES_LIMIT, ROWS_LIMIT, Store
+from tqconsole.core.tally import Tally
 from tqconsole.core.unheard import Unheard
 from tqconsole.core.views import PAST, TaskRow
 from tqconsole.engine import states
@@ -70,15 +71,20 @@ class Cluster:
     def apply(self, events: Iterable[dict[str, Any]], now_at: float) -> None:
         """Fold a batch of events in, which arrived at `now_at`."""
         count = 0
+        tally = Tally(now_at)
         for event in events:
             count += 1
             event_type = event.get("type")
             if not isinstance(event_type, str):
                 continue
-            if event_type.startswith("task-"):
-                self._apply_task(event, event_type, now_at)
+            if event_type[:5] == "task-":
+                self._apply_task(event, event_type, tally)
             elif event_type in _WORKER_EVENTS:
+                # A heartbeat is held against what was heard of its worker before it.
+                tally.count(self.nodes, self.queues, self.stats)
+                tally = Tally(now_at)
                 self.nodes.apply(event, now_at)
+        tally.count(self.nodes, self.queues, self.stats)
         self.stats.note_events(now_at, count)
         self.store.evict()
 
@@ -224,7 +230,7 @@ class Cluster:
         for end in ends:
             row = take_end(self.store, end, now_at)
             if row is not None and row.state in (states.SUCCESS, states.FAILURE):
-                self._count_run(row, now_at, is_failure=row.state == states.FAILURE)
+                self._count_run(row, now_at)
 
     def note_registered(self, names: Iterable[object]) -> None:
         """Take in the task names a worker knows, each maybe with `[attribute=value]` behind."""
@@ -242,8 +248,11 @@ class Cluster:
         if not row.updated_at:
             row.updated_at = now_at
 
-    def _apply_task(self, event: dict[str, Any], event_type: str, now_at: float) -> None:
-        node = self.nodes.origin(event, now_at)
+    def _apply_task(self, event: dict[str, Any], event_type: str, tally: Tally) -> None:
+        now_at, node, hostname = tally.now_at, tally.node, event.get("hostname")
+        if node is None or hostname != tally.hostname:
+            node = self.nodes.origin(event, now_at)
+            tally.turn_to(node, hostname)
         applied = self.store.apply(event, self.nodes.time_of(node, event, now_at), node.name)
         if applied is None:
             return
@@ -252,28 +261,28 @@ class Cluster:
             self.beat.note(row)
             self._sent_event_at = now_at
             if row.queue:
-                self.queues.queue(row.queue).note_sent(now_at)
+                tally.note_sent(row.queue)
             return
-        self.nodes.note_task(node, event_type, now_at)
+        tally.note_told(event_type)
         self._task_event_at = now_at
         if event_type == "task-received":
             self.beat.note(row)
             # A queue known by looking, not by events, is one of few: no rate comes of it.
             if row.queue and (event.get("queue") or self.has_sent_events(now_at)):
-                self.queues.queue(row.queue).note_taken(now_at)
+                tally.note_taken(row.queue)
         elif has_decided and event_type in _ENDS:
-            self._count_end(row, event_type, now_at)
+            self._count_end(row, event_type, tally)
 
-    def _count_end(self, row: TaskRow, event_type: str, now_at: float) -> None:
-        if event_type == "task-succeeded":
-            self._count_run(row, now_at, is_failure=False)
-        elif event_type == "task-failed":
-            self._count_run(row, now_at, is_failure=True)
-        elif event_type == "task-retried":
-            self.stats.note_retry(now_at, row.name)
-            self._note_failure(row, now_at)
+    def _count_end(self, row: TaskRow, event_type: str, tally: Tally) -> None:
+        if event_type == "task-retried":
+            self.stats.note_retry(tally.now_at, row.name)
+        else:
+            tally.note_run(row, is_failure=event_type == "task-failed")
+        if event_type != "task-succeeded":
+            self._note_failure(row, tally.now_at)
 
-    def _count_run(self, row: TaskRow, now_at: float, *, is_failure: bool) -> None:
+    def _count_run(self, row: TaskRow, now_at: float) -> None:
+        is_failure = row.state == states.FAILURE
         self.stats.note_end(
             now_at, row.name, row.runtime_s, wait_s=row.wait_s, is_failure=is_failure
         )

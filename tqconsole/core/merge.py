@@ -184,17 +184,18 @@ def _note_failed(row: TaskRow, event: Event, at: float) -> None:
 
 
 def _note_call(row: TaskRow, event: Event, *, overrides: bool) -> None:
-    # Written out, since of all that an event changes this is the most.
+    # Written out, since of all that an event changes this is the most. What a client has told
+    # already a worker tells in the same words: it is clean, and takes no second text.
     get = event.get
-    if (name := get("name")) and (overrides or not row.name):
+    if (name := get("name")) != row.name and name and (overrides or not row.name):
         row.name = _name(name)
-    if (args := get("args")) and (overrides or not row.args):
+    if (args := get("args")) != row.args and args and (overrides or not row.args):
         row.args = clean(args)
-    if (kwargs := get("kwargs")) and (overrides or not row.kwargs):
+    if (kwargs := get("kwargs")) != row.kwargs and kwargs and (overrides or not row.kwargs):
         row.kwargs = clean(kwargs)
     if (queue := get("queue")) and (overrides or not row.queue):
         row.queue = _name(queue)
-    if (root_id := get("root_id")) and (overrides or not row.root_id):
+    if (root_id := get("root_id")) != row.root_id and root_id and (overrides or not row.root_id):
         # Most tasks are their own root: one text for both.
         row.root_id = row.task_id if root_id == row.task_id else clean_name(root_id)
     if (parent_id := get("parent_id")) and (overrides or not row.parent_id):

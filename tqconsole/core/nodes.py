@@ -67,6 +67,7 @@ class Node:
         "replied_at",
         "reply_s",
         "seen_count",
+        "skew_s",
         "slot_count",
         "software",
         "untold_since",
@@ -90,6 +91,8 @@ class Node:
         self.freq_s = HEARTBEAT_S
         #: Arrival less time stamp, the smallest seen: travel time plus what its clock is off.
         self.delay_s: float | None = None
+        #: Seconds to add to its time stamps, 0 while its clock is about right.
+        self.skew_s = 0.0
         self.pid: int | None = None
         self.pool = ""
         self.software = ""
@@ -123,11 +126,6 @@ class Node:
         """Begin to count anew what is missed: it restarted, or its events were just switched on."""
         self.offsets.clear()
         self.base_offset = None
-
-    @property
-    def skew_s(self) -> float:
-        """Seconds to add to its time stamps, 0 while its clock is about right."""
-        return self.delay_s if self.delay_s is not None and abs(self.delay_s) > SKEW_S else 0.0
 
     def signed_at(self) -> float:
         """Return when the last sign of life arrived."""
@@ -213,14 +211,10 @@ class Nodes:
 
     def time_of(self, node: Node, event: Mapping[str, Any], now_at: float) -> float:
         """Return when the event happened by this console's clock; never later than now."""
-        stamp = event.get("timestamp")
-        # Nearly always; the rest is odd.
-        stamp_at = stamp if type(stamp) is float and 0 < stamp < LATEST_AT else _stamp(event)
+        stamp_at = _stamp(event)
         if stamp_at is None:
             return now_at
-        delay_s = node.delay_s
-        is_skewed = delay_s is not None and (delay_s > SKEW_S or delay_s < -SKEW_S)
-        happened_at = stamp_at + node.skew_s if is_skewed else stamp_at
+        happened_at = stamp_at + node.skew_s
         return happened_at if now_at - OLDEST_S < happened_at < now_at else now_at
 
     def apply(self, event: Mapping[str, Any], now_at: float) -> None:
@@ -247,25 +241,25 @@ class Nodes:
             node.software = clean(" ".join(clean_name(word) for word in words), 80)
         self._note_processed(node, _count(event.get("processed"), None))
 
-    def note_task(self, node: Node, event_type: str, now_at: float) -> None:
-        """Count a task event of a worker: it is a sign of life too, and tells what was missed."""
-        if event_type not in _OF_WORKERS:
+    def note_tasks(self, node: Node, told: Mapping[str, int], now_at: float) -> None:
+        """Count task events of a node, event type -> how many: from a worker each is a sign of
+        life too, and tells what was missed.
+        """
+        if _OF_WORKERS.isdisjoint(told):
             return
         node.is_worker = True
         node.heartbeat_at = now_at
-        self._nodes.move_to_end(node.name)
-        if node.gone_at is not None and event_type == "task-received":
+        if node.name in self._nodes:
+            self._nodes.move_to_end(node.name)
+        if "task-received" in told:
             node.gone_at = None
         if not node.has_task_events:
             node.has_task_events = True
             node.forget_offsets()
-        if event_type == "task-started":
-            node.seen_count += 1
-        elif event_type == "task-succeeded":
-            node.rate.add(now_at)
-        elif event_type == "task-failed":
-            node.rate.add(now_at)
-            node.failed_count += 1
+        failed_count = told.get("task-failed", 0)
+        node.seen_count += told.get("task-started", 0)
+        node.failed_count += failed_count
+        node.rate.add(now_at, told.get("task-succeeded", 0) + failed_count)
 
     def note_reply(self, name: str, now_at: float, reply_s: float | None) -> Node:
         """Take note that a worker answered a command."""
@@ -328,6 +322,7 @@ class Nodes:
             node.delay_s = delay_s
         else:
             node.delay_s = known_s + 0.01 * (delay_s - known_s)
+        node.skew_s = node.delay_s if abs(node.delay_s) > SKEW_S else 0.0
 
     def _note_processed(self, node: Node, processed: int | None) -> None:
         if processed is None:
@@ -351,7 +346,9 @@ class Nodes:
 def _stamp(event: Mapping[str, Any]) -> float | None:
     """Return the time stamp of an event, None when it is no time."""
     stamp = event.get("timestamp")
-    if type(stamp) is float or type(stamp) is int:
+    if type(stamp) is float:
+        return stamp if 0 < stamp < LATEST_AT else None
+    if type(stamp) is int:
         return float(stamp) if 0 < stamp < LATEST_AT else None
     return None
 

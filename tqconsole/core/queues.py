@@ -85,17 +85,17 @@ class Queue:
         elif self._head is None or self._head[0] != task_id:
             self._head = (task_id, now_at, False)
 
-    def note_sent(self, now_at: float) -> None:
-        """Count a call sent into it."""
+    def note_sent(self, now_at: float, count: int) -> None:
+        """Count calls sent into it."""
         self.has_incoming = True
         self._note_told(now_at)
-        self._incoming.add(now_at)
+        self._incoming.add(now_at, count)
 
-    def note_taken(self, now_at: float) -> None:
-        """Count a message that a worker received from it."""
+    def note_taken(self, now_at: float, count: int) -> None:
+        """Count messages that workers received from it."""
         self.has_outgoing = True
         self._note_told(now_at)
-        self._outgoing.add(now_at)
+        self._outgoing.add(now_at, count)
 
     def trend_per_s(self) -> float | None:
         """Return how fast the ready messages grow (less than 0: shrink), None without samples."""

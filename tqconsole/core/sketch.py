@@ -7,7 +7,8 @@ Source: Masson, Rim, Lee, "DDSketch", VLDB 2019.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Collection, Iterable
 from math import ceil, log
 
 #: Relative error of a quantile.
@@ -25,22 +26,21 @@ class Sketch:
     __slots__ = ("_buckets", "count")
 
     def __init__(self) -> None:
-        self._buckets: dict[int, int] = {}
+        self._buckets: Counter[int] = Counter()
         self.count = 0
 
     def add(self, value_s: float) -> None:
         """Count one value."""
-        self.add_to(bucket_of(value_s))
+        self.add_to((bucket_of(value_s),))
 
-    def add_to(self, bucket: int) -> None:
-        """Count one value whose bucket is known."""
-        self._buckets[bucket] = self._buckets.get(bucket, 0) + 1
-        self.count += 1
+    def add_to(self, buckets: Collection[int]) -> None:
+        """Count values whose buckets are known."""
+        self._buckets.update(buckets)
+        self.count += len(buckets)
 
     def merge(self, other: Sketch) -> None:
         """Count all that `other` has counted."""
-        for bucket, count in other._buckets.items():
-            self._buckets[bucket] = self._buckets.get(bucket, 0) + count
+        self._buckets.update(other._buckets)
         self.count += other.count
 
     def quantiles(self, ratios: tuple[float, ...]) -> tuple[float | None, ...]:
@@ -93,15 +93,11 @@ class RecentSketch:
         """How many values it holds."""
         return self._older.count + self._newer.count
 
-    def add(self, now_at: float, value_s: float) -> None:
-        """Count one value."""
-        self.add_to(now_at, bucket_of(value_s))
-
-    def add_to(self, now_at: float, bucket: int) -> None:
-        """Count one value whose bucket is known."""
+    def add_to(self, now_at: float, buckets: Collection[int]) -> None:
+        """Count values whose buckets are known."""
         if now_at - self._since_at > self._window_s:
             self._older, self._newer, self._since_at = self._newer, Sketch(), now_at
-        self._newer.add_to(bucket)
+        self._newer.add_to(buckets)
 
     def quantiles(self, ratios: tuple[float, ...]) -> tuple[float | None, ...]:
         """Return the values below which these ratios (ascending, 0..1) lie; None without values."""

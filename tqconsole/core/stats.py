@@ -81,6 +81,28 @@ class Ring:
         return self._at % self._count
 
 
+class Runs:
+    """Runs of one type that ended together, as what they add to the counts."""
+
+    __slots__ = ("count", "failed_count", "runtime_buckets", "wait_buckets")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.failed_count = 0
+        #: Where the run times and the waits that are known belong in a sketch.
+        self.runtime_buckets: list[int] = []
+        self.wait_buckets: list[int] = []
+
+    def add(self, runtime_s: float | None, wait_s: float | None, *, is_failure: bool) -> None:
+        """Add one run; None where a time is not known."""
+        self.count += 1
+        self.failed_count += is_failure
+        if runtime_s is not None:
+            self.runtime_buckets.append(bucket_of(runtime_s))
+        if wait_s is not None:
+            self.wait_buckets.append(bucket_of(wait_s))
+
+
 class TypeStats:
     """What is counted of one task type."""
 
@@ -96,23 +118,13 @@ class TypeStats:
         self._times = RecentSketch(now_at, TYPE_WINDOW_S)
         self._waits = RecentSketch(now_at, TYPE_WINDOW_S)
 
-    def note_end(
-        self,
-        now_at: float,
-        runtime_bucket: int | None,
-        wait_s: float | None,
-        *,
-        is_failure: bool,
-    ) -> None:
-        """Count a run that ended; `runtime_bucket` is where its run time belongs in a sketch."""
-        self.count += 1
-        self._done.add(now_at)
-        if is_failure:
-            self._failed.add(now_at)
-        if runtime_bucket is not None:
-            self._times.add_to(now_at, runtime_bucket)
-        if wait_s is not None:
-            self._waits.add(now_at, wait_s)
+    def note_runs(self, now_at: float, runs: Runs) -> None:
+        """Count runs that ended."""
+        self.count += runs.count
+        self._done.add(now_at, runs.count)
+        self._failed.add(now_at, runs.failed_count)
+        self._times.add_to(now_at, runs.runtime_buckets)
+        self._waits.add_to(now_at, runs.wait_buckets)
 
     def recent(self, now_at: float) -> tuple[float, float]:
         """Return how many ended and how many failed within the window."""
@@ -184,13 +196,18 @@ class Stats:
         is_failure: bool,
     ) -> None:
         """Count a run that succeeded or failed."""
+        runs = Runs()
+        runs.add(runtime_s, wait_s, is_failure=is_failure)
+        self.note_runs(now_at, name, runs)
+
+    def note_runs(self, now_at: float, name: str, runs: Runs) -> None:
+        """Count runs of one type that ended together."""
         self.tick(now_at)
-        (self._failed if is_failure else self._done).add(now_at)
-        bucket = None if runtime_s is None else bucket_of(runtime_s)
-        if bucket is not None:
-            self._seconds[self._second_at % QUANTILE_S].add_to(bucket)
+        self._done.add(now_at, runs.count - runs.failed_count)
+        self._failed.add(now_at, runs.failed_count)
+        self._seconds[self._second_at % QUANTILE_S].add_to(runs.runtime_buckets)
         if name:
-            self._type(name, now_at).note_end(now_at, bucket, wait_s, is_failure=is_failure)
+            self._type(name, now_at).note_runs(now_at, runs)
 
     def note_retry(self, now_at: float, name: str) -> None:
         """Count a retry."""

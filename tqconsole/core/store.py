@@ -31,6 +31,8 @@ ROW_BYTES = 640
 #: A task in one of these has begun; when it then is in one of those elsewhere, it begins anew.
 _STARTED = frozenset({states.STARTED, "PROGRESS"})
 _ANEW = frozenset({states.RECEIVED, states.STARTED})
+#: Events that bring no text: what they take away is counted with the next one.
+_TEXTLESS = frozenset({"task-started", "task-progress"})
 
 
 class Store:
@@ -98,13 +100,11 @@ class Store:
         after = row.state
         if had_started_on and row.worker != had_started_on and after in _ANEW:
             row.lost_by = had_started_on
-        text_bytes = _text_bytes(row)
-        if text_bytes != row.text_bytes:
-            self.bytes_kept += text_bytes - row.text_bytes
-            row.text_bytes = text_bytes
-        if has_decided:
+        if event["type"] not in _TEXTLESS:
+            self._count_bytes(row)
+        if has_decided and after != before:
             self._problem_count += (after in PROBLEMS) - (before in PROBLEMS)
-            self._note_running(row)
+            self._note_running(row, before)
         self._changed.add(row)
         if self.keeps_ended and after in ENDED:
             self._ended[task_id] = row
@@ -112,14 +112,14 @@ class Store:
 
     def update(self, row: TaskRow, source: str, **facts: Any) -> None:
         """Set facts of a row that came by another way than events (inspect, results)."""
-        was_problem = row.state in PROBLEMS
+        before = row.state
         for attribute, value in facts.items():
             setattr(row, attribute, value)
         row.source = source
         row.search = ""
         self._count_bytes(row)
-        self._problem_count += (row.state in PROBLEMS) - was_problem
-        self._note_running(row)
+        self._problem_count += (row.state in PROBLEMS) - (before in PROBLEMS)
+        self._note_running(row, before)
         if self.keeps_ended and row.state in ENDED:
             self._ended[row.task_id] = row
         self.touch(row)
@@ -171,7 +171,7 @@ class Store:
         for row in doomed:
             self._drop(row)
         self.evicted_count += len(doomed)
-        self.evicted_to = max(self.evicted_to, *(row.sequence for row in doomed))
+        self.evicted_to = max(self.evicted_to, max(row.sequence for row in doomed))
         self._has_evicted = True
         return len(doomed)
 
@@ -186,15 +186,16 @@ class Store:
         row = next(iter(self._rows.values()), None)
         return row.updated_at if row is not None and row.updated_at else None
 
-    def _note_running(self, row: TaskRow) -> None:
+    def _note_running(self, row: TaskRow, before: str) -> None:
+        """Keep the two tables right for a row that was in the state `before`."""
         if row.state in ENDED:
             self.unfinished.pop(row.task_id, None)
-        else:
+        elif before in ENDED:
             self.unfinished[row.task_id] = row
-        if row.state in RESTING:
-            self.running.pop(row.task_id, None)
-        else:
+        if row.state not in RESTING:
             self.running[row.task_id] = row
+        elif before not in RESTING:
+            self.running.pop(row.task_id, None)
 
     def _count_bytes(self, row: TaskRow) -> None:
         text_bytes = _text_bytes(row)
@@ -232,8 +233,9 @@ class Store:
 
     def _drop(self, row: TaskRow) -> None:
         del self._rows[row.task_id]
-        self.running.pop(row.task_id, None)
-        self.unfinished.pop(row.task_id, None)
+        if row.state not in ENDED:
+            self.running.pop(row.task_id, None)
+            self.unfinished.pop(row.task_id, None)
         self._changed.discard(row)
         self.bytes_kept -= ROW_BYTES + row.text_bytes
         self._problem_count -= row.state in PROBLEMS

@@ -43,6 +43,10 @@ def test_envelope_survives_the_round_trip(
         ({"task": 5}, {"expiration": "10"}),
         ({"at": {"__type__": "uuid", "__value__": "00000000000000000000000000000000"}}, {}),
         ({"__type__": "x", "__value__": {"a": 1}}, {}),
+        ({}, {"reply_to": {"__type__": "nosuch", "__value__": 1}}),
+        ({}, {"correlation_id": {"__type__": "datetime", "__value__": "no date"}}),
+        ({}, {"x": {"__type__": "uuid", "__value__": "00000000000000000000000000000000"}}),
+        ({}, {"x": {"plain": "map"}}),
         ({}, {"delivery_info": {"exchange": 5, "routing_key": None}, "delivery_tag": 7}),
     ],
 )

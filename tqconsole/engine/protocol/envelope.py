@@ -132,7 +132,11 @@ def _open_plain(envelope: bytes) -> Message | None:
     headers, properties = found.headers, found.properties
     address = properties.get("delivery_info")
     is_tagged = _TAG in headers or _TAG in properties or (type(address) is dict and _TAG in address)
-    if "task" in headers or is_tagged or properties.get("body_encoding") != "base64":
+    # Another map among the properties may be such a value as well.
+    map_count = [type(value) for value in properties.values()].count(dict)
+    if "task" in headers or is_tagged or map_count > (type(address) is dict):
+        return None
+    if properties.get("body_encoding") != "base64":
         return None
     return Message(
         found.body,

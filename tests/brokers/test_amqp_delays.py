@@ -9,7 +9,7 @@ import pytest
 from amqp_rig import QUEUE, names, settle, taken, task
 
 from tests.servers.kombu_fleet import eventually
-from tests.servers.rabbitmq_fleet import OURS, Place
+from tests.servers.rabbitmq_fleet import OURS, Place, is_delayed
 from tqconsole.engine.app import App
 from tqconsole.engine.brokers import open_broker
 from tqconsole.engine.brokers.amqp.delays import SHORTEST_S, plan
@@ -125,7 +125,7 @@ def test_others_run_what_a_killed_worker_had_parked(place: Place) -> None:
     with App("client", broker=place.url, backend="rpc://") as client:
         due_at = SYSTEM_CLOCK.now() + 4
         sent = client.send_task("note", ("it",), queue="shared", countdown=4, expires=60)
-        assert eventually(lambda: client.broker.depth("tq.delay.3s").ready_count == 1)
+        assert eventually(lambda: is_delayed(client.broker, within_s=4))
         place.kill(first)
         place.ours("w2@ours", "shared")
 

@@ -129,8 +129,12 @@ def make_app(url: str) -> App:  # noqa: C901, PLR0915 - one flat list of tasks
         os.kill(os.getpid(), signal.SIGKILL)
 
     @app.task(name="limited", rate_limit="5/s")
-    def limited(ledger: str) -> None:
-        note(ledger, "limited")
+    def limited() -> None:
+        """Do nothing, five times a second at most."""
+
+    @app.task(name="rare", rate_limit="1/m")
+    def rare() -> None:
+        """Do nothing, once a minute at most."""
 
     @app.task(name="mark")
     def mark(*args: Any) -> None:

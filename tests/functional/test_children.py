@@ -32,6 +32,8 @@ IMPORTED_BY = os.getpid()
 BEGUN = threading.Thread(target=threading.Event().wait, daemon=True)
 BEGUN.start()
 app = Celery("spawned", backend="sqlite:///{folder}/queue.db")
+# An interpreter that begins anew, on a busy machine.
+app.conf.worker_proc_alive_timeout = {patience_s}
 
 @app.task(name="where")
 def where():
@@ -57,7 +59,9 @@ Start = Callable[..., App]
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    (tmp_path / "spawn_project.py").write_text(PROJECT.format(folder=tmp_path))
+    (tmp_path / "spawn_project.py").write_text(
+        PROJECT.format(folder=tmp_path, patience_s=PATIENCE_S)
+    )
     url = f"sqlite:///{tmp_path}/queue.db"
     processes: list[subprocess.Popen[bytes]] = []
     client = App("client", broker=url, set_as_current=False)

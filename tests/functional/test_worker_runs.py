@@ -119,12 +119,15 @@ def test_ignored_task_is_done_without_a_record(site: Site) -> None:
 def test_countdown_delays_the_start(site: Site) -> None:
     site.worker(pool="solo")
 
-    result = site.call("add", 1, 1, countdown=1.5)
-    scheduled = eventually(lambda: site.ask("scheduled"))
+    due_at = SYSTEM_CLOCK.now() + 0.5
 
-    assert [item["request"]["id"] for item in scheduled] == [result.id]
-    assert result.state == "PENDING"
-    assert result.get(timeout=20) == 2
+    soon, late = (site.call("add", 1, 1, countdown=delay_s) for delay_s in (0.5, 60))
+
+    assert soon.get(timeout=20) == 2
+    assert soon.record().date_done_at >= due_at
+    scheduled = eventually(lambda: site.ask("scheduled"))
+    assert [item["request"]["id"] for item in scheduled] == [late.id]
+    assert late.state == "PENDING"
 
 
 @pytest.mark.parametrize(("pool", "answer"), [("prefork", "yes"), ("solo", None)])
@@ -151,13 +154,26 @@ def test_expired_task_is_revoked(site: Site) -> None:
 
 def test_rate_limited_tasks_take_their_time(site: Site) -> None:
     site.worker(pool="solo", prefetch_multiplier=1)
-    results = [site.call("limited", str(site.ledger)) for _ in range(6)]
-    other = site.call("add", 1, 1)
+    sent_at = SYSTEM_CLOCK.now()
 
-    assert other.get(timeout=20) == 2
-    assert len(site.lines()) < 6
+    results = [site.call("limited") for _ in range(6)]
+
     for result in results:
         result.get(timeout=20)
+    ended_at = sorted(result.record().date_done_at for result in results)
+    # One may be late for its turn, never early.
+    assert [at for turn, at in enumerate(ended_at) if at < sent_at + turn * 0.2 - 0.01] == []
+
+
+def test_rate_limited_tasks_hold_up_no_other(site: Site) -> None:
+    site.worker(pool="solo", prefetch_multiplier=1)
+
+    first, second = (site.call("rare") for _ in range(2))
+    other = site.call("add", 1, 1)
+
+    assert first.get(timeout=20) is None
+    assert other.get(timeout=20) == 2
+    assert second.state == "PENDING"
 
 
 def test_large_prefetch_of_mixed_tasks_loses_nothing(site: Site) -> None:

@@ -287,7 +287,7 @@ def test_children_that_cannot_start_are_a_clear_error(capfd: pytest.CaptureFixtu
 
     pool = PreforkPool(bytes, 1, PoolOptions(start_timeout_s=0.5, on_child_start=fail))
 
-    with pytest.raises(EngineError, match="ready within"):
+    with pytest.raises(EngineError, match=r"ready within 0\.5 s: worker_proc_alive_timeout"):
         pool.start()
 
 

@@ -9,6 +9,7 @@ asks for a server test wants the server.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import shutil
 import signal
@@ -23,6 +24,10 @@ import amqp
 
 #: Seconds until a server must answer; RabbitMQ needs five alone and more beside other tests.
 REDIS_START_S, RABBITMQ_START_S, STOP_S = 10.0, 90.0, 10.0
+#: Below those that Linux and macOS hand out themselves; how many of them a process takes at most
+#: before it comes to its neighbour's.
+_PORTS, _PORTS_EACH = range(20_000, 32_768), 61
+_asked = itertools.count()
 _PING, _PONG = b"PING\r\n", b"+PONG"
 #: Debian's wrapper on the PATH changes to another user; the program itself does not.
 _RABBITMQ = "/usr/lib/rabbitmq/bin/rabbitmq-server"
@@ -41,11 +46,17 @@ class Server:
 
 
 def free_port() -> int:
-    """Return a loopback port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a loopback port that nobody listens on, nor is given before it is used.
+
+    A port of the system's own choice would be free again until the server binds it, seconds later:
+    any connection that is made meanwhile may get it as its near end.
+    """
+    while True:
+        # Each process goes through ports of its own: another one looks for some at the same time.
+        port = _PORTS[(os.getpid() * _PORTS_EACH + next(_asked)) % len(_PORTS)]
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 class Daemon:

@@ -15,6 +15,8 @@ from typing import Any
 from celery import Celery
 
 from tests.servers.kombu_fleet import PATIENCE_S, eventually
+from tqconsole.engine.brokers.amqp.delays import plan
+from tqconsole.engine.brokers.base import Broker
 
 HERE = Path(__file__).resolve().parent
 OURS, THEIRS = "w1@ours", "c1@theirs"
@@ -118,6 +120,11 @@ class Place:
     def _ready_count(self, node: str) -> int:
         path = self.folder / f"{node}.log"
         return path.read_text().count(f"{node} ready.") if path.exists() else 0
+
+
+def is_delayed(broker: Broker, within_s: int) -> bool:
+    """True while a message waits in a queue that keeps it for some seconds, less than so many."""
+    return any(broker.depth(plan(wait_s)[0]).ready_count for wait_s in range(1, within_s))
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.servers.kombu_fleet import PATIENCE_S, eventually
-from tests.servers.rabbitmq_fleet import OURS, THEIRS, Place
+from tests.servers.rabbitmq_fleet import OURS, THEIRS, Place, is_delayed
 from tqconsole.engine.app import App
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
@@ -96,7 +96,7 @@ def test_celery_fleet_runs_what_ours_had_parked(place: Place, client: App) -> No
     ours = place.ours(OURS, "shared")
     sent = client.send_task("note", ("parked",), queue="shared", countdown=6)
     # Parked: in no queue that this worker reads, and not in its hands.
-    assert eventually(lambda: client.broker.depth("tq.delay.5s").ready_count == 1)
+    assert eventually(lambda: is_delayed(client.broker, within_s=6))
     place.kill(ours)
 
     place.theirs(THEIRS, "shared")

@@ -184,11 +184,12 @@ def test_real_control_commands_work_on_our_worker(new_place: Callable[[], Place]
         lambda: place.celery("inspect", "stats")[OURS]["pool"]["max-concurrency"] == 2
     )
     with celery_client(place.url) as client:
-        sent = client.send_task("add", (1, 2), queue="ours", countdown=3)
+        task_id = str(uuid.uuid4())
         # `celery control revoke` asks for no answer.
-        place.run("celery", "-A", f"{PROJECT}:theirs", "control", "revoke", sent.id)
+        place.run("celery", "-A", f"{PROJECT}:theirs", "control", "revoke", task_id)
+        assert eventually(lambda: task_id in place.celery("inspect", "revoked")[OURS])
         with pytest.raises(CeleryRevoked):
-            sent.get(timeout=20)
+            client.send_task("add", (1, 2), queue="ours", task_id=task_id).get(timeout=20)
     place.run("celery", "-A", f"{PROJECT}:theirs", "control", "shutdown")
     assert ours.wait(PATIENCE_S) == 0, place.log(OURS)
 
@@ -203,10 +204,10 @@ def test_our_control_commands_work_on_the_real_worker(new_place: Callable[[], Pl
     assert control("rate_limit", "add", "10/m") == {"ok": "new rate limit set successfully"}
     assert control("pool_grow", "1") == {"ok": "pool will grow"}
     with App("client", broker=place.url, backend="rpc://") as client:
-        sent = client.send_task("add", (1, 2), queue="theirs", countdown=3)
-        control("revoke", sent.id)
+        task_id = str(uuid.uuid4())
+        control("revoke", task_id)
         with pytest.raises(TaskRevokedError):
-            sent.get(timeout=20)
+            client.send_task("add", (1, 2), queue="theirs", task_id=task_id).get(timeout=20)
     place.run("tqconsole", "-b", place.url, "control", "shutdown", "-d", THEIRS)
     assert theirs.wait(PATIENCE_S) == 0, place.log(THEIRS)
 

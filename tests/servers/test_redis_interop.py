@@ -92,7 +92,7 @@ def test_our_client_gets_the_real_workers_results(our_client: App) -> None:
 
 
 def test_real_client_revokes_at_our_worker(celery_client: Celery) -> None:
-    sent = celery_client.send_task("add", (1, 2), queue="ours", countdown=3)
+    sent = celery_client.send_task("add", (1, 2), queue="ours", countdown=60)
     celery_client.control.revoke(sent.id)
 
     with pytest.raises(CeleryRevoked):
@@ -274,7 +274,7 @@ def test_real_control_acts_on_our_worker(new_place: Callable[..., Place]) -> Non
     assert control("pool_grow", "1") == {"ok": "pool will grow"}
     assert eventually(lambda: _pool_size(place) == 2)
     with Celery("client", broker=place.url, backend=place.url, set_as_current=False) as client:
-        sent = client.send_task("note", ("late",), queue="ours", countdown=5)
+        sent = client.send_task("note", ("late",), queue="ours", countdown=60)
         assert "flagged as revoked" in control("revoke", sent.id)["ok"]
         with pytest.raises(CeleryRevoked):
             sent.get(timeout=20)

@@ -59,10 +59,16 @@ class PtyConsole:
         self.written += part
         return part
 
-    def until(self, words: bytes, deadline_s: float = DRAWN_S) -> None:
-        """Read until the program has written `words` somewhere."""
+    def press(self, keys: bytes, shown: bytes) -> None:
+        """Press keys, and read until the program has written `shown` since."""
+        pressed_at = len(self.written)
+        self.write(keys)
+        self.until(shown, since=pressed_at)
+
+    def until(self, words: bytes, deadline_s: float = DRAWN_S, since: int = 0) -> None:
+        """Read until the program has written `words` somewhere, or behind byte `since`."""
         deadline = time.monotonic() + deadline_s
-        while words not in self.written:
+        while self.written.find(words, since) < 0:
             assert time.monotonic() < deadline, (words, self.written[-2000:])
             assert self.process.poll() is None or self.read(), self.written[-2000:]
             self.read()

@@ -85,9 +85,9 @@ def test_the_shell_gets_its_terminal_back_and_gives_it_again(tmp_path: Path) -> 
 
         pane.press("ctrl+q")
         pane.until("ready$")
-        pane.type("stty -a | tr ';' '\\n' | grep -c -- ' echo '")
+        pane.type("stty -a | grep -q -- ' echo ' && printf 'it %s again\\n' echoes")
         pane.press("enter")
-        pane.until("1")
+        pane.until("it echoes again")
 
 
 def test_what_is_copied_in_tmux_is_in_its_buffer(tmp_path: Path) -> None:

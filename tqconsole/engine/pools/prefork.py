@@ -85,7 +85,8 @@ class PreforkPool(Pool):
         if not self._free:
             self.stop(0)
             raise EngineError(
-                f"No process of the pool became ready within {self._options.start_timeout_s:g} s"
+                f"No process of the pool became ready within {self._options.start_timeout_s:g} s:"
+                " worker_proc_alive_timeout gives them longer"
             )
 
     def stop(self, grace_s: float | None) -> None:

@@ -13,7 +13,7 @@ from tqconsole.engine.brokers.redis.broker import RedisBroker
 from tqconsole.engine.brokers.redis.hold import RedisConsumer
 from tqconsole.engine.clock import ManualClock
 from tqconsole.engine.protocol.message import Message
-from tqconsole.engine.protocol.transfer import Publication, QueueSpec
+from tqconsole.engine.protocol.transfer import Publication, QueueSpec, Settlement, Verdict
 
 pytestmark = pytest.mark.server
 
@@ -43,8 +43,10 @@ def cost(broker: RedisBroker) -> int:
     return sum(int(count) for name, count in calls if not name.startswith(("config", "info")))
 
 
-@pytest.mark.parametrize("other_count", [0, 1, 5])
-def test_half_a_minute_of_idling_costs_little(broker: RedisBroker, other_count: int) -> None:
+@pytest.mark.parametrize(("other_count", "limit"), [(0, 10), (1, 12), (5, 12)])
+def test_half_a_minute_of_idling_costs_little(
+    broker: RedisBroker, other_count: int, limit: int
+) -> None:
     others = [broker.consumer([QUEUE], f"o{number}@here") for number in range(other_count)]
     consumer = broker.consumer([QUEUE], "w1@here")
     assert consumer.exchange(wanted=4) == []
@@ -56,9 +58,67 @@ def test_half_a_minute_of_idling_costs_little(broker: RedisBroker, other_count: 
         assert consumer.exchange(wanted=4) == []
 
     # Fifteen heartbeats, two looks for listeners and the backstop's one come on top, and make 30.
-    assert cost(broker) <= 12
+    assert cost(broker) <= limit
     for it in (consumer, *others):
         it.close()
+
+
+def test_work_of_its_own_costs_a_lone_consumer_no_more_words(broker: RedisBroker) -> None:
+    consumer = broker.consumer([QUEUE], "w1@here")
+    broker.publish([Publication(Message(b"", headers={"id": "a", "task": "t"}), "celery")])
+    (held,) = consumer.exchange(wanted=4)
+    assert consumer.exchange([Settlement(held.tag, Verdict.ACK)]) == []
+    assert broker._link.run("EXISTS", "tq.busy") == 1
+    broker._link.run("CONFIG", "RESETSTAT")
+
+    for _ in range(BEATS - 1):
+        consumer.renew()
+
+    assert cost(broker) == BEATS - 1
+    consumer.close()
+
+
+def test_lone_consumer_notices_who_comes(broker: RedisBroker, server: Server) -> None:
+    consumer = broker.consumer([QUEUE], "w1@here")
+    assert isinstance(consumer, RedisConsumer)
+    consumer.give_back(5)
+    consumer.renew()
+    assert not consumer.fears_losses
+    with open_broker(server.url) as other_broker:
+        busy = other_broker.consumer([QUEUE], "w2@here")
+        broker.publish([Publication(Message(b"", headers={"id": "a", "task": "t"}), "celery")])
+        assert len(busy.exchange(wanted=1)) == 1
+
+        consumer.renew()
+
+        assert consumer.fears_losses
+        busy.close()
+    consumer.close()
+
+
+def test_idle_ones_fear_for_nobody_but_their_namesakes(broker: RedisBroker) -> None:
+    clock = ManualClock()
+    other, consumer = broker.consumer([QUEUE], "w2@here"), broker.consumer([QUEUE], "w1@here")
+    assert isinstance(consumer, RedisConsumer)
+    assert consumer.fears_losses  # nobody has searched yet
+    consumer.give_back(5)
+    assert not consumer.fears_losses
+
+    namesake = broker.consumer([QUEUE], "w1@here")
+    consumer._pulse._beat = -1
+    consumer.renew()
+    assert consumer.fears_losses
+    namesake.close()
+    consumer._pulse._beat = -1
+    consumer.renew()
+    assert not consumer.fears_losses
+
+    # Nothing is learnt any more.
+    clock.advance(consumer._clock.mono() + 13)
+    consumer._clock = clock
+    assert consumer.fears_losses
+    consumer.close()
+    other.close()
 
 
 def test_idle_consumer_lives_on_all_the_time(broker: RedisBroker) -> None:

@@ -16,7 +16,7 @@ from tqconsole.engine.events.facade import Events
 from tqconsole.engine.events.receiver import Receiver
 from tqconsole.engine.exceptions import TimeoutError as WaitTimeoutError
 from tqconsole.engine.protocol.control import PIDBOX, decode_request, worker_mailbox
-from tqconsole.engine.protocol.event import EVENTS, decode_events, event_mailbox
+from tqconsole.engine.protocol.event import EVENTS, decode_events, encode_events, event_mailbox
 from tqconsole.engine.protocol.mailboxes import CELERYS
 from tqconsole.engine.protocol.message import Message
 from tqconsole.engine.protocol.transfer import Broadcasted, Publication
@@ -168,6 +168,18 @@ def test_a_clients_event_counts_as_just_before(broker: Broker) -> None:
     assert sent["clock"] == 4
     assert started["clock"] == 900
     assert receiver._lamport.value == 901
+
+
+def test_clock_is_past_all_that_was_heard(broker: Broker) -> None:
+    receiver = _receiver(broker, {})
+    sent = [{"type": "task-sent", "clock": 900}]
+
+    receiver._handle(encode_events([{"type": "task-started", "clock": it} for it in (7, 9, 8)]))
+    assert receiver._lamport.value == 10
+
+    receiver._handle(encode_events(sent))
+    receiver._handle(encode_events(sent * 2))
+    assert receiver._lamport.value == 10
 
 
 def test_a_timestamp_of_another_zone_is_shifted(broker: Broker) -> None:

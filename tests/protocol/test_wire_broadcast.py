@@ -62,6 +62,11 @@ def as_message(fields: dict[str, Any]) -> Message:
     return Message(json.dumps(fields).encode())
 
 
+def canonical(message: Message) -> str:
+    """Return the JSON of a message with its keys in order: as text, for NaN equals nothing."""
+    return json.dumps(json.loads(message.body), sort_keys=True)
+
+
 def ours(queue: QueueSpec) -> dict[str, Any]:
     return {
         "name": queue.name,
@@ -95,6 +100,9 @@ def test_batch_survives_the_round_trip() -> None:
         {"uuid": "a", "result": "4"},
         {},
         {"uuid": "a", "hostname": "its own", "clock": 1},
+        {"uuid": "a", "result": "a\n{b\n}", "timestamp": 7.25},
+        {"uuid": "a", "runtime": float("nan"), "timestamp": float("-inf")},
+        {"uuid": "a", "args": ["a", {"b": 1}]},
         {"uuid": "a", "type": "task-odd", "eta": datetime(2026, 1, 2, tzinfo=UTC)},
         {"uuid": 'a"b', "result": "\ud800", "runtime": float("inf")},
     ],
@@ -109,8 +117,22 @@ def test_a_batch_with_one_origin_is_its_events_one_by_one(own: dict[str, Any]) -
     message = event.encode_batch(origin, [("task-started", own), ('task-"x"', own)], 5)
 
     assert message.headers == {"hostname": origin["hostname"]}
+    assert canonical(message) == canonical(event.encode_events(whole))
     assert event.decode_events(message) == event.decode_events(event.encode_events(whole))
     assert len(event.decode_events(message)) == 2
+
+
+@given(st.lists(st.dictionaries(st.text(), JSON_VALUES), min_size=1, max_size=4))
+def test_any_batch_with_one_origin_is_its_events_one_by_one(batch: list[dict[str, Any]]) -> None:
+    origin = {"hostname": "w1@lab", "pid": 7, "timestamp": 1.5}
+    whole = [
+        {**origin, "clock": clock, "type": "task-started", **own}
+        for clock, own in enumerate(batch, 5)
+    ]
+
+    message = event.encode_batch(origin, [("task-started", own) for own in batch], 5)
+
+    assert canonical(message) == canonical(event.encode_events(whole))
 
 
 @pytest.mark.parametrize(

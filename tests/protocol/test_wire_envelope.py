@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from golden import refusal
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from test_wire_broadcast import JSON_VALUES, JUNK
 
@@ -32,6 +32,18 @@ def test_envelope_survives_the_round_trip(
     message = Message(body, "application/x-thing", "binary", headers, properties)
     envelope = to_envelope(message, exchange, key, tag, priority)
     assert from_envelope(envelope) == (message, exchange, key, tag)
+
+
+@given(st.binary(), st.dictionaries(st.text(), st.text() | st.integers()), st.text())
+@example(b"", {"odd": "\ud800"}, "key")
+def test_envelope_of_what_is_known_plain_is_the_same(
+    body: bytes, headers: dict[str, Any], key: str
+) -> None:
+    message = Message(body, "application/x-thing", "binary", headers, {"priority": 3})
+
+    plain = to_envelope(message, "x", key, "tag-1", is_plain=True)
+
+    assert json.loads(plain) == json.loads(to_envelope(message, "x", key, "tag-1"))
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from tqconsole.engine.exceptions import OperationalError
 from tqconsole.engine.protocol.transfer import QueueSpec
 from tqconsole.engine.worker.absence import Absence
 from tqconsole.engine.worker.heart import Heart, HeartParts, HeartPlan
+from tqconsole.engine.worker.values import Tick
 from tqconsole.engine.worker.waker import Waker
 
 
@@ -64,3 +65,9 @@ def test_what_was_tried_once_hides_nothing_later(
 
     heart._try(fails, is_repeated=True)
     assert caplog.text.count("takes no writes") == 2
+
+
+def test_loop_is_woken_when_the_lease_was_renewed(heart: Heart) -> None:
+    heart._renew()
+
+    assert heart._waker.take() == [Tick()]

@@ -184,6 +184,13 @@ class Consumer(abc.ABC):
     def renew(self) -> None:
         """Say that this worker lives (every `Broker.renew_interval_s`). Any thread may call it."""
 
+    @property
+    def fears_losses(self) -> bool:
+        """False while `give_back` has nothing to find before the next `renew`, as far as that can
+        know: somebody who sleeps need not wake for it. Any thread may ask.
+        """
+        return True
+
     @abc.abstractmethod
     def give_back(self, max_deaths: int) -> GivenBack:
         """Find consumers that died and give back what they held; also ours of an earlier life.

@@ -51,6 +51,8 @@ class Dispatcher:
             "pid": os.getpid(),
         }
         self.hostname = hostname
+        #: What an envelope says of a message beside its body.
+        self._is_plain = type(hostname) is str
         self.is_enabled = is_enabled
 
     def send(self, event_type: str, /, **fields: Any) -> int | None:
@@ -79,7 +81,9 @@ class Dispatcher:
             first_clock = self._lamport.forward(len(batch)) - len(batch) + 1
             origin = {**self._common, "timestamp": now_at}
             message = encode_batch(origin, batch, first_clock, self._serializer)
-            publications.append(Publication(message, BATCH_KEY, self._exchange.name))
+            publications.append(
+                Publication(message, BATCH_KEY, self._exchange.name, is_plain=self._is_plain)
+            )
         return self._broadcast(publications)
 
     def enable(self) -> None:
@@ -93,7 +97,9 @@ class Dispatcher:
     def _single(self, event_type: str, fields: Mapping[str, Any], now_at: float) -> Publication:
         event = self._event(event_type, fields, now_at)
         message = encode_events(event, self._serializer)
-        return Publication(message, routing_key(event_type), self._exchange.name)
+        # Its own fields may name another host, whatever that is.
+        is_plain = self._is_plain and "hostname" not in fields
+        return Publication(message, routing_key(event_type), self._exchange.name, is_plain)
 
     def _event(self, event_type: str, fields: Mapping[str, Any], now_at: float) -> dict[str, Any]:
         return {

@@ -144,10 +144,12 @@ class Receiver:
         else:
             clock = event.get("clock")
             if isinstance(clock, int):
-                self._lamport.adjust(clock)
+                # Behind those of its batch, whose last was taken note of.
+                if clock >= self._lamport.value:
+                    self._lamport.adjust(clock)
             else:
                 event["clock"] = self._lamport.forward()
-        if localize:
+        if localize and event.get("utcoffset") != self._utcoffset:
             _localize(event, self._utcoffset)
         event["local_received"] = self._clock.now()
         return event_type, event
@@ -157,9 +159,18 @@ class Receiver:
         return self._broker.subscribe(queue, [self.routing_key])
 
     def _handle(self, message: Message) -> None:
-        for event in decode_events(message, self._mailboxes.accepted_events):
+        events = decode_events(message, self._mailboxes.accepted_events)
+        if len(events) > 1:
+            self._note_clock(events[-1])
+        for event in events:
             event_type, complete = self.event_from_message(event)
             self.process(event_type, complete)
+
+    def _note_clock(self, last: Event) -> None:
+        """Take note of the last clock of a batch, so that those before it need no lock each."""
+        clock = last.get("clock")
+        if isinstance(clock, int) and last.get("type") != "task-sent":
+            self._lamport.adjust(clock)
 
 
 def _wait_s(timeout: float | None) -> float:

@@ -14,7 +14,12 @@ from tqconsole.engine.exceptions import RefusedError
 from tqconsole.engine.protocol.limits import DEFAULT_LIMITS, Limits, Reason
 from tqconsole.engine.protocol.message import Message
 from tqconsole.engine.protocol.sealed import TRANSPORT_PROPERTIES, open_usual
-from tqconsole.engine.serialization import decode_json, encode_json, is_deeper_than
+from tqconsole.engine.serialization import (
+    decode_json,
+    encode_json,
+    encode_plain,
+    is_deeper_than,
+)
 
 #: What does not nest.
 _Plainly = str | int | float | bool | None
@@ -58,23 +63,26 @@ def to_envelope(
     `is_plain` as in `Publication`. Raises: EncodeError if a header cannot be written.
     """
     properties = message.properties
-    return encode_json(
-        {
-            "body": binascii.b2a_base64(message.body, newline=False).decode("ascii"),
-            "content-encoding": message.content_encoding,
-            "content-type": message.content_type,
-            "headers": message.headers,
-            "properties": {
-                "delivery_mode": 2,
-                **properties,
-                "delivery_info": {"exchange": exchange, "routing_key": routing_key},
-                "priority": (properties.get("priority") or 0) if priority is None else priority,
-                "body_encoding": "base64",
-                "delivery_tag": tag,
-            },
+    fields = {
+        "body": message.body,
+        "content-encoding": message.content_encoding,
+        "content-type": message.content_type,
+        "headers": message.headers,
+        "properties": {
+            "delivery_mode": 2,
+            **properties,
+            "delivery_info": {"exchange": exchange, "routing_key": routing_key},
+            "priority": (properties.get("priority") or 0) if priority is None else priority,
+            "body_encoding": "base64",
+            "delivery_tag": tag,
         },
-        is_known_plain=is_plain,
-    )
+    }
+    # Bytes are written as base64, without a copy of it.
+    plain = encode_plain(fields, is_known_plain=True) if is_plain else None
+    if plain is not None:
+        return plain
+    fields["body"] = binascii.b2a_base64(message.body, newline=False).decode("ascii")
+    return encode_json(fields)
 
 
 def from_envelope(

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from functools import lru_cache
+from itertools import chain
+from math import isfinite
 from typing import Any
 
 import msgspec
@@ -29,8 +30,11 @@ EVENTS = CELERYS.events
 BATCH_KEY = "task.multi"
 
 Event = dict[str, Any]
-#: What each event of a batch has for itself, besides its own fields.
-_SHARED = frozenset({"clock", "type"})
+#: What an event has for itself although its origin says when it was sent: it happened earlier.
+_AT = "timestamp"
+#: Exact types of values that do not nest.
+_FLAT = frozenset({str, int, float, bool, type(None)})
+_encode_lines = msgspec.json.Encoder().encode_lines
 #: A batch whose events hold no more than a heartbeat does: a list of numbers; and how deep that is.
 _decode_flat = msgspec.json.Decoder(
     list[dict[str, str | int | float | bool | list[int | float] | None]]
@@ -103,23 +107,48 @@ def encode_batch(
             for clock, (kind, fields) in enumerate(events, first_clock)
         ]
         return encode_events(whole, serializer)
-    start = encode_json(origin)[:-1]
-    written = []
-    for clock, (kind, fields) in enumerate(events, first_clock):
-        own = fields if type(fields) is dict else dict(fields)
-        if own and _SHARED.isdisjoint(own) and origin.keys().isdisjoint(own):
-            part = b'%b,"clock":%d,"type":%b,%b' % (start, clock, _type(kind), encode_json(own)[1:])
-        else:
-            part = encode_json({**origin, "clock": clock, "type": kind, **own})
-        written.append(part)
+    body = _flat_body(origin, events, first_clock)
+    if body is None:
+        body = encode_json([{**origin, **it} for it in _numbered(events, first_clock)])
     headers = {"hostname": origin.get("hostname")}
-    body = b"[%b]" % b",".join(written)
     return Message(body, JSON_TYPE, "utf-8", headers, {"delivery_mode": 1})
 
 
-@lru_cache(maxsize=64)
-def _type(kind: str) -> bytes:
-    return encode_json(kind)
+def _numbered(
+    events: Sequence[tuple[str, Mapping[str, Any]]], first_clock: int, **usual: Any
+) -> list[Event]:
+    return [
+        {"clock": clock, "type": kind, **usual, **fields}
+        for clock, (kind, fields) in enumerate(events, first_clock)
+    ]
+
+
+def _flat_body(
+    origin: Mapping[str, Any], events: Sequence[tuple[str, Mapping[str, Any]]], first_clock: int
+) -> bytes | None:
+    """Return the JSON of a batch whose events hold texts and numbers only and say nothing else of
+    their origin than when they happened; None for any other.
+
+    All are written in one call, one a line, and what they share is put in where a line begins: no
+    text of JSON has the end of a line in it. It takes half the time of one call for each.
+    """
+    shared = {name: value for name, value in origin.items() if name != _AT}
+    if not shared or _AT not in origin:
+        return None
+    own = _numbered(events, first_clock, timestamp=origin[_AT])
+    names = set(chain.from_iterable(own))
+    if not shared.keys().isdisjoint(names) or any(type(it) is not str for it in names):
+        return None
+    values = list(chain.from_iterable(map(dict.values, own)))
+    is_flat = _FLAT.issuperset(map(type, values))
+    if not is_flat or not isfinite(sum([it for it in values if type(it) is float])):
+        return None
+    try:
+        lines = _encode_lines(own)
+    except (UnicodeEncodeError, msgspec.MsgspecError):
+        return None
+    start = encode_json(shared)[:-1]
+    return b"[%b,%b]" % (start, lines[1:-1].replace(b"\n{", b",%b," % start))
 
 
 def decode_events(

@@ -58,7 +58,8 @@ MAX_DEATHS = 5
 _AUTOSCALE_S = 1.0
 _MINGLE_S = 0.1
 _SAVE_S = 10.0
-_TRIM_S = 1.0
+#: Between two looks at the memory, and how much later an idle worker may look.
+_TRIM_S, _TRIM_SLACK_S = 1.0, 5.0
 
 
 class Site(msgspec.Struct, frozen=True):
@@ -217,7 +218,7 @@ class Worker:
             with contextlib.suppress(OperationalError):  # the loop opens it later
                 self._remote.open()
         if (trimmer := make_trimmer()) is not None:
-            self._loop.add_chore("giving memory back", _TRIM_S, trimmer.look)
+            self._loop.add_chore("giving memory back", _TRIM_S, trimmer.look, slack_s=_TRIM_SLACK_S)
         if self._autoscaler is not None:
             self._loop.add_chore("autoscale", _AUTOSCALE_S, self._scale)
         if self._gossip is not None:

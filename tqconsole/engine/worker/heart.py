@@ -25,7 +25,7 @@ from tqconsole.engine.exceptions import EngineError
 from tqconsole.engine.protocol.event import BATCH_KEY, EVENTS
 from tqconsole.engine.protocol.transfer import ExchangeSpec
 from tqconsole.engine.worker.absence import Absence
-from tqconsole.engine.worker.values import EventsSwitched, Rang
+from tqconsole.engine.worker.values import EventsSwitched, Rang, Tick
 from tqconsole.engine.worker.waker import Waker
 
 logger = logging.getLogger(__name__)
@@ -114,7 +114,7 @@ class Heart:
 
     def _run(self) -> None:
         plan = self._plan
-        rounds: list[tuple[Callable[[], None], float]] = [(self._consumer.renew, plan.renew_s)]
+        rounds: list[tuple[Callable[[], None], float]] = [(self._renew, plan.renew_s)]
         if plan.heartbeat_s is not None:
             rounds.append((self._beat, plan.heartbeat_s))
         if plan.events_mode == "auto":
@@ -151,6 +151,11 @@ class Heart:
             self._waker.post(Rang())
         if is_repeated:
             self._failing.add(action)
+
+    def _renew(self) -> None:
+        self._consumer.renew()
+        # What was learnt may be due; and the loop does its own rounds in the same moment.
+        self._waker.post(Tick())
 
     def _beat(self) -> None:
         if signals.heartbeat_sent.receivers:

@@ -8,7 +8,6 @@ longer than until something is due.
 from __future__ import annotations
 
 import logging
-import math
 import selectors
 from collections.abc import Callable
 from typing import Any
@@ -17,10 +16,11 @@ import msgspec
 
 from tqconsole.engine.brokers.base import Broker, Consumer
 from tqconsole.engine.clock import SYSTEM_CLOCK, Clock
-from tqconsole.engine.exceptions import EngineError, ImproperlyConfigured
+from tqconsole.engine.exceptions import EngineError
 from tqconsole.engine.pools.base import Pool
 from tqconsole.engine.worker.absence import Absence
 from tqconsole.engine.worker.carrier import Carrier
+from tqconsole.engine.worker.chores import Chore, Chores
 from tqconsole.engine.worker.machine import Machine
 from tqconsole.engine.worker.reading import Reader
 from tqconsole.engine.worker.remote import Remote
@@ -38,8 +38,9 @@ from tqconsole.engine.worker.waker import SignalWatch, Waker
 
 logger = logging.getLogger(__name__)
 
-#: Longest sleep, seconds: whatever was overlooked is looked at then.
-_LONGEST_SLEEP_S = 1.0
+#: Longest sleep, seconds: whatever was overlooked is looked at then. And how long the answer to an
+#: exchange may be on its way before it is waited for.
+_LONGEST_SLEEP_S, _ANSWER_S = 10.0, 1.0
 #: Between two looks at a consumer that has no descriptor, seconds.
 _BLIND_SLEEP_S = 0.02
 #: After something parked came due, seconds: the broker's clock may be a little behind ours.
@@ -47,27 +48,12 @@ _DUE_SLEEP_S = 0.002
 #: Between two looks at the descriptors while there is enough to do, seconds.
 _LOOK_S = 0.001
 #: Between two fetches although no bell rang, seconds: a bell may be lost.
-_SAFETY_S = 5.0
+_SAFETY_S = 4.0
+#: How long the chores of an idle worker may wait for each other, seconds: the heart wakes the loop
+#: when it has renewed the lease, every 5 s, and all that is due is done in that one turn.
+_SLACK_S, _SAFETY_SLACK_S = 5.0, 2.0
 #: The chore that looks after the mailbox, and who misses the broker for it.
 _MAIL = "remote control"
-
-
-class Chore(msgspec.Struct):
-    """Something done every `period_s` in the loop's thread; what it raises is told of once.
-
-    `asks_broker`: what fails is the broker, of which others tell as well.
-    """
-
-    name: str
-    period_s: float
-    work: Callable[[], None]
-    due_mono: float = 0.0
-    asks_broker: bool = False
-    is_failing: bool = False
-
-    def rest(self) -> None:
-        """Have it done no more."""
-        self.period_s = math.inf
 
 
 class LoopParts(msgspec.Struct, frozen=True):
@@ -109,8 +95,7 @@ class Loop:
         self._max_deaths = max_deaths
         self._selector = parts.selector
         self._inbox: list[Happening] = []
-        self._chores: list[Chore] = []
-        self._next_chore_mono = math.inf
+        self._chores = Chores(parts.clock, parts.absence)
         self._bell_fileno: int | None = None
         self._is_bell_watched = False
         self._is_bell_loud = False
@@ -120,6 +105,7 @@ class Loop:
         self._pool_filenos: list[int] = []
         self._mail_fileno: int | None = None
         self._mail_chore: Chore | None = None
+        self._loss_chore: Chore | None = None
 
     def add_chore(
         self,
@@ -128,13 +114,14 @@ class Loop:
         work: Callable[[], None],
         first_s: float = 0.0,
         *,
+        slack_s: float = 0.0,
         asks_broker: bool = False,
     ) -> Chore:
-        """Have `work` done in `first_s` seconds and then every `period_s` seconds."""
-        chore = Chore(name, period_s, work, self._clock.mono() + first_s, asks_broker)
-        self._chores.append(chore)
-        self._next_chore_mono = min(self._next_chore_mono, chore.due_mono)
-        return chore
+        """Have `work` done in `first_s` seconds and then every `period_s` seconds, or up to
+        `slack_s` seconds later while there is nothing else to wake for.
+        """
+        due_mono = self._clock.mono() + first_s
+        return self._chores.add(Chore(name, period_s, work, due_mono, slack_s, asks_broker))
 
     def tell(self, happening: Happening) -> None:
         """Hand the machine something for its next step (from the loop's own thread)."""
@@ -156,8 +143,9 @@ class Loop:
         self._inbox.extend(self._carrier.news())
         self._watch_pool()
         name, period_s = "giving back what dead workers had", self._broker.give_back_interval_s
-        self.add_chore(name, period_s, self._give_back, asks_broker=True)
-        self.add_chore("fetching", _SAFETY_S, lambda: self.tell(Rang()))
+        self._loss_chore = self.add_chore(name, period_s, self._give_back, asks_broker=True)
+        fetch, slack_s = lambda: self.tell(Rang()), _SAFETY_SLACK_S
+        self.add_chore("fetching", _SAFETY_S, fetch, slack_s=slack_s)
         if self._remote is not None:
             look = self._look_after_mail
             self._mail_chore = self.add_chore(_MAIL, 1.0, look, asks_broker=True)
@@ -211,7 +199,7 @@ class Loop:
         now_mono = self._clock.mono()
         if self._awaiting_mono is None:
             self._awaiting_mono = now_mono
-        return now_mono - self._awaiting_mono < _LONGEST_SLEEP_S
+        return now_mono - self._awaiting_mono < _ANSWER_S
 
     def _finish_exchange(self) -> None:
         self._awaiting_mono = None
@@ -223,19 +211,10 @@ class Loop:
             self.look_at_pool()
         if self._bell_fileno is None and not self._inbox:
             self.tell(Rang())
-        if self._next_chore_mono <= now.mono:
-            self._do_chores(now.mono)
-
-    def _do_chores(self, now_mono: float) -> None:
-        for chore in self._chores:
-            if chore.due_mono <= now_mono:
-                chore.due_mono = now_mono + chore.period_s
-                self._do(chore)
-        self._next_chore_mono = min(chore.due_mono for chore in self._chores)
+        self._chores.do_due(now.mono)
 
     def _sleep_s(self, now: Now) -> float:
-        longest_s = _LONGEST_SLEEP_S if self._bell_fileno is not None else _BLIND_SLEEP_S
-        next_mono = min(self._next_chore_mono, now.mono + longest_s)
+        next_mono = min(self._chores.wake_mono, now.mono + self._longest_sleep_s())
         for due_mono in (self._machine.next_mono(), self._pool.next_deadline_mono()):
             if due_mono is not None and due_mono < next_mono:
                 next_mono = due_mono
@@ -243,6 +222,11 @@ class Loop:
         if sleep_s > 0 and not self._machine.is_stopping:
             sleep_s = min(sleep_s, self._next_parked_s(now))
         return max(0.0, sleep_s)
+
+    def _longest_sleep_s(self) -> float:
+        if self._bell_fileno is None:
+            return _BLIND_SLEEP_S
+        return _LONGEST_SLEEP_S if self._awaiting_mono is None else _ANSWER_S
 
     def _next_parked_s(self, now: Now) -> float:
         """Return the seconds until something parked is due; when it is, have it fetched."""
@@ -308,6 +292,8 @@ class Loop:
 
     def _on_waker(self) -> None:
         self._inbox.extend(self._waker.take())
+        # It may be the heart, which has learnt who else is there.
+        self._give_slack_for_losses()
 
     def _on_mail(self) -> None:
         try:
@@ -323,6 +309,8 @@ class Loop:
             self._remote.serve()
         except EngineError:
             self._remote.lose()
+            if self._mail_chore is not None:
+                self._chores.give_slack(self._mail_chore, 0.0)
             raise
         finally:
             self._watch_mail()
@@ -341,6 +329,9 @@ class Loop:
         finally:
             if self._mail_chore is not None:
                 self._mail_chore.period_s = self._remote.period_s
+                # Its descriptor tells of all but of a mailbox that is to be opened again.
+                slack_s = 0.0 if self._mail_fileno is None else _SLACK_S
+                self._chores.give_slack(self._mail_chore, slack_s)
 
     def _watch_mail(self) -> None:
         fileno = self._remote.fileno() if self._remote is not None else None
@@ -354,27 +345,11 @@ class Loop:
 
     # --- chores -------------------------------------------------------------------------------
 
-    def _do(self, chore: Chore) -> None:
-        try:
-            chore.work()
-        except ImproperlyConfigured:
-            raise
-        except Exception as error:  # a chore that fails is tried again at its next time
-            is_known = isinstance(error, EngineError)
-            if chore.asks_broker and is_known:
-                self._absence.notice(chore.name, error)
-            elif not chore.is_failing:
-                logger.warning("%s fails: %s", chore.name, error, exc_info=not is_known)
-            chore.is_failing = True
-        else:
-            chore.is_failing = False
-            if chore.asks_broker:
-                self._absence.served(chore.name)
-
     def _give_back(self) -> None:
         if not self._broker.capabilities.can_give_back or self._machine.is_stopping:
             return
         given = self._consumer.give_back(self._max_deaths)
+        self._give_slack_for_losses()
         if given.returned_count or given.lost or given.dead_lettered:
             logger.warning(
                 "Gave back what dead workers had (%s): %s returned, %s lost, %s dead letters",
@@ -389,3 +364,8 @@ class Loop:
             self.tell(
                 LossReported(self._reader.read(given.lost), self._reader.read(given.dead_lettered))
             )
+
+    def _give_slack_for_losses(self) -> None:
+        if self._loss_chore is not None:
+            slack_s = 0.0 if self._consumer.fears_losses else _SLACK_S
+            self._chores.give_slack(self._loss_chore, slack_s)

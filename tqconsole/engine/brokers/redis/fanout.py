@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import hiredis
+import msgspec
 
 from tqconsole.engine.brokers.base import Subscription
 from tqconsole.engine.brokers.redis import lua
@@ -118,7 +119,9 @@ def _reply(link: Link, keys: Keys, exchange: ExchangeSpec, publication: Publicat
 
 
 def _written(publication: Publication, exchange: ExchangeSpec) -> bytes:
-    return written(Publication(publication.message, publication.routing_key, exchange.name))
+    if publication.exchange != exchange.name:
+        publication = msgspec.structs.replace(publication, exchange=exchange.name)
+    return written(publication)
 
 
 class ChannelFeed(Subscription):

@@ -254,6 +254,11 @@ class RedisConsumer(Consumer):
         if expiries:
             self._link.ask(expiries)
 
+    @property
+    def fears_losses(self) -> bool:
+        """See `Consumer.fears_losses`."""
+        return self._reaper.fears_losses(self._clock.mono())
+
     def give_back(self, max_deaths: int) -> GivenBack:
         """See `Consumer.give_back`; what is lost is ours until it is settled."""
         given, lost = self._reaper.give_back(

@@ -51,6 +51,10 @@ class Pulse:
         """Say that it lives, or ask in turns whether all others do and have nothing in hand, which
         nobody else would miss if they died; False: it is worth all of a beat.
         """
+        if self._beat % 2 == 0 and not self._others:
+            # What is marked as busy is our own doing, unless somebody has come.
+            known_count: int = self._link.run("HLEN", self._keys.consumers)
+            return known_count == 1
         if self._beat % 2 == 0:
             leases = [self._lease, *self._others]
             # Who died while somebody was busy cannot make up for it: that counts for more.

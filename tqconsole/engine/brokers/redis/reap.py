@@ -92,6 +92,17 @@ class Reaper:
         """Take in that nobody on record has died since. Any thread may call it."""
         self._known_mono = now_mono
 
+    def fears_losses(self, now_mono: float) -> bool:
+        """Tell whether somebody may be dead before the next renewal has told: who has something in
+        hand or had, or may be an earlier life of this worker, or when nothing was learnt of late.
+        Any thread may call it.
+        """
+        others = [it for it in self._known if it.uuid != self._uuid]
+        is_known = self._has_searched and now_mono - self._known_mono <= _FRESH_S
+        return not is_known or any(
+            it.left_s <= _SHORT_S or it.worker_name == self._worker_name for it in others
+        )
+
     def give_back(
         self, max_deaths: int, clock: Clock, next_tag: NextTag, is_held: IsHeld
     ) -> tuple[GivenBack, dict[str, Held]]:

@@ -200,7 +200,7 @@ def _running(bench: Bench) -> Iterator[tuple[str, float]]:
 
 
 def _piping(bench: Bench) -> Iterator[tuple[str, float]]:
-    """What crossing to a child and back costs; the sockets themselves are not in it."""
+    """What crossing to a child and back costs; the pipes themselves are not in it."""
     payloads, count, size = bench.payloads(), len(bench.deliveries), bench.batch_count
     packed = [encode_payload(it) for it in payloads]
     jobs = [Job(number, data, None, None) for number, data in enumerate(packed)]

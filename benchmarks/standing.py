@@ -16,8 +16,10 @@ from benchmarks.terminal import drawn_after_s
 from benchmarks.values import Reading, RunFailedError, Worker
 from benchmarks.workloads import PEERS, Workload
 
-#: Seconds that an idle worker is watched at scale 1, at least, and until it has come to rest.
-_WATCH_S, _LEAST_WATCH_S, _REST_S = 10.0, 2.0, 2.0
+#: Seconds that an idle worker is watched at scale 1, and at least.
+_WATCH_S, _LEAST_WATCH_S = 10.0, 2.0
+#: Seconds until it has come to rest, ours after a fetch that waits up to 5 s for one task more.
+_REST_S = 8.0
 #: Commands of one look at the server's counter.
 _OWN_COMMANDS = 2
 #: Whole processes of each command line, of which the median counts.

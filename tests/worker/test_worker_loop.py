@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -328,10 +329,9 @@ def test_what_left_for_the_broker_for_writing_leaves_once(url: str) -> None:
             return []
 
     consumer, writer = Refusing(), MemoryBroker(url)
+    pool: Any = SimpleNamespace(shares_memory=True)
     stranger: Any = None
-    rim = Rim(
-        "w@t", consumer, stranger, stranger, Reader(frozenset(), None), *[stranger] * 3, writer
-    )
+    rim = Rim("w@t", consumer, stranger, pool, Reader(frozenset(), None), *[stranger] * 3, writer)
     carrier = Carrier(rim)
     first, second = (Publication(Message(name), "celery") for name in (b"1", b"2"))
 

@@ -44,6 +44,8 @@ BUDGET_S, BEHIND_BUDGET_S = 0.008, 0.04
 BLURRED_EVERY = 12
 #: Seconds in which a second press of q or ctrl+c quits.
 TWICE_S = 2.0
+#: A screen that is being taken down loses its widgets one by one while clock and answers go on.
+_WHILE_TAKEN_DOWN = contextlib.suppress(NoMatches)
 #: Rows, imports and screens have settled by then; what is frozen is never looked at again.
 GC_FREEZE_AFTER_S = 10.0
 
@@ -140,8 +142,7 @@ class BaseApp(LookApp):
             return
         snapshot = self.session.snapshot()
         drawn, self._unseen = self._unseen, Changes()
-        # A screen that is being taken down loses its widgets one by one while the clock ticks.
-        with contextlib.suppress(NoMatches):
+        with _WHILE_TAKEN_DOWN:
             shown.show(snapshot, drawn)
         self.after_frame(snapshot)
 
@@ -178,13 +179,17 @@ class BaseApp(LookApp):
         """Deliver the futures that are done."""
         for awaited in [item for item in self._awaited if item.future.done()]:
             self._awaited.remove(awaited)
-            error = awaited.future.exception()
-            if error is None:
-                awaited.deliver(awaited.future.result())
-            elif awaited.fail is not None:
-                awaited.fail(error)
-            else:
-                self.tell(str(error) or type(error).__name__, is_error=True)
+            with _WHILE_TAKEN_DOWN:
+                self._deliver(awaited)
+
+    def _deliver(self, awaited: Awaited) -> None:
+        error = awaited.future.exception()
+        if error is None:
+            awaited.deliver(awaited.future.result())
+        elif awaited.fail is not None:
+            awaited.fail(error)
+        else:
+            self.tell(str(error) or type(error).__name__, is_error=True)
 
     def tell(self, text: str, *, is_error: bool = False) -> None:
         """Show a short notice."""

@@ -70,6 +70,28 @@ def test_a_timeout_bounds_all_attempts() -> None:
     assert clock.mono() <= 10
 
 
+def test_a_queue_for_the_answer_that_cannot_be_made_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Expecting:
+        """Its connection breaks twice."""
+
+        attempt_count = 0
+
+        def expect(self, reply_to: str) -> None:
+            self.attempt_count += 1
+            if self.attempt_count < 3:
+                raise OperationalError("the server hung up")
+
+    broker, backend = RecordingBroker(), Expecting()
+    app = make_app(broker=broker, clock=ManualClock(), result_backend="rpc://")
+    monkeypatch.setattr(type(app), "backend", backend)
+
+    app.send_task("x")
+
+    assert (backend.attempt_count, broker.attempt_count) == (3, 1)
+
+
 def test_other_errors_are_tried_again_when_named() -> None:
     class FlakyBroker(RecordingBroker):
         def publish(self, publications: object) -> None:

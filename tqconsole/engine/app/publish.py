@@ -47,12 +47,12 @@ class Publisher:
     def publish(self, publications: Sequence[Publication], policy: dict[str, Any]) -> None:
         """Publish messages in one trip. Raises: OperationalError; nothing was sent then."""
         broker = self._app.write_broker
-        self._trying(lambda: broker.publish(publications), policy)
+        self.persist(lambda: broker.publish(publications), policy)
 
     def publish_end(self, publications: Sequence[Publication], end: ChordEnd) -> None:
         """Publish what a chord ends in and close it. Raises: as `Broker.publish_end`."""
         broker = self._app.write_broker
-        self._trying(lambda: broker.publish_end(publications, end), {})
+        self.persist(lambda: broker.publish_end(publications, end), {})
 
     def declare(self, address: Address, policy: dict[str, Any]) -> None:
         """Make the queue where its name alone does not say how. Raises: OperationalError."""
@@ -62,10 +62,11 @@ class Publisher:
         broker = self._app.write_broker
         key = (broker.place, queue.name)
         if key not in self._declared:
-            self._trying(lambda: broker.declare(queue), policy)
+            self.persist(lambda: broker.declare(queue), policy)
             self._declared.add(key)
 
-    def _trying(self, attempt: Callable[[], None], policy: dict[str, Any]) -> None:
+    def persist(self, attempt: Callable[[], None], policy: dict[str, Any]) -> None:
+        """Try something with the broker as often as the policy says. Raises: OperationalError."""
         clock = self._app.wall_clock
         begun_mono = clock.mono()
         failed_count = 0

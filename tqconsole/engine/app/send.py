@@ -151,12 +151,11 @@ class Sender:
         Raises: OperationalError when the broker could not be reached; nothing was sent then.
         """
         if sendings:
-            defaults = self._defaults()
+            defaults, policy = self._defaults(), sendings[0].policy
             if defaults.are_results_sent:
-                self._expect_results(sendings)
+                self._publisher.persist(lambda: self._expect_results(sendings), policy)
             # Before the publish: a worker may have the task before this thread goes on.
             sent_at = self._app.wall_clock.now()
-            policy = sendings[0].policy
             self._publisher.publish([sending.publication for sending in sendings], policy)
             self._teller.tell(sendings, sent_at, is_event_sent=defaults.is_event_sent)
         return [sending.result for sending in sendings]

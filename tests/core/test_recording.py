@@ -112,6 +112,37 @@ def test_the_end_is_told_and_time_stops_there(replay: ReplaySession, clock: Manu
     assert [(queue.name, queue.ready_count) for queue in snapshot.queues] == [("celery", 12)]
 
 
+@pytest.mark.parametrize("is_paused", [False, True])
+def test_what_came_last_is_shown_at_the_end(
+    tmp_path: Path, clock: ManualClock, is_paused: bool
+) -> None:
+    recorder = Recorder(tmp_path / "short.tqrec")
+    recorder.start(NOW)
+    for number in range(5):
+        at = NOW + number / 10
+        recorder.note_events(Arrived(at, [heartbeat(f"w{number}@h", at)]))
+    recorder.stop()
+    session = ReplaySession(tmp_path / "short.tqrec", clock=clock)
+    session.start()
+    session.drain()
+    assert len(session.snapshot().workers) == 1
+
+    session.wind("+1s")
+    if is_paused:
+        session.pause()
+        session.drain()
+        assert len(session.snapshot().workers) == 1
+        session.resume()
+    changes = session.drain()
+
+    assert len(session.snapshot().workers) == 5
+    assert changes.workers
+    assert changes.queues
+    assert changes.stats
+    assert not session.drain().stats
+    session.stop()
+
+
 def test_it_goes_faster(replay: ReplaySession, clock: ManualClock) -> None:
     assert replay.set_speed("4x") == 4.0
 

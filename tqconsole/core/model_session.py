@@ -55,14 +55,18 @@ class SessionModel:
         has_events: bool,
         has_facts: bool,
         is_behind: bool,
+        has_second: bool = False,
     ) -> Changes:
-        """Bring views and snapshot up to date after a drain; says what changed."""
+        """Bring views and snapshot up to date after a drain; says what changed.
+
+        `has_second` asks for what is looked at once a second, also where the clock has not turned.
+        """
         now_at = self.clock.now()
         if link[0] == "live":
             self.cluster.stats.begin(now_at)
         self.cluster.deaf_because = link[1] if link[0] == "deaf" else ""
         self.cluster.beat.note_link(now_at, is_live=link[0] == "live")
-        has_second = self.cluster.tick()
+        has_second = self.cluster.tick() or has_second
         if self.is_paused:
             link = ("paused", link[1] if link[0] != "live" else "")
         has_link = link != self._link

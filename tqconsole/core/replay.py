@@ -89,6 +89,7 @@ class ReplaySession(ModelReader):
         #: Where the replay is to be; what lies before it and was not taken in yet is behind.
         self._position_at = max(began_at, start_at if start_at is not None else began_at)
         self._last_mono: float | None = None
+        self._is_end_shown = False
         self._link_detail = ""
         surroundings = Surroundings(
             self._recording.context,
@@ -139,7 +140,7 @@ class ReplaySession(ModelReader):
             self._replay_clock.now_at = self._position_at
         return self._model.finish_frame(
             ("replay", self._told()), has_events=has_events, has_facts=has_facts,
-            is_behind=is_behind,
+            is_behind=is_behind, has_second=self._has_last_second(),
         )  # fmt: skip
 
     def play_out(self) -> None:
@@ -147,8 +148,6 @@ class ReplaySession(ModelReader):
         while not self._recording.is_over:
             self._position_at = float("inf")
             self.drain()
-        # What the last one brought is drawn by the next.
-        self.drain()
 
     def wind(self, text: str) -> ReplaySession | None:
         """Go to a time (`14:05`, an ISO instant) or by a span (`+5m`, `-30s`).
@@ -226,6 +225,16 @@ class ReplaySession(ModelReader):
         is_still = self._model.is_paused or self._recording.is_over or last_mono is None
         if last_mono is not None and not is_still:
             self._position_at += (now_mono - last_mono) * self._speed
+
+    def _has_last_second(self) -> bool:
+        """Say once that the recording has ended, where that is seen: time stands still there.
+
+        No second follows its last one, and most of what is shown is looked at once a second.
+        """
+        if self._is_end_shown or self._model.is_paused:
+            return False
+        self._is_end_shown = self._recording.is_over
+        return self._is_end_shown
 
     def _fold(self, entry: Entry) -> None:
         if entry.events:

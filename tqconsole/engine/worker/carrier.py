@@ -99,7 +99,7 @@ class Carrier:
 
     def __init__(self, rim: Rim) -> None:
         self._rim = rim
-        self._jobs = Jobs(rim.hostname, shares_memory=rim.pool.shares_memory)
+        self._jobs = Jobs(rim.hostname, rim.pool)
         self._events: list[tuple[str, dict[str, Any]]] = []
         self._answers: list[Happening] = []
         self._is_pool_dead = False

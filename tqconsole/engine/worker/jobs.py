@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tqconsole.engine.pools.base import Job
+from tqconsole.engine.pools.base import Job, Pool
 from tqconsole.engine.worker.payload import RunPayload, Terms, pack
 from tqconsole.engine.worker.values import Order
 
@@ -10,9 +10,9 @@ from tqconsole.engine.worker.values import Order
 class Jobs:
     """Makes jobs, for a pool that runs them in this process (`shares_memory`) or in others."""
 
-    def __init__(self, hostname: str, *, shares_memory: bool) -> None:
+    def __init__(self, hostname: str, pool: Pool) -> None:
         self._hostname = hostname
-        self._shares_memory = shares_memory
+        self._pool = pool
         self._terms: Terms = ()
 
     def of(self, order: Order, is_told: bool) -> Job:  # noqa: FBT001 - one call, in a loop
@@ -31,7 +31,7 @@ class Jobs:
             delivery.deaths,
             is_told,
         )
-        if self._shares_memory:
+        if self._pool.shares_memory:
             payload = RunPayload(delivery.message, *terms)
             return Job(entry.job_id, payload, order.soft_limit_s, order.hard_limit_s)
         if terms != self._terms:

@@ -84,7 +84,7 @@ def test_a_queue_for_the_answer_that_cannot_be_made_is_tried_again(
                 raise OperationalError("the server hung up")
 
     broker, backend = RecordingBroker(), Expecting()
-    app = make_app(broker=broker, clock=ManualClock(), result_backend="rpc://")
+    app = make_app(broker=broker, clock=ManualClock(), backend="rpc://")
     monkeypatch.setattr(type(app), "backend", backend)
 
     app.send_task("x")

@@ -229,7 +229,7 @@ class VTable(TallView, Generic[RowT], can_focus=True, inherit_bindings=False):
             if index < len(source):
                 painted[y] = self._key(source.row(index), index)
             else:
-                painted[y] = ("", len(source) == 0)
+                painted[y] = ("", () if len(source) else self.empty_lines)
         painted[-1] = (self.newer_count, self.sort_key, self.is_descending, bool(self.marks))
         changed = [y for y, key in painted.items() if self._painted.get(y) != key]
         self._painted = painted

@@ -11,6 +11,7 @@ from textual.widgets import Static
 from tqconsole.core.views import TaskRow
 from tqconsole.widgets.columns import Column
 from tqconsole.widgets.filter_bar import FilterBar
+from tqconsole.widgets.lines import Lines
 from tqconsole.widgets.look import LookApp
 from tqconsole.widgets.vtable import VTable
 
@@ -57,3 +58,33 @@ async def test_an_empty_table_says_what_it_says_now() -> None:
 
         assert app.asked
         assert any("no answer" in strip.text for strip in app.painted())
+
+
+async def test_a_note_that_loses_and_regains_a_digit_is_laid_out_once() -> None:
+    app = TableApp()
+    async with app.run_test(size=(60, 12)) as pilot:
+        app.bar.show_note([("10,002/s", "")])
+        await pilot.pause()
+        layouts: list[object] = []
+        app.screen.screen_layout_refresh_signal.subscribe(app.table, layouts.append)
+        note = app.bar.query(Lines).filter(".filter-note").first()
+
+        for text in ("9,997/s", "10,001/s", "998/s"):
+            app.bar.show_note([(text, "")])
+            await pilot.pause()
+            assert note.plain.endswith(f" {text}")
+            assert note.region.right == 60
+
+        assert layouts == []
+
+
+async def test_a_note_takes_no_room_that_it_does_not_need() -> None:
+    app = TableApp()
+    async with app.run_test(size=(60, 12)) as pilot:
+        note = app.bar.query(Lines).filter(".filter-note").first()
+
+        for text in ("12 of 10,000 rows", "none", "12 of 10,000 rows"):
+            app.bar.show_note([(text, "")])
+            await pilot.pause()
+            assert note.plain.strip() == text
+            assert note.region.width <= len(text) + 6

@@ -18,6 +18,9 @@ from tqconsole.widgets.pieces import Piece, clipped
 
 #: Gives completions of the word before the cursor.
 Suggest = Callable[[str, int], Sequence[str]]
+#: Cells by which a note may be shorter than its place: a rate that falls below 10,000 and rises
+#: again would have the screen laid out each time.
+_NOTE_SPARE = 4
 
 
 class _WordSuggester(Suggester):
@@ -85,6 +88,7 @@ class FilterBar(Vertical):
         )
         self._examples = examples
         self._note = Lines(classes="filter-note")
+        self._note_width = 0
         self._error = Lines(classes="filter-error")
 
     def compose(self) -> ComposeResult:
@@ -120,8 +124,10 @@ class FilterBar(Vertical):
     def show_note(self, line: list[Piece]) -> None:
         """Show what the list says about itself, at the right end."""
         spaced: list[Piece] = [("  ", ""), *line]
-        self._note.styles.width = sum(len(text) for text, _ in spaced)
-        self._note.show_lines([spaced])
+        width = sum(len(text) for text, _ in spaced)
+        if not 0 <= self._note_width - width <= _NOTE_SPARE:
+            self._note.styles.width = self._note_width = width
+        self._note.show_lines([[(" " * (self._note_width - width), ""), *spaced]])
 
     def show_error(self, message: str, column: int = 0) -> None:
         """Show what is wrong with the filter under the column where it is; "" when all is well."""

@@ -209,7 +209,7 @@ def test_neighbours_of_one_style_are_one_segment() -> None:
     strip = strip_of([("a", "bold"), ("", "dim"), ("日", "bold"), ("c", ""), ("\t", "")], look,
                      Style(color="red"), 8)  # fmt: skip
 
-    assert [segment.text for segment in strip] == ["a日", "c ", "   "]
+    assert [segment.text for segment in strip] == ["a日", "c    "]
     assert strip.cell_length == 8
 
 

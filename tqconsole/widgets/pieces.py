@@ -106,6 +106,14 @@ def strip_of(line: Line, look: Look, base: Style, width: int) -> Strip:
         if together:
             segments.append(Segment(together, style_before))
         together, style_before = text, style
+    if length < width:
+        padding = " " * (width - length)
+        length = width
+        if style_before is base:
+            together += padding
+        else:
+            segments.append(Segment(together, style_before))
+            together, style_before = padding, base
     if together:
         segments.append(Segment(together, style_before))
     return Strip(segments, length).adjust_cell_length(max(0, width), base)

@@ -6,17 +6,31 @@ Here only what such a change can mean happens: the bar comes or goes, or its thu
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from rich.style import Style
 from textual.geometry import Region, Size, Spacing
 from textual.reactive import Reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from tqconsole.widgets.look import Look, look_of
+
 #: Part of its length by which a list may have changed before the thumb is drawn anew: less than a
 #: cell of the bar.
 _THUMB_RATIO = 1 / 64
 #: No border and no padding: then all that is painted are the lines.
 _NO_GUTTER = Spacing()
+
+
+@dataclass(frozen=True, slots=True)
+class Canvas:
+    """What lines that are painted together have in common, in cells; `ground` is below them."""
+
+    look: Look
+    ground: Style
+    width: int
+    height: int
 
 
 class TallView(ScrollView, inherit_bindings=False):
@@ -28,30 +42,33 @@ class TallView(ScrollView, inherit_bindings=False):
         super().__init__(id=id)
         #: The length that the bar was told.
         self._told_lines = 0
-        self._ground: Style | None = None
+        #: While lines are painted together: worked out once for all of them.
+        self._canvas: Canvas | None = None
 
     @property
-    def ground(self) -> Style:
-        """The style below everything; worked out once for all lines that are painted together."""
-        return self._ground or self.rich_style
+    def canvas(self) -> Canvas:
+        """What the lines are painted on."""
+        return self._canvas or Canvas(look_of(self), self.rich_style, *self.size)
 
     def render_lines(self, crop: Region) -> list[Strip]:
         """Return visible lines; past Textual's styling of each where there is nothing to style."""
-        self._ground = ground = self.rich_style
+        self._canvas = canvas = self.canvas
         try:
             if self.styles.gutter != _NO_GUTTER:
                 return super().render_lines(crop)
-            width = self.content_region.width
             strips = [
-                self.render_line(y).adjust_cell_length(width, ground) for y in crop.line_range
+                self.render_line(y).adjust_cell_length(canvas.width, canvas.ground)
+                for y in crop.line_range
             ]
         finally:
-            self._ground = None
+            self._canvas = None
         background = self.background_colors[1]
         for line_filter in self.get_line_filters():
             strips = [strip.apply_filter(line_filter, background) for strip in strips]
         first, last = crop.column_span
-        return strips if (first, last) == (0, width) else [it.crop(first, last) for it in strips]
+        if (first, last) != (0, canvas.width):
+            strips = [strip.crop(first, last) for strip in strips]
+        return strips
 
     def watch_virtual_size(self, before: Size, after: Size) -> None:
         """Lay out where the size depends on the length; else tell the bar of what it can show."""

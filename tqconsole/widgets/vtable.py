@@ -11,17 +11,15 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Generic, TypeVar
 
-from rich.style import Style
 from textual import events
 from textual.geometry import Region, Size
 from textual.strip import Strip
 
 from tqconsole.widgets.columns import GAP, Column, Placed, place
-from tqconsole.widgets.look import Look, look_of
 from tqconsole.widgets.pieces import Piece, strip_of
 from tqconsole.widgets.rows import RowChosen, RowMoved, SortAsked, Source
 from tqconsole.widgets.table_paint import GUTTER, chip_text, column_at, header_line, row_line
-from tqconsole.widgets.tall_view import TallView
+from tqconsole.widgets.tall_view import Canvas, TallView
 
 RowT = TypeVar("RowT")
 
@@ -244,23 +242,23 @@ class VTable(TallView, Generic[RowT], can_focus=True, inherit_bindings=False):
 
     def render_line(self, y: int) -> Strip:
         """Return one visible line: titles, a row, or what stands where there are no rows."""
-        look = look_of(self)
-        base = self.ground
+        canvas = self.canvas
         if not self._placed:
             self._layout_columns()
         if y < self._header_lines:
-            return self._scrolled(self._header(look, base), base)
+            return self._scrolled(self._header(canvas), canvas)
         index = self._top() + y - self._header_lines
         source = self._source
         if source is None or index >= len(source):
-            return self._blank_line(y, look, base)
-        strip = self._scrolled(self._row_strip(source.row(index), index, look, base), base)
+            return self._blank_line(y, canvas)
+        strip = self._scrolled(self._row_strip(source.row(index), index, canvas), canvas)
         if y == self._header_lines and self.newer_count and not self.is_following:
-            return self._with_chip(strip, look)
+            return self._with_chip(strip, canvas)
         return strip
 
-    def _row_strip(self, row: RowT, index: int, look: Look, base: Style) -> Strip:
-        key = (*self._key(row, index), self.size.width, self.is_wide, id(look))
+    def _row_strip(self, row: RowT, index: int, canvas: Canvas) -> Strip:
+        look = canvas.look
+        key = (*self._key(row, index), canvas.width, self.is_wide, id(look))
         strip = self._strips.get(key)
         if strip is not None:
             return strip
@@ -268,39 +266,41 @@ class VTable(TallView, Generic[RowT], can_focus=True, inherit_bindings=False):
         is_marked = self._id_of(row) in self.marks
         sign = look.glyphs.cursor if is_cursor else look.glyphs.mark if is_marked else " "
         line = row_line(self._placed, row, look, self._now_at, sign)
-        ground = "cursor" if is_cursor else "picked" if is_marked else ""
-        strip = strip_of(line, look, look.style_over(base, ground), self._strip_width())
-        if len(self._strips) > 3 * self.page_lines:
+        style = "cursor" if is_cursor else "picked" if is_marked else ""
+        ground = look.style_over(canvas.ground, style)
+        strip = strip_of(line, look, ground, self._strip_width(canvas))
+        if len(self._strips) > 3 * canvas.height:
             self._strips.clear()
         self._strips[key] = strip
         return strip
 
-    def _strip_width(self) -> int:
-        return max(self.size.width, self._total_width())
+    def _strip_width(self, canvas: Canvas) -> int:
+        return max(canvas.width, self._total_width()) if self.is_wide else canvas.width
 
-    def _header(self, look: Look, base: Style) -> Strip:
+    def _header(self, canvas: Canvas) -> Strip:
+        look = canvas.look
         line = header_line(self._placed, self.sort_key, look, is_descending=self.is_descending)
-        return strip_of(line, look, base, self._strip_width())
+        return strip_of(line, look, canvas.ground, self._strip_width(canvas))
 
-    def _scrolled(self, strip: Strip, base: Style) -> Strip:
-        if not self.is_wide and strip.cell_length == self.size.width:
+    def _scrolled(self, strip: Strip, canvas: Canvas) -> Strip:
+        if not self.is_wide and strip.cell_length == canvas.width:
             return strip
         left = int(self.scroll_offset.x) if self.is_wide else 0
-        return strip.crop_extend(left, left + self.size.width, base)
+        return strip.crop_extend(left, left + canvas.width, canvas.ground)
 
-    def _with_chip(self, strip: Strip, look: Look) -> Strip:
-        text = chip_text(self.newer_count, look)
-        chip = strip_of([(text, "chip")], look, self.rich_style, len(text))
-        width = self.size.width - chip.cell_length - 1
-        return Strip.join([strip.crop(0, width), chip, strip.crop(self.size.width - 1)])
+    def _with_chip(self, strip: Strip, canvas: Canvas) -> Strip:
+        text = chip_text(self.newer_count, canvas.look)
+        chip = strip_of([(text, "chip")], canvas.look, canvas.ground, len(text))
+        width = canvas.width - chip.cell_length - 1
+        return Strip.join([strip.crop(0, width), chip, strip.crop(canvas.width - 1)])
 
-    def _blank_line(self, y: int, look: Look, base: Style) -> Strip:
+    def _blank_line(self, y: int, canvas: Canvas) -> Strip:
         position = y - self._header_lines - (1 if self.page_lines > 6 else 0)
         is_empty = self._source is None or not len(self._source)
         if is_empty and 0 <= position < len(self.empty_lines):
             line: list[Piece] = [(" " * GUTTER, ""), *self.empty_lines[position]]
-            return strip_of(line, look, base, self.size.width)
-        return Strip.blank(self.size.width, base)
+            return strip_of(line, canvas.look, canvas.ground, canvas.width)
+        return Strip.blank(canvas.width, canvas.ground)
 
     def repaint(self) -> None:
         """Forget what was painted and draw everything anew."""

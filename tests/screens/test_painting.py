@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from fake import Rows
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import pytest
+from fake import Rows, make_row
 from textual.app import ComposeResult
+from textual.filter import LineFilter, Monochrome
 from textual.geometry import Region
 from textual.strip import Strip
 from textual.widgets import Static
@@ -12,7 +17,7 @@ from tqconsole.core.views import TaskRow
 from tqconsole.widgets.columns import Column
 from tqconsole.widgets.filter_bar import FilterBar
 from tqconsole.widgets.lines import Lines
-from tqconsole.widgets.look import LookApp
+from tqconsole.widgets.look import DARK, LIGHT, LookApp
 from tqconsole.widgets.vtable import VTable
 
 
@@ -30,6 +35,11 @@ class TableApp(LookApp):
         self.clock = Static("12:00")
         self.bar = FilterBar(examples="name:img")
         self.asked: list[int] = []
+        self.more_filters: list[LineFilter] = []
+        self.register_theme(replace(DARK, name="other", error="#00ff00"))
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        return [*super().get_line_filters(), *self.more_filters]
 
     def compose(self) -> ComposeResult:
         yield self.clock
@@ -42,6 +52,79 @@ class TableApp(LookApp):
 
     def painted(self) -> list[Strip]:
         return self.table.render_lines(Region(0, 0, *self.table.size))
+
+
+def fifty_rows() -> Rows:
+    return Rows([make_row(n, name=f"row-{n}") for n in range(50)])
+
+
+async def test_a_table_that_stays_is_not_painted_with_what_moves_beside_it() -> None:
+    app = TableApp()
+    async with app.run_test(size=(40, 12)) as pilot:
+        rows = fifty_rows()
+        app.table.show(rows, 0.0)
+        await pilot.pause()
+        app.watch_table()
+
+        app.clock.update("12:01")
+        await pilot.pause()
+        assert app.asked == []
+
+        rows.rows[0].name = "changed"
+        rows.rows[0].revision += 1
+        app.table.show(rows, 0.0)
+        await pilot.pause()
+        assert app.asked
+
+
+CHANGES: dict[str, Callable[[TableApp], object]] = {
+    "theme": lambda app: setattr(app, "theme", LIGHT.name),
+    "colour of a word": lambda app: setattr(app, "theme", "other"),
+    "filter": lambda app: app.more_filters.append(Monochrome()),
+    "colours of the terminal": lambda app: setattr(app, "theme", "ansi-dark"),
+    "ground": lambda app: setattr(app.table.styles, "background", "red"),
+    "ground below": lambda app: setattr(app.screen.styles, "background", "red"),
+    "border": lambda app: setattr(app.table.styles, "border", ("heavy", "red")),
+    "focus": lambda app: app.bar.start(),
+    "cursor": lambda app: app.table.move(1),
+    "page": lambda app: app.table.page(1),
+    "wheel": lambda app: app.table.scroll_to(y=3, animate=False),
+    "marks": lambda app: app.table.mark_all(),
+    "rows": lambda app: app.table.show(Rows([make_row(1, name="other")]), 0.0),
+    "no rows": lambda app: app.table.show(Rows([]), 0.0),
+    "columns": lambda app: (app.table.columns.clear(), app.table.repaint()),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+async def test_kept_lines_are_what_would_be_painted_anew(change: str) -> None:
+    app = TableApp()
+    async with app.run_test(size=(40, 12)) as pilot:
+        app.table.focus()
+        app.table.show(fifty_rows(), 0.0)
+        await pilot.pause()
+        before = app.painted()
+
+        CHANGES[change](app)
+        await pilot.pause()
+
+        after = app.painted()
+        app.table.repaint()
+        assert after == app.painted()
+        assert after != before
+
+
+async def test_kept_lines_fit_a_terminal_of_another_size() -> None:
+    app = TableApp()
+    async with app.run_test(size=(40, 12)) as pilot:
+        app.table.show(fifty_rows(), 0.0)
+        await pilot.resize_terminal(50, 9)
+
+        app.clock.update("12:01")
+        await pilot.pause()
+
+        assert {strip.cell_length for strip in app.painted()} == {app.table.size.width}
+        assert len(app.painted()) == app.table.size.height
 
 
 async def test_an_empty_table_says_what_it_says_now() -> None:

@@ -2,13 +2,19 @@
 
 Textual lays the whole screen out anew whenever the length of what a widget scrolls over changes.
 Here only what such a change can mean happens: the bar comes or goes, or its thumb moves.
+
+And it draws the whole of every widget whenever anything on the screen changes. Here lines that
+nobody asked to be drawn anew are those of the last time.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 from rich.style import Style
+from textual.filter import LineFilter
 from textual.geometry import Region, Size, Spacing
 from textual.reactive import Reactive
 from textual.scroll_view import ScrollView
@@ -44,15 +50,33 @@ class TallView(ScrollView, inherit_bindings=False):
         self._told_lines = 0
         #: While lines are painted together: worked out once for all of them.
         self._canvas: Canvas | None = None
+        #: The lines painted last and for what, until something of them is to be drawn anew.
+        self._painted_lines: tuple[object, list[Strip]] | None = None
 
     @property
     def canvas(self) -> Canvas:
         """What the lines are painted on."""
         return self._canvas or Canvas(look_of(self), self.rich_style, *self.size)
 
+    def refresh(
+        self, *regions: Region, repaint: bool = True, layout: bool = False, recompose: bool = False
+    ) -> Self:
+        """Draw anew what Textual is told; no line painted before is taken for it."""
+        self._painted_lines = None
+        return super().refresh(*regions, repaint=repaint, layout=layout, recompose=recompose)
+
     def render_lines(self, crop: Region) -> list[Strip]:
-        """Return visible lines; past Textual's styling of each where there is nothing to style."""
-        self._canvas = canvas = self.canvas
+        """Return visible lines: those of the last time, or painted anew."""
+        canvas, filters = self.canvas, self.get_line_filters()
+        # The canvas, too: a new size is painted before it is told.
+        painted_for = (crop, canvas, *filters)
+        if self._painted_lines is None or self._painted_lines[0] != painted_for:
+            self._painted_lines = (painted_for, self._paint(crop, canvas, filters))
+        return self._painted_lines[1]
+
+    def _paint(self, crop: Region, canvas: Canvas, filters: Sequence[LineFilter]) -> list[Strip]:
+        """Paint lines; past Textual's styling of each where there is nothing to style."""
+        self._canvas = canvas
         try:
             if self.styles.gutter != _NO_GUTTER:
                 return super().render_lines(crop)
@@ -63,7 +87,7 @@ class TallView(ScrollView, inherit_bindings=False):
         finally:
             self._canvas = None
         background = self.background_colors[1]
-        for line_filter in self.get_line_filters():
+        for line_filter in filters:
             strips = [strip.apply_filter(line_filter, background) for strip in strips]
         first, last = crop.column_span
         if (first, last) != (0, canvas.width):

@@ -258,7 +258,7 @@ class VTable(TallView, Generic[RowT], can_focus=True, inherit_bindings=False):
 
     def _row_strip(self, row: RowT, index: int, canvas: Canvas) -> Strip:
         look = canvas.look
-        key = (*self._key(row, index), canvas.width, self.is_wide, id(look))
+        key = (*self._key(row, index), canvas.width, canvas.ground, self.is_wide, id(look))
         strip = self._strips.get(key)
         if strip is not None:
             return strip

@@ -7,8 +7,12 @@ from dataclasses import replace
 
 import pytest
 from fake import Rows, make_row
+from rich.segment import Segment
+from rich.style import Style
+from rich.terminal_theme import DEFAULT_TERMINAL_THEME
 from textual.app import ComposeResult
-from textual.filter import LineFilter, Monochrome
+from textual.color import Color
+from textual.filter import ANSIToTruecolor, DimFilter, LineFilter, Monochrome, NoColor
 from textual.geometry import Region
 from textual.strip import Strip
 from textual.widgets import Static
@@ -18,7 +22,44 @@ from tqconsole.widgets.columns import Column
 from tqconsole.widgets.filter_bar import FilterBar
 from tqconsole.widgets.lines import Lines
 from tqconsole.widgets.look import DARK, LIGHT, LookApp
+from tqconsole.widgets.style_filters import StyleFilters
 from tqconsole.widgets.vtable import VTable
+
+GROUND = Color.parse("#101820")
+TRUE = Style(color="#aabbcc", bgcolor="#101820")
+NAMED = Style(color="red", bgcolor="black")
+DIM = Style(color="#aabbcc", bgcolor="#101820", dim=True)
+
+
+FILTERS: list[LineFilter] = [
+    ANSIToTruecolor(DEFAULT_TERMINAL_THEME),
+    Monochrome(),
+    NoColor(),
+    DimFilter(),
+]
+
+
+def line(*styles: Style | None) -> Strip:
+    return Strip([Segment("a word", style) for style in styles])
+
+
+@pytest.mark.parametrize("line_filter", FILTERS)
+@pytest.mark.parametrize("styles", [[TRUE], [NAMED], [DIM], [TRUE, DIM], [DIM, TRUE], []])
+def test_lines_are_filtered_as_textual_does(line_filter: LineFilter, styles: list[Style]) -> None:
+    filters = StyleFilters()
+
+    for _ in range(2):
+        strip = line(*styles)
+        assert filters.filtered([strip], line_filter, GROUND) == [
+            strip.apply_filter(line_filter, GROUND)
+        ]
+
+
+def test_a_line_of_true_colours_is_not_made_anew() -> None:
+    strip = line(TRUE, None, TRUE)
+    line_filter = ANSIToTruecolor(DEFAULT_TERMINAL_THEME)
+
+    assert StyleFilters().filtered([strip], line_filter, GROUND)[0] is strip
 
 
 class TableApp(LookApp):

@@ -21,6 +21,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from tqconsole.widgets.look import Look, look_of
+from tqconsole.widgets.style_filters import StyleFilters
 
 #: Part of its length by which a list may have changed before the thumb is drawn anew: less than a
 #: cell of the bar.
@@ -50,6 +51,7 @@ class TallView(ScrollView, inherit_bindings=False):
         self._told_lines = 0
         #: While lines are painted together: worked out once for all of them.
         self._canvas: Canvas | None = None
+        self._filters = StyleFilters()
         #: The lines painted last and for what, until something of them is to be drawn anew.
         self._painted_lines: tuple[object, list[Strip]] | None = None
 
@@ -88,7 +90,7 @@ class TallView(ScrollView, inherit_bindings=False):
             self._canvas = None
         background = self.background_colors[1]
         for line_filter in filters:
-            strips = [strip.apply_filter(line_filter, background) for strip in strips]
+            strips = self._filters.filtered(strips, line_filter, background)
         first, last = crop.column_span
         if (first, last) != (0, canvas.width):
             strips = [strip.crop(first, last) for strip in strips]

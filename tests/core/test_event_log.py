@@ -77,6 +77,30 @@ def test_lines_are_filtered(expression, count):
     assert len(log.lines(compile_event_filter(expression), 10, known_row)) == count
 
 
+class Watched(dict):
+    """An event that tells what it was asked for."""
+
+    def __init__(self, event, asked):
+        super().__init__(event)
+        self.asked = asked
+
+    def get(self, key, default=None):
+        self.asked.append(key)
+        return super().get(key, default)
+
+
+@pytest.mark.parametrize(
+    ("expression", "asked_for"),
+    [("type:task-failed", {"type"}), ("worker:w9", {"hostname"}), ("queue:none", {"uuid"})],
+)
+def test_nothing_is_made_of_an_event_that_its_filter_does_not_ask_for(expression, asked_for):
+    log, asked = EventLog(), []
+    log.add([Watched(task_event("started", "a"), asked)], NOW, 300)
+
+    assert log.lines(compile_event_filter(expression), 10, known_row) == ()
+    assert set(asked) == asked_for
+
+
 def test_an_unknown_field_is_refused():
     with pytest.raises(FilterError, match="did you mean type"):
         compile_event_filter("tipe:x")

@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tqconsole.cli.output import Output
+from tqconsole.core.event_facts import EventFacts
 from tqconsole.core.event_filter import EventCheck
-from tqconsole.core.event_log import line_of as event_line
 from tqconsole.core.filter_terms import FilterContext
 from tqconsole.core.merge import number
 from tqconsole.core.sanitize import clean, clean_name
@@ -90,7 +90,7 @@ class Sieve:
             row = applied[0] if applied is not None else None
             self._store.evict()
             self._store.take_changes()
-        return self._check(event_line(event, at, row), row)
+        return self._check(EventFacts(event, lambda _task_id: row))
 
 
 class TaskNames:

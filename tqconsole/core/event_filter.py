@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from tqconsole.core import filter_parser as tree
+from tqconsole.core.event_facts import EventFacts
 from tqconsole.core.filter_terms import (
     FIELDS,
     FilterContext,
@@ -17,15 +18,14 @@ from tqconsole.core.filter_terms import (
     text_check,
     unknown_field,
 )
-from tqconsole.core.views import EventLine, TaskRow
 
-#: Fields of an event, by their names here and in `EventLine`.
+#: Fields of an event, by their names here and in `EventFacts`.
 EVENT_FIELDS = {"type": "kind", "worker": "worker", "name": "name", "id": "task_id", "text": "text"}
 
-EventCheck = Callable[[EventLine, TaskRow | None], bool]
+EventCheck = Callable[[EventFacts], bool]
 
 
-def every_event(_line: EventLine, _row: TaskRow | None) -> bool:
+def every_event(_facts: EventFacts) -> bool:
     """The test of the empty filter: whoever sees that it is this one need ask no event."""
     return True
 
@@ -35,7 +35,7 @@ def compile_event_filter(
     context: FilterContext | None = None,
     saved: Mapping[str, str] | None = None,
 ) -> EventCheck:
-    """Return the test of events and their tasks' rows. Raises: FilterError with the column."""
+    """Return the test of events. Raises: FilterError with the column."""
     return _check(tree.parse(expression, saved), context or FilterContext())
 
 
@@ -45,33 +45,39 @@ def _check(node: tree.Node, context: FilterContext) -> EventCheck:
             return _term(node, context)
         case tree.Not():
             inner = _check(node.inner, context)
-            return lambda line, row: not inner(line, row)
+            return lambda facts: not inner(facts)
         case tree.All(()):
             return every_event
         case tree.All():
             every = [_check(part, context) for part in node.parts]
-            return lambda line, row: all(check(line, row) for check in every)
+            return lambda facts: all(check(facts) for check in every)
         case tree.Any():
             some = [_check(part, context) for part in node.parts]
-            return lambda line, row: any(check(line, row) for check in some)
+            return lambda facts: any(check(facts) for check in some)
 
 
 def _term(term: tree.Term, context: FilterContext) -> EventCheck:
     if term.operator == "fuzzy":
         needle = term.value.lower()
-        return lambda line, _row: is_subsequence(needle, f"{line.kind} {line.name}".lower())
+        return lambda facts: is_subsequence(needle, f"{facts.kind} {facts.name}".lower())
     if not term.field:
         word = term.value.lower()
-        return lambda line, _row: word in _searched(line)
+        return lambda facts: word in _searched(facts)
     attribute = EVENT_FIELDS.get(term.field)
     if attribute is not None:
         check = text_check(term)
-        return lambda line, _row: check(getattr(line, attribute))
+        return lambda facts: check(getattr(facts, attribute))
     if term.field not in (*FIELDS, "exception"):
         raise unknown_field(term, (*EVENT_FIELDS, *FIELDS))
     matches = test_of(term, context).matches
-    return lambda _line, row: row is not None and matches(row)
+
+    def matches_task(facts: EventFacts) -> bool:
+        row = facts.row
+        return row is not None and matches(row)
+
+    return matches_task
 
 
-def _searched(line: EventLine) -> str:
-    return f"{line.kind}\n{line.worker}\n{line.name}\n{line.task_id}\n{line.text}".lower()
+def _searched(facts: EventFacts) -> str:
+    said = (facts.kind, facts.worker, facts.name, facts.task_id, facts.text)
+    return "\n".join(said).lower()

@@ -7,24 +7,21 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import islice
-from typing import Any, overload
+from typing import overload
 
+from tqconsole.core.event_facts import Event, EventFacts, RowOf
 from tqconsole.core.event_filter import EventCheck, every_event
-from tqconsole.core.merge import number
-from tqconsole.core.sanitize import clean, clean_name, clean_tree, shown
-from tqconsole.core.views import EventLine, TaskRow
+from tqconsole.core.sanitize import clean, clean_tree
+from tqconsole.core.views import EventLine
 
 #: Events kept, and bytes of them.
 LINE_LIMIT = 20_000
 BYTES_LIMIT = 16 * 1024 * 1024
 #: Characters of the JSON of one line.
 RAW_CHARS = 16_384
-
-RowOf = Callable[[str], TaskRow | None]
-Event = Mapping[str, Any]
 
 
 class _Batch:
@@ -93,10 +90,9 @@ class EventLog:
             return NewestLines(list(islice(self._newest(), limit)), row_of)
         found: list[EventLine] = []
         for at, event in self._newest():
-            row = _row(event, row_of)
-            line = line_of(event, at, row)
-            if check(line, row):
-                found.append(line)
+            facts = EventFacts(event, row_of)
+            if check(facts):
+                found.append(line_of(facts, at))
                 if len(found) >= limit:
                     break
         return tuple(found)
@@ -130,46 +126,21 @@ class NewestLines(Sequence[EventLine]):
         line = self._made.get(index)
         if line is None:
             at, event = self._events[index]
-            line = self._made[index] = line_of(event, at, _row(event, self._row_of))
+            line = self._made[index] = line_of(EventFacts(event, self._row_of), at)
         return line
 
 
-def _row(event: Event, row_of: RowOf) -> TaskRow | None:
-    task_id = clean_name(event.get("uuid"))
-    return row_of(task_id) if task_id else None
-
-
-def line_of(event: Event, at: float, row: TaskRow | None) -> EventLine:
-    """Return the line of an event that arrived at `at`, of the task in `row` if it is known."""
-    kind = clean_name(event.get("type"))
-    task_id = clean_name(event.get("uuid"))
-    name = clean_name(event.get("name")) or (row.name if row is not None else "")
+def line_of(facts: EventFacts, at: float) -> EventLine:
+    """Return the line of an event that arrived at `at`."""
     return EventLine(
         at=at,
-        kind=kind,
-        worker=clean_name(event.get("hostname")),
-        name=name,
-        task_id=task_id,
-        text=_text(kind, event),
-        raw_source=partial(_raw, event),
+        kind=facts.kind,
+        worker=facts.worker,
+        name=facts.name,
+        task_id=facts.task_id,
+        text=facts.text,
+        raw_source=partial(_raw, facts.event),
     )
-
-
-def _text(kind: str, event: Event) -> str:
-    if kind.startswith("worker-"):
-        parts = [f"{key} {event[key]}" for key in ("active", "processed") if key in event]
-        load = event.get("loadavg")
-        if isinstance(load, list) and load:
-            parts.append(f"load {load[0]:.1f}" if isinstance(load[0], float) else f"load {load[0]}")
-        return clean("  ".join(parts), 200)
-    if kind == "task-succeeded":
-        runtime_s = number(event.get("runtime"))
-        took = f"{runtime_s:.2f} s  " if runtime_s is not None else ""
-        return clean(f"{took}{event.get('result') or ''}", 400)
-    if kind == "task-progress":
-        return clean(f"{event.get('done')} of {event.get('total')}", 200)
-    said = event.get("exception") or event.get("args")
-    return shown(said, 400)
 
 
 def _raw(event: Event) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 from embedded_values import QUEUE, acks, fetch, names, task, waiting
 
+from tqconsole.engine import freed_memory
 from tqconsole.engine.brokers.base import Consumer
 from tqconsole.engine.brokers.sqlite import SqliteBroker
 from tqconsole.engine.clock import ManualClock
@@ -316,8 +317,10 @@ def test_idle_exchange_never_takes_the_write_lock(
 
 
 def test_idle_consumer_gives_back_what_the_last_work_filled(
-    broker: SqliteBroker, consume: Consume
+    broker: SqliteBroker, consume: Consume, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    given_back: list[None] = []
+    monkeypatch.setattr(freed_memory, "give_back", lambda: given_back.append(None))
     consumer = consume("w1@here")
     told: list[str] = []
     connection = broker._store.main._writer._connection
@@ -332,4 +335,4 @@ def test_idle_consumer_gives_back_what_the_last_work_filled(
     consumer.renew()
     assert [it for it in told if "shrink" in it] == ["PRAGMA shrink_memory"]
     consumer.renew()
-    assert len([it for it in told if "shrink" in it]) == 1
+    assert len([it for it in told if "shrink" in it]) == len(given_back) == 1

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+from tqconsole.engine import freed_memory
 from tqconsole.engine.embedded import bindings, forks, reap, sweep
 from tqconsole.engine.embedded import exchange as cycle
 from tqconsole.engine.embedded.host import this_host
@@ -163,6 +164,7 @@ class Hold:
             self._is_rested = True
             self._store.main.shrink()
             self._reader.shrink()
+            freed_memory.give_back()
 
     def give_back(self, max_deaths: int) -> GivenBack:
         """Find consumers that died and give back what they held.

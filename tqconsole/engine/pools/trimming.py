@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 from collections.abc import Callable
 from pathlib import Path
+
+from tqconsole.engine.freed_memory import malloc_trim
 
 _STATM = Path("/proc/self/statm")
 #: By so much, in bytes, a process must have grown or shrunk since the last time. What is freed in
@@ -49,11 +50,8 @@ class Trimmer:
 
 def make_trimmer() -> Trimmer | None:
     """Return one for this process, None where the C library knows nothing of the kind."""
-    try:
-        trim = ctypes.CDLL(None).malloc_trim
-        return Trimmer(trim, _resident_bytes)
-    except (OSError, AttributeError, TypeError):
-        return None
+    trim = malloc_trim()
+    return None if trim is None else Trimmer(trim, _resident_bytes)
 
 
 def _resident_bytes() -> int:

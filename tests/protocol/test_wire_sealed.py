@@ -58,6 +58,7 @@ def test_sealed_message_equals_what_was_sent(name: str) -> None:
     assert found.sent_properties() == found.properties == sent.properties
     assert found.headers == sent.headers
     assert found == sent
+    assert not found != sent  # noqa: SIM202 - the operator itself
 
 
 @pytest.mark.parametrize("name", list(CALLS))

@@ -9,8 +9,8 @@ from typing import Any
 import amqp
 from amqp.exceptions import AMQPError
 
+from tqconsole.engine.amqp_server.inbound import Delivered
 from tqconsole.engine.amqp_server.tables import read_properties, write_properties
-from tqconsole.engine.amqp_server.wire import Delivered
 from tqconsole.engine.exceptions import EncodeError, RefusedError
 from tqconsole.engine.protocol.limits import Reason
 from tqconsole.engine.protocol.message import Message
@@ -21,7 +21,7 @@ _PROPERTIES = (
     "timestamp", "type", "user_id", "app_id", "cluster_id",
 )  # fmt: skip
 #: Where the properties begin in a header frame: after class, weight and size of the body.
-_PROPERTIES_AT = 12
+PROPERTIES_AT = 12
 
 
 class Content(amqp.Message):
@@ -55,7 +55,7 @@ def content_of(message: Message, more_headers: Mapping[str, Any] | None = None) 
 def message_of(delivered: Delivered) -> Message:
     """Return what was delivered. Raises: RefusedError when its header cannot be read."""
     try:
-        properties = read_properties(delivered.header, _PROPERTIES_AT)
+        properties = read_properties(delivered.header, PROPERTIES_AT)
     except Exception as error:
         # Whatever a hostile table makes a decoder do.
         raise RefusedError(Reason.BAD_ENVELOPE, f"the AMQP header: {error!r:.200}") from error

@@ -95,6 +95,18 @@ def write_properties(properties: Mapping[str, Any]) -> bytes:
     return b"".join(parts)
 
 
+def written_key(key: Any) -> bytes:
+    """Return a name in a table as it leaves. Raises: as `write_properties`."""
+    return _USUAL_KEYS.get(key) or _short(key)
+
+
+def written_value(value: Any) -> bytes:
+    """Return a value in a table as it leaves. Raises: as `write_properties`."""
+    parts: list[bytes] = []
+    _write_value(value, parts)
+    return b"".join(parts)
+
+
 def _short(value: Any) -> bytes:
     data = value.encode("utf-8", "surrogatepass") if isinstance(value, str) else value
     if not isinstance(data, bytes):

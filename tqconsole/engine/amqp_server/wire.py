@@ -13,76 +13,19 @@ import contextlib
 import select
 import socket
 from collections.abc import Iterator
-from struct import Struct
 from typing import Any
 
 import amqp
 from amqp import spec
-from amqp.exceptions import ChannelError, UnexpectedFrame, error_for_code
+from amqp.exceptions import ChannelError, error_for_code
 from amqp.method_framing import frame_handler
 from amqp.transport import SSLTransport, TCPTransport
 
+from tqconsole.engine.amqp_server.inbound import Coming, Delivered, Inbound
 from tqconsole.engine.clock import SYSTEM_CLOCK
 
 #: Bytes read at once.
 _READ_BYTES = 256 * 1024
-#: Consumed bytes after which the rest is moved to the front of the buffer.
-_COMPACT_BYTES = 1024 * 1024
-_FRAME_END = 0xCE
-_METHOD, _HEADER, _BODY = 1, 2, 3
-#: With the heartbeat; whatever else comes is not AMQP, and may claim to be four gigabytes long.
-_KINDS = (_METHOD, _HEADER, _BODY, 8)
-
-_FRAME = Struct(">BHI")
-_BODY_SIZE = Struct(">Q")
-_NUMBER = Struct(">Q")
-_METHOD_ID = Struct(">HH")
-_DELIVER, _GET_OK = (_METHOD_ID.pack(*it) for it in (spec.Basic.Deliver, spec.Basic.GetOk))
-
-
-class Delivered:
-    """A message as it came: its address, and its header and body as bytes."""
-
-    __slots__ = (
-        "chunks",
-        "consumer_tag",
-        "exchange",
-        "header",
-        "is_redelivered",
-        "left_bytes",
-        "number",
-        "routing_key",
-    )
-
-    def __init__(self, payload: bytes) -> None:
-        at = 4
-        self.consumer_tag = ""
-        if payload[:4] == _DELIVER:
-            self.consumer_tag, at = _short(payload, at)
-        self.number: int = _NUMBER.unpack_from(payload, at)[0]
-        self.is_redelivered = bool(payload[at + 8])
-        self.exchange, at = _short(payload, at + 9)
-        self.routing_key, at = _short(payload, at)
-        self.header = b""
-        self.chunks: list[bytes] = []
-        self.left_bytes = -1
-
-    @property
-    def body(self) -> bytes:
-        """The body as it came."""
-        return self.chunks[0] if len(self.chunks) == 1 else b"".join(self.chunks)
-
-    def take(self, kind: int, payload: bytes) -> bool:
-        """Take the next frame; True when the message is complete. Raises: UnexpectedFrame."""
-        if kind == _HEADER and self.left_bytes < 0:
-            self.header = payload
-            self.left_bytes = _BODY_SIZE.unpack_from(payload, 4)[0]
-        elif kind == _BODY and self.left_bytes > 0:
-            self.chunks.append(payload)
-            self.left_bytes -= len(payload)
-        else:
-            raise UnexpectedFrame(f"a frame of kind {kind} in the middle of a message")
-        return self.left_bytes <= 0
 
 
 class _Gathering:
@@ -97,8 +40,7 @@ class _Gathering:
 
     def _begin(self) -> None:
         self.has_met = True
-        self._inbound = bytearray()
-        self._at = 0
+        self.inbound = Inbound()
         self._outbound: list[bytes] | None = None
 
     def _set_socket_options(self, socket_settings: dict[int, int]) -> None:
@@ -133,31 +75,9 @@ class _Gathering:
     def read_frame(self, unpack: object = None) -> tuple[int, int, bytes]:
         """Return the next frame, waiting as long as the socket does. Raises: OSError."""
         del unpack
-        while (frame := self.next_frame()) is None:
+        while (frame := self.inbound.next_frame()) is None:
             self._receive()
         return frame
-
-    def next_frame(self) -> tuple[int, int, bytes] | None:
-        """Return the next frame that has come whole, None when there is none."""
-        inbound, at = self._inbound, self._at
-        if len(inbound) - at < 8:
-            return None
-        kind, channel_id, size = _FRAME.unpack_from(inbound, at)
-        end = at + 7 + size
-        if len(inbound) <= end:
-            if kind not in _KINDS:
-                raise UnexpectedFrame(f"{bytes(inbound[at : at + 8])!r} begins no frame")
-            return None
-        if inbound[end] != _FRAME_END:
-            raise UnexpectedFrame(f"a frame ends with {inbound[end]:#04x}, not with 0xce")
-        payload = bytes(memoryview(inbound)[at + 7 : end])
-        self._at = end + 1
-        if self._at == len(inbound):
-            self._inbound, self._at = bytearray(), 0
-        elif self._at > _COMPACT_BYTES:
-            del inbound[: self._at]
-            self._at = 0
-        return kind, channel_id, payload
 
     def fill(self, timeout_s: float) -> bool:
         """Read what has come, waiting at most `timeout_s`; True when there was anything."""
@@ -177,7 +97,7 @@ class _Gathering:
         if not data:
             self.connected = False
             raise ConnectionResetError("the server hung up")
-        self._inbound += data
+        self.inbound.add(data)
         self.heard_mono = SYSTEM_CLOCK.mono()
 
     def _is_readable(self, timeout_s: float) -> bool:
@@ -279,7 +199,9 @@ class Connection(amqp.Connection):
     Channel = Channel
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(frame_handler=_frame_handler, **options)
+        #: By channel, messages of which some frames are still to come.
+        self._coming: dict[int, Coming] = {}
+        super().__init__(frame_handler=self._handler, **options)
         self._first: Any = None
 
     @property
@@ -328,40 +250,44 @@ class Connection(amqp.Connection):
             timeout_s = 0.0
 
     def _handle_all(self) -> bool:
-        transport, handle = self.transport, self.on_inbound_frame
+        inbound, handle = self.transport.inbound, self.on_inbound_frame
         has_any = False
-        while (frame := transport.next_frame()) is not None:
-            handle(frame)
+        while True:
+            found = inbound.next_delivery() if not self._coming else None
+            if found is not None:
+                self._keep(*found)
+            elif (frame := inbound.next_frame()) is not None:
+                handle(frame)
+            else:
+                return has_any
             has_any = True
-        return has_any
 
-
-def _frame_handler(connection: Connection, callback: Any) -> Any:
-    """Return py-amqp's handler of frames, but for deliveries, which are kept as they came."""
-    standard = frame_handler(connection, callback)
-    coming: dict[int, Delivered] = {}
-
-    def on_frame(frame: tuple[int, int, bytes]) -> bool:
-        kind, channel_id, payload = frame
-        delivered = coming.get(channel_id)
-        if delivered is None:
-            if kind != _METHOD or payload[:4] not in (_DELIVER, _GET_OK):
-                return bool(standard(frame))
-            connection.bytes_recv += 1
-            coming[channel_id] = Delivered(payload)
-            return False
-        connection.bytes_recv += 1
-        if not delivered.take(kind, payload):
-            return False
-        del coming[channel_id]
-        channel = connection.channels.get(channel_id)
+    def _keep(self, channel_id: int, delivered: Delivered) -> None:
+        self.bytes_recv += 1
+        channel = self.channels.get(channel_id)
         if channel is not None:
             channel.delivered.append(delivered)
-        return True
 
-    return on_frame
+    def _handler(self, connection: Connection, callback: Any) -> Any:
+        """Return py-amqp's handler of frames, but for messages, which are kept as they came."""
+        standard = frame_handler(connection, callback)
+        coming: dict[int, Coming] = {}
+        self._coming = coming
 
+        def on_frame(frame: tuple[int, int, bytes]) -> bool:
+            kind, channel_id, payload = frame
+            message = coming.get(channel_id)
+            if message is None:
+                if not Coming.begins_with(kind, payload):
+                    return bool(standard(frame))
+                self.bytes_recv += 1
+                coming[channel_id] = Coming(payload)
+                return False
+            self.bytes_recv += 1
+            if not message.take(kind, payload):
+                return False
+            del coming[channel_id]
+            self._keep(channel_id, message.delivered)
+            return True
 
-def _short(payload: bytes, at: int) -> tuple[str, int]:
-    end = at + 1 + payload[at]
-    return payload[at + 1 : end].decode("utf-8", "surrogateescape"), end
+        return on_frame

@@ -15,9 +15,10 @@ from tqconsole.engine import states
 from tqconsole.engine.amqp_server.address import locate
 from tqconsole.engine.amqp_server.content import message_of
 from tqconsole.engine.amqp_server.declaring import Declarer
+from tqconsole.engine.amqp_server.inbound import Delivered
 from tqconsole.engine.amqp_server.link import CONSUME, Link
 from tqconsole.engine.amqp_server.publisher import Publisher, result_posting
-from tqconsole.engine.amqp_server.wire import Channel, Delivered
+from tqconsole.engine.amqp_server.wire import Channel
 from tqconsole.engine.backends.base import Backend, Watch
 from tqconsole.engine.clock import SYSTEM_CLOCK, Clock
 from tqconsole.engine.exceptions import NotSupportedError, OperationalError, RefusedError

@@ -102,13 +102,7 @@ def from_envelope(
         return _addressed(plain)
     usual = open_usual(envelope)
     if usual is not None:
-        found = usual.wire_properties
-        return (
-            usual,
-            found.delivery_info.exchange,
-            found.delivery_info.routing_key,
-            found.delivery_tag,
-        )
+        return (usual, *usual.address)
     fields = decode_json(envelope)
     # Fewer brackets than the limit cannot be too deep: then nothing needs to be walked.
     may_be_deep = envelope.count(b"[") + envelope.count(b"{") > limits.depth

@@ -1,13 +1,14 @@
 """A message whose envelope was read once, by its types, and is not unpacked any further.
 
-Nearly every task that comes through kombu's envelope has Celery's own headers and nothing else.
-Reading those straight into a typed value costs a quarter of building maps and looking into them;
-and the envelope's bytes are what goes on to a child. Whoever asks for `headers` or `properties`
-gets the maps as from any other message: they are built then.
+Nearly every task has Celery's own headers and nothing else. Reading those straight into a typed
+value costs a quarter of building maps and looking into them; and the bytes of kombu's envelope are
+what goes on to a child. Whoever asks for `headers` or `properties` gets the maps as from any other
+message: they are built then.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import msgspec
@@ -104,14 +105,24 @@ class _Maps(msgspec.Struct):
 
 _read_usual = msgspec.json.Decoder(_Usual).decode
 _read_maps = msgspec.json.Decoder(_Maps).decode
+#: A header table and basic properties, without the transport's own.
+Maps = tuple[dict[str, Any], dict[str, Any]]
+
+
+def _unpack(envelope: bytes) -> Maps:
+    maps = _read_maps(envelope)
+    for name in TRANSPORT_PROPERTIES:
+        del maps.properties[name]
+    return maps.headers, maps.properties
 
 
 class SealedMessage(Message, frozen=True):
-    """A task as `open_usual` found it. `envelope` is what came."""
+    """A task with Celery's own headers only. `envelope` is what came, `unpack` makes maps of it."""
 
     envelope: bytes = b""
     wire_headers: WireHeaders = None  # type: ignore[assignment]  # always given; fields after defaults
-    wire_properties: _UsualProperties = None  # type: ignore[assignment]  # as above
+    wire_properties: WireProperties = None  # type: ignore[assignment]  # as above
+    unpack: Callable[[bytes], Maps] = _unpack
 
     @property  # type: ignore[misc]  # built when it is asked for
     def headers(self) -> dict[str, Any]:
@@ -121,22 +132,34 @@ class SealedMessage(Message, frozen=True):
     @property  # type: ignore[misc]  # as above
     def properties(self) -> dict[str, Any]:
         """The basic properties without the transport's own."""
-        return self._maps()[1]
+        given: dict[str, Any] | None = _properties_slot.__get__(self)
+        return self._maps()[1] if given is None else given
 
-    def _maps(self) -> tuple[dict[str, Any], dict[str, Any]]:
+    @property
+    def address(self) -> tuple[str, str, str]:
+        """The exchange, the routing key and the tag that stand in kombu's envelope."""
+        found: _UsualProperties = self.wire_properties  # type: ignore[assignment]  # nobody else asks
+        return found.delivery_info.exchange, found.delivery_info.routing_key, found.delivery_tag
+
+    @property
+    def can_reopen(self) -> bool:
+        """Whether `open_usual` makes it anew of its envelope."""
+        return self.unpack is _unpack
+
+    def _maps(self) -> Maps:
         headers, properties = _headers_slot.__get__(self), _properties_slot.__get__(self)
         if headers is None:
-            maps = _read_maps(self.envelope)
-            headers, properties = maps.headers, maps.properties
-            for name in TRANSPORT_PROPERTIES:
-                del properties[name]
+            headers, properties = self.unpack(self.envelope)
             _headers_slot.__set__(self, headers)
             _properties_slot.__set__(self, properties)
         return headers, properties
 
     def sent_properties(self) -> dict[str, Any]:
-        """Return the properties, without unpacking the envelope."""
+        """Return the properties, without unpacking the envelope. They are the caller's."""
         found = self.wire_properties
+        if not isinstance(found, _UsualProperties):
+            given: dict[str, Any] = _properties_slot.__get__(self)
+            return dict(given)
         properties: dict[str, Any] = {
             "correlation_id": found.correlation_id,
             "reply_to": found.reply_to,
@@ -152,6 +175,10 @@ class SealedMessage(Message, frozen=True):
         if not isinstance(other, Message):
             return NotImplemented
         return _fields(self) == _fields(other)
+
+    def __ne__(self, other: object) -> bool:
+        """The base class has its own, which compares what is not unpacked."""
+        return not self == other
 
     __hash__ = None  # type: ignore[assignment]  # maps have none
 
@@ -169,6 +196,14 @@ def _fields(message: Message) -> tuple[Any, ...]:
 #: Where the base class keeps its maps: here they stay empty until somebody asks.
 _headers_slot: Any = Message.headers
 _properties_slot: Any = Message.properties
+
+
+def usual_headers(headers: dict[str, Any]) -> WireHeaders | None:
+    """Return what a header table says when nothing is in it but what a usual one has."""
+    try:
+        return msgspec.convert(headers, _UsualHeaders)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return None
 
 
 def open_usual(envelope: bytes) -> SealedMessage | None:

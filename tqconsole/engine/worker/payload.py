@@ -61,7 +61,7 @@ def pack(message: Message, terms: Terms) -> Packed:
     """Return a run for the pipe. Never raises: a header that marshal does not know (AMQP has dates
     and decimals) travels as its text.
     """
-    if type(message) is SealedMessage:
+    if type(message) is SealedMessage and message.can_reopen:
         # Whatever was in it, its bytes are plain; what is around them is our own.
         return message.envelope, terms
     try:

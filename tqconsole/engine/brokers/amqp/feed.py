@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from tqconsole.engine.amqp_server.content import message_of, raw_message
 from tqconsole.engine.amqp_server.declaring import LOCKED, Declarer
 from tqconsole.engine.amqp_server.errors import ChannelRefusedError
+from tqconsole.engine.amqp_server.inbound import Delivered
 from tqconsole.engine.amqp_server.link import CONSUME, Link
-from tqconsole.engine.amqp_server.wire import Channel, Delivered
+from tqconsole.engine.amqp_server.wire import Channel
 from tqconsole.engine.brokers.base import Subscription
 from tqconsole.engine.clock import Clock
 from tqconsole.engine.exceptions import EngineError, OperationalError, RefusedError

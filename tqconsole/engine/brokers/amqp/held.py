@@ -10,9 +10,10 @@ from typing import Any
 
 import msgspec
 
-from tqconsole.engine.amqp_server.content import message_of
-from tqconsole.engine.amqp_server.wire import Delivered
+from tqconsole.engine.amqp_server.forms import Forms
+from tqconsole.engine.amqp_server.inbound import Delivered
 from tqconsole.engine.protocol.message import Message
+from tqconsole.engine.protocol.sealed import SealedMessage
 from tqconsole.engine.protocol.transfer import Delivery
 
 DEATHS, COPY_OF = "tq-deaths", "tq-copy"
@@ -40,10 +41,10 @@ class Held(msgspec.Struct):
     #: A copy stands for it while it runs (suspects.py).
     has_copy: bool = False
 
-    def read(self) -> Delivery:
+    def read(self, forms: Forms) -> Delivery:
         """Return what the engine sees of it. Raises: RefusedError for an unreadable header."""
         if self.message is None:
-            self.message, self.deaths = without_marks(message_of(self.delivered))
+            self.message, self.deaths = without_marks(forms.read(self.delivered))
         delivered = self.delivered
         return Delivery(
             self.tag,
@@ -63,6 +64,8 @@ class Held(msgspec.Struct):
 
 def without_marks(message: Message) -> tuple[Message, int]:
     """Return a message as its sender made it, and how many deaths it has seen."""
+    if type(message) is SealedMessage:
+        return message, 0
     headers = message.headers
     if not (DEATHS in headers or COPY_OF in headers or _TRACE in headers):
         return message, 0

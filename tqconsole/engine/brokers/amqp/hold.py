@@ -16,6 +16,7 @@ import msgspec
 
 from tqconsole.engine.amqp_server.content import content_of, raw_message
 from tqconsole.engine.amqp_server.declaring import Declarer
+from tqconsole.engine.amqp_server.forms import Forms
 from tqconsole.engine.amqp_server.link import Link
 from tqconsole.engine.amqp_server.publisher import Posting, posting_of, result_posting
 from tqconsole.engine.brokers.amqp.delays import SHORTEST_S, Delays
@@ -86,6 +87,7 @@ class AmqpConsumer(Consumer):
         self._intake = Intake(link, declarer, ladder, server.clock)
         self._suspects = Suspects(link, declarer)
         self._ended = Ended(server.clock)
+        self._forms = Forms()
         #: What the caller has in its hands, by tag.
         self._hand: dict[str, Held] = {}
         self._forfeited: dict[str, Held] = {}
@@ -341,7 +343,7 @@ class AmqpConsumer(Consumer):
         refused: list[tuple[Held, RefusedError]] = []
         for held in taken:
             try:
-                delivery = held.read()
+                delivery = held.read(self._forms)
             except RefusedError as error:
                 refused.append((held, error))
                 continue

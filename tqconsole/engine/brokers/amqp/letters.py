@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 
 from tqconsole.engine.amqp_server.content import message_of, raw_message
 from tqconsole.engine.amqp_server.declaring import Declarer, find
+from tqconsole.engine.amqp_server.inbound import Delivered
 from tqconsole.engine.amqp_server.link import Link
 from tqconsole.engine.amqp_server.publisher import Posting, posting_of
-from tqconsole.engine.amqp_server.wire import Delivered
 from tqconsole.engine.brokers.amqp.held import Held
 from tqconsole.engine.brokers.amqp.post import Post
 from tqconsole.engine.brokers.amqp.reading import Reading

@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterator
 
 from tqconsole.engine.amqp_server.declaring import LOCKED, NOT_FOUND, find
 from tqconsole.engine.amqp_server.errors import ChannelRefusedError
+from tqconsole.engine.amqp_server.inbound import Delivered
 from tqconsole.engine.amqp_server.link import ADMIN, Link
-from tqconsole.engine.amqp_server.wire import Channel, Delivered
+from tqconsole.engine.amqp_server.wire import Channel
 from tqconsole.engine.brokers.amqp.held import OWN_PREFIX
 from tqconsole.engine.clock import Clock
 from tqconsole.engine.exceptions import OperationalError

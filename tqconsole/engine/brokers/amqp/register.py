@@ -7,9 +7,9 @@ away names that stand there twice, or whose letters' queue is gone.
 from __future__ import annotations
 
 from tqconsole.engine.amqp_server.declaring import Declarer, find
+from tqconsole.engine.amqp_server.inbound import Delivered
 from tqconsole.engine.amqp_server.link import Link
 from tqconsole.engine.amqp_server.publisher import posting_of
-from tqconsole.engine.amqp_server.wire import Delivered
 from tqconsole.engine.brokers.amqp.held import OWN_PREFIX
 from tqconsole.engine.brokers.amqp.post import Post
 from tqconsole.engine.brokers.amqp.reading import Reading

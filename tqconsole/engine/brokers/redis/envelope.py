@@ -46,8 +46,8 @@ def delivery_of(envelope: bytes, tag: str, queue: str) -> Delivery:
     usual = open_usual(envelope) if len(envelope) < _USUAL_BYTES else None
     if usual is not None:
         # Without our marks, or it would not be a usual one.
-        address = usual.wire_properties.delivery_info
-        return Delivery(tag, usual, queue, address.exchange, address.routing_key)
+        exchange, routing_key, _ = usual.address
+        return Delivery(tag, usual, queue, exchange, routing_key)
     message, exchange, routing_key, _ = from_envelope(envelope)
     return Delivery(tag, message, queue, exchange, routing_key, *_take_marks(message))
 

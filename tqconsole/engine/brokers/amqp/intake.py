@@ -18,15 +18,16 @@ from tqconsole.engine.amqp_server.address import ANSWER_TIMEOUT_S
 from tqconsole.engine.amqp_server.declaring import Declarer
 from tqconsole.engine.amqp_server.link import CONSUME, Link
 from tqconsole.engine.amqp_server.wire import Channel
+from tqconsole.engine.brokers.amqp.allowance import Allowance
 from tqconsole.engine.brokers.amqp.held import Held
 from tqconsole.engine.brokers.amqp.ladder import Ladder
 from tqconsole.engine.clock import Clock
 from tqconsole.engine.exceptions import OperationalError
 from tqconsole.engine.protocol.transfer import QueueSpec
 
-#: What AMQP's window can say at most.
-_MOST_WINDOW = 65_535
 _QUORUM = "quorum"
+#: One consumer of the queue gets its messages; another one's turn comes when that leaves.
+_SINGLE_ACTIVE = "x-single-active-consumer"
 #: Seconds for which a queue that was seen empty is not asked again.
 _EMPTY_S = 0.05
 
@@ -47,7 +48,9 @@ class Intake:
         self._tags: dict[str, str] = {}
         #: Queue -> tag of its consumer.
         self._active: dict[str, str] = {}
-        self._window = 0
+        self._allowance = Allowance()
+        #: Whether it is one for each consumer, None before the channel knows any.
+        self._is_own: bool | None = None
         self._pulled_count = 0
         self._turn = -1
         #: Queues of which a full fetch brought nothing, and when they were last seen empty.
@@ -66,7 +69,8 @@ class Intake:
     @property
     def takes_more(self) -> bool:
         """Whether the server may send, or has sent, more than is in the caller's hands."""
-        return bool(self._active) and self._window > self._in_hand_count()
+        has_room = self._is_own or self._allowance.size > self._in_hand_count()
+        return bool(self._active) and has_room
 
     def add(self, queue: QueueSpec) -> None:
         """Consume from a queue too; it is declared. Raises: OperationalError."""
@@ -104,10 +108,15 @@ class Intake:
     def want(self, wanted: int) -> None:
         """Let the server send what is wanted beside what is in hand already."""
         with self._link.channel(CONSUME) as channel:
-            window = min(max(1, self._in_hand_count() + wanted), _MOST_WINDOW)
-            if self._is_static():
-                self._want_static(channel, window)
-            elif window > self._window or window < self._window - self._window // 4:
+            is_own = self._has_own_windows()
+            is_other = is_own is not self._is_own
+            if is_other:
+                self._allowance = Allowance()
+            unsettled_count = self._in_hand_count() + wanted
+            window = self._allowance.due(unsettled_count, self._clock.mono(), doubles=is_own)
+            if is_other or (is_own and self._may_change(window)):
+                self._consume_anew(channel, window, is_own=is_own)
+            elif not is_own:
                 self._open_window(channel, window)
             self._consume(channel)
 
@@ -150,11 +159,12 @@ class Intake:
         with self._link.channel(CONSUME) as channel:
             self._collect(channel)
             window = self._in_hand_count() - leaving_count
-            if window > 0 and not self._is_static():
+            if window > 0 and not self._is_own:
                 self._open_window(channel, window)
             else:
                 # A window of 0 would be one without end.
                 self._cancel(channel, list(self._active))
+                self._allowance = Allowance()
             self._give_back(channel, list(self._waiting))
 
     def acknowledge(self, helds: Iterable[Held]) -> None:
@@ -194,7 +204,7 @@ class Intake:
         self._channel = channel
         self._channel_count += 1
         self._open, self._tags, self._active = {}, {}, {}
-        self._window = self._pulled_count = 0
+        self._allowance, self._is_own, self._pulled_count = Allowance(), None, 0
         for waiting in self._waiting.values():
             waiting.clear()
         if not is_first:
@@ -211,6 +221,8 @@ class Intake:
             held = Held(f"{self._channel_count}.{it.number}", it.number, queue, it)
             self._open[it.number] = held
             self._waiting[queue].append(held)
+        if delivered and len(self._tags) > len(self._active):
+            self._forget_before(delivered[-1].consumer_tag)
         for tag in channel.cancelled:
             # Its queue was deleted: it is made again when something is wanted.
             name = self._tags.get(tag, "")
@@ -218,6 +230,15 @@ class Intake:
                 del self._active[name]
                 self._declarer.forget(name)
         channel.cancelled.clear()
+
+    def _forget_before(self, tag: str) -> None:
+        """Forget those that were cancelled before the consumer began that brought this."""
+        name = self._tags.get(tag)
+        if name is not None and self._active.get(name) == tag:
+            # The one before it was cancelled after that, and may still bring something.
+            gone = [it for it, of in self._tags.items() if of == name][:-2]
+            for it in gone:
+                del self._tags[it]
 
     def _consume(self, channel: Channel) -> None:
         for name, queue in self._queues.items():
@@ -234,7 +255,13 @@ class Intake:
         for name in names:
             tag = self._active.pop(name, None)
             if tag is not None:
-                channel.basic_cancel(tag, nowait=True)
+                self._end_consumer(channel, tag)
+
+    @staticmethod
+    def _end_consumer(channel: Channel, tag: str) -> None:
+        channel.basic_cancel(tag, nowait=True)
+        # py-amqp waits for an answer before it forgets it.
+        channel.callbacks.pop(tag, None)
 
     def _give_back(self, channel: Channel, names: Iterable[str]) -> None:
         surplus = [held for name in names for held in self._waiting.get(name, ())]
@@ -256,21 +283,55 @@ class Intake:
         return len(self._open) - self._pulled_count - sum(map(len, self._waiting.values()))
 
     def _open_window(self, channel: Channel, window: int) -> None:
-        if window != self._window:
+        if window != self._allowance.size:
             channel.send_method(spec.Basic.Qos, "lBb", (0, window, True))
-            self._window = window
+            self._allowance.told(window, self._clock.mono())
 
-    def _is_static(self) -> bool:
-        """Quorum queues know no window that is shared and changes."""
+    def _has_own_windows(self) -> bool:
+        """Whether each consumer is to have a window of its own. That is the cheaper one for the
+        server, which asks a process more about every message where it is shared; but it does not
+        change while the consumer lasts.
+
+        Quorum queues know no other. Where there are several queues, each would bring all that is
+        wanted. And a consumer that is followed by another must not take its queue, or its turn,
+        with it.
+        """
+        queues = self._queues.values()
+        is_alone = len(queues) == 1 and not any(
+            it.is_auto_delete or it.arguments.get(_SINGLE_ACTIVE) for it in queues
+        )
+        return is_alone or self._has_quorum()
+
+    def _has_quorum(self) -> bool:
         return any(it.arguments.get("x-queue-type") == _QUORUM for it in self._queues.values())
 
-    def _want_static(self, channel: Channel, window: int) -> None:
-        """Consume anew when the window has to grow; each queue has it for itself."""
-        if window <= self._window:
-            return
-        self._cancel(channel, list(self._active))
-        channel.send_method(spec.Basic.Qos, "lBb", (0, window, False))
-        self._window = window
+    def _may_change(self, window: int) -> bool:
+        """Whether it is worth new consumers: not while there is something here to go on with."""
+        if window == self._allowance.size or self.has_waiting:
+            return False
+        # A quorum queue then forgets the order of what it has given.
+        return window > self._allowance.size or not self._has_quorum()
+
+    def _consume_anew(self, channel: Channel, window: int, *, is_own: bool) -> None:
+        """Let new consumers take over: what the old ones have brought, no own window counts."""
+        for queue in self._queues.values():
+            # What waits for an answer cannot do so below.
+            self._declarer.queue(queue)
+        with self._link.gathered():
+            if self._has_quorum():
+                # Else both would bring messages at once.
+                self._cancel(channel, list(self._active))
+            if is_own is not self._is_own and self._is_own is not None:
+                # Of both kinds the smaller one would hold.
+                channel.send_method(spec.Basic.Qos, "lBb", (0, 0, is_own))
+            channel.send_method(spec.Basic.Qos, "lBb", (0, window, not is_own))
+            # Whoever was told that the queue stays, it may go with the last that consumes it.
+            late_tags, self._active = list(self._active.values()), {}
+            self._consume(channel)
+            for tag in late_tags:
+                self._end_consumer(channel, tag)
+        self._is_own = is_own
+        self._allowance.told(window, self._clock.mono())
 
     def _pull(self, name: str) -> None:
         """Fetch one message of a queue, whatever the window says."""

@@ -10,10 +10,10 @@ from amqp_rig import QUEUE, names, taken, task
 
 from tests.servers.kombu_fleet import eventually
 from tqconsole.engine.brokers import open_broker
-from tqconsole.engine.brokers.amqp import allowance
+from tqconsole.engine.brokers.amqp import allowance, hold
 from tqconsole.engine.brokers.amqp.allowance import Allowance
 from tqconsole.engine.brokers.base import Broker
-from tqconsole.engine.protocol.transfer import Delivery, QueueSpec, Settlement, Verdict
+from tqconsole.engine.protocol.transfer import Delivery, Handover, QueueSpec, Settlement, Verdict
 
 OTHER = QueueSpec("other")
 QUORUM = QueueSpec("replicated", arguments={"x-queue-type": "quorum"})
@@ -182,4 +182,24 @@ def test_consumers_that_were_followed_by_others_are_forgotten(
     assert len(intake._tags) <= 2
     assert len(intake._channel.callbacks) <= 2
     assert broker.depth("celery").consumer_count == 1
+    consumer.close()
+
+
+@pytest.mark.server
+def test_queue_that_goes_with_its_last_consumer_outlasts_a_long_task(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hold, "_REST_S", -1.0)
+    consumer: Any = broker.consumer([TRANSIENT], "w1@here")
+    ids = publish(broker, TRANSIENT, 4)
+    (running,) = taken(consumer, 1)
+    # It is acknowledged before it runs: then nothing is in hand.
+    consumer.exchange(started=[Handover(running.tag, is_acked=True)])
+    assert eventually(lambda: consumer.wait(0) and consumer._intake.has_waiting)
+
+    for _ in range(3):
+        consumer.renew()
+
+    assert broker.depth(TRANSIENT.name).consumer_count == 1
+    assert sorted([*names([running]), *run(consumer, 2)]) == ids
     consumer.close()

@@ -69,7 +69,8 @@ class Intake:
     @property
     def takes_more(self) -> bool:
         """Whether the server may send, or has sent, more than is in the caller's hands."""
-        has_room = self._is_own or self._allowance.size > self._in_hand_count()
+        least = 1 if self._has_to_stay() else 0
+        has_room = self._is_own or self._allowance.size > max(least, self._in_hand_count())
         return bool(self._active) and has_room
 
     def add(self, queue: QueueSpec) -> None:
@@ -159,8 +160,8 @@ class Intake:
         with self._link.channel(CONSUME) as channel:
             self._collect(channel)
             window = self._in_hand_count() - leaving_count
-            if window > 0 and not self._is_own:
-                self._open_window(channel, window)
+            if not self._is_own and (window > 0 or self._has_to_stay()):
+                self._open_window(channel, max(1, window))
             else:
                 # A window of 0 would be one without end.
                 self._cancel(channel, list(self._active))
@@ -296,11 +297,13 @@ class Intake:
         wanted. And a consumer that is followed by another must not take its queue, or its turn,
         with it.
         """
-        queues = self._queues.values()
-        is_alone = len(queues) == 1 and not any(
-            it.is_auto_delete or it.arguments.get(_SINGLE_ACTIVE) for it in queues
-        )
+        is_alone = len(self._queues) == 1 and not self._has_to_stay()
         return is_alone or self._has_quorum()
+
+    def _has_to_stay(self) -> bool:
+        """Whether a consumer that leaves takes its queue with it, or its turn."""
+        queues = self._queues.values()
+        return any(it.is_auto_delete or it.arguments.get(_SINGLE_ACTIVE) for it in queues)
 
     def _has_quorum(self) -> bool:
         return any(it.arguments.get("x-queue-type") == _QUORUM for it in self._queues.values())

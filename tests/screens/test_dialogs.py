@@ -7,6 +7,8 @@ from dataclasses import replace
 import pytest
 from driving import press, settle, shown_text, type_text
 from fake import FakeSession
+from rich.color import Color
+from rich.style import Style
 from textual.widgets import Button, Input
 
 from tqconsole.console import Console
@@ -17,6 +19,7 @@ from tqconsole.screens.queue import QueueScreen
 from tqconsole.screens.replies import RepliesDialog
 from tqconsole.screens.task import TaskScreen
 from tqconsole.screens.worker import WorkerScreen
+from tqconsole.widgets.look import DARK, LIGHT
 
 SIZE = (120, 36)
 
@@ -55,6 +58,40 @@ async def test_a_single_revoke_goes_out_and_shows_every_reply() -> None:
         assert "unknown task" in text
         assert "w2@ip-10-1-1" in text
         assert "no reply in 0.3 s" in text
+
+
+@pytest.mark.parametrize("theme", [DARK.name, LIGHT.name])
+async def test_a_button_that_is_off_can_be_read(theme: str) -> None:
+    app = Console(FakeSession(), screen="queues")
+    async with app.run_test(size=SIZE) as pilot:
+        app.theme = theme
+        await settle(pilot)
+        await press(pilot, "P")
+        purge = app.screen.query_one("#go", Button)
+        assert purge.disabled
+
+        styles = [
+            style for text, style, _ in purge.render_lines(purge.size.region)[0] if text.strip()
+        ]
+
+        assert styles
+        # What WCAG 2 asks of text (1.4.3).
+        assert all(style is not None and contrast_of(style) >= 4.5 for style in styles)
+
+
+def contrast_of(style: Style) -> float:
+    assert style.color is not None
+    assert style.bgcolor is not None
+    darker, lighter = sorted(_luminance(it) for it in (style.color, style.bgcolor))
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+def _luminance(color: Color) -> float:
+    parts = (value / 255 for value in color.get_truecolor())
+    red, green, blue = (
+        it / 12.92 if it <= 0.04045 else ((it + 0.055) / 1.055) ** 2.4 for it in parts
+    )
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
 async def test_arrows_alone_lead_through_a_dialog() -> None:

@@ -10,6 +10,7 @@ import pytest
 from tests.servers.brokers_up import Server, redis_up
 from tqconsole.engine.backends.redis import RedisBackend
 from tqconsole.engine.brokers import open_broker
+from tqconsole.engine.brokers.redis.bell import Bell
 from tqconsole.engine.brokers.redis.broker import RedisBroker
 from tqconsole.engine.clock import SYSTEM_CLOCK
 from tqconsole.engine.exceptions import OperationalError
@@ -127,6 +128,23 @@ def test_refusal_of_a_start_is_logged(
     consumer.exchange([Settlement(held.tag, Verdict.ACK)])
     consumer.close()
     assert broker._link.run("HLEN", "unacked") == 0
+
+
+def test_bell_can_do_without_one_list_only(server: Server) -> None:
+    bell = Bell(locate(server.url))
+    bell.arm(["one", "other"])
+    bell.look(5)
+    bell.leave_out("one")
+    assert bell.is_armed
+
+    bell.miss()
+    assert not bell.is_armed
+    assert not bell.is_quiet
+    assert [bell.is_armed_beside(it) for it in ("one", "other")] == [True, False]
+
+    bell.arm(["one", "other"])
+    assert [bell.is_armed_beside(it) for it in ("one", "other")] == [True, True]
+    bell.close()
 
 
 def test_ear_hears_only_what_it_listens_to_now(server: Server) -> None:

@@ -15,6 +15,7 @@ from tqconsole.engine.worker.values import (
     Action,
     Arrival,
     Arrived,
+    Caught,
     Exchange,
     ExchangeDone,
     ExchangeWritten,
@@ -99,6 +100,16 @@ def test_it_is_read_once_and_then_ready() -> None:
 
     assert not [action for action in again if isinstance(action, Read)]
     assert [entry.header.task_id for entry in machine.hand.ready] == ["b", "c"]
+
+
+def test_what_came_by_itself_is_ready_beside_what_is_not_read() -> None:
+    machine = machine_with_two_ready()
+    machine.step(NOW, [ExchangeDone(unread=unread("c"))])
+
+    machine.step(NOW, [Caught(arrivals("d"))])
+    machine.step(NOW, [Arrived(arrivals("c"))])
+
+    assert [entry.header.task_id for entry in machine.hand.ready] == ["b", "d", "c"]
 
 
 def test_it_can_be_revoked_before_it_is_read() -> None:

@@ -160,6 +160,12 @@ class Consumer(abc.ABC):
         tells of everything that comes. Never raises.
         """
 
+    def caught(self) -> list[Delivery]:
+        """Return what has come by itself, without an exchange, and is in our hands; nothing where
+        there is no such thing. Called when `fileno` tells of something. Never raises, never waits.
+        """
+        return []
+
     def take_ring(self) -> bool:
         """Return whether `exchange` may find something of which word came along with an answer:
         `fileno` does not tell of it again, and this only once.

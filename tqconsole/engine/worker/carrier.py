@@ -33,6 +33,7 @@ from tqconsole.engine.worker.values import (
     Arrived,
     BrokerAway,
     BrokerBack,
+    Caught,
     Emit,
     Exchange,
     ExchangeDone,
@@ -175,6 +176,14 @@ class Carrier:
             self._answers.append(answer)
         answers, self._answers = self._answers, []
         return answers
+
+    def caught(self) -> list[Happening]:
+        """Return what has come in without an exchange that asked for it."""
+        rim = self._rim
+        arrivals: list[Arrival] = []
+        # Whatever fails here, an exchange follows and tells of it.
+        self._tried(lambda: arrivals.extend(rim.reader.read(rim.consumer.caught())))
+        return [Caught(arrivals)] if arrivals else []
 
     def _read(self, read: Read) -> None:
         self._answers.append(Arrived(self._rim.reader.read(read.deliveries)))

@@ -253,6 +253,8 @@ class Loop:
     def _on_bell(self) -> None:
         if self._carrier.is_awaiting:
             self._finish_exchange()
+        elif caught := self._carrier.caught():
+            self._inbox.extend(caught)
         else:
             self._ring()
 

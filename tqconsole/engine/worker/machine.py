@@ -31,6 +31,7 @@ from tqconsole.engine.worker.revokes import carries_stamp
 from tqconsole.engine.worker.values import (
     Action,
     Arrived,
+    Caught,
     Emit,
     Entry,
     EventsSwitched,
@@ -90,6 +91,7 @@ class Machine:
             ExchangeDone: exchanging.done,
             ExchangeFailed: exchanging.failed,
             Arrived: exchanging.arrived,
+            Caught: lambda caught: self._admission.admit(caught.arrivals),
             Forfeited: self._on_forfeited,
             StoreDone: exchanging.stored,
             StoreFailed: exchanging.not_stored,

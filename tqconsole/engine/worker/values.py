@@ -81,6 +81,12 @@ class Arrived(msgspec.Struct, frozen=True):
     arrivals: Sequence[Arrival]
 
 
+class Caught(msgspec.Struct, frozen=True):
+    """These came in without an exchange that asked for them."""
+
+    arrivals: Sequence[Arrival]
+
+
 class Forfeited(msgspec.Struct, frozen=True):
     """The broker has taken these deliveries from us."""
 
@@ -213,6 +219,7 @@ Happening = (
     | StoreFailed
     | Rang
     | Arrived
+    | Caught
     | SlotsChanged
     | JobStarted
     | RunEnded

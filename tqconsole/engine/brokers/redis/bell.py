@@ -81,18 +81,29 @@ class Bell:
         self._attended: socket.socket | None = None
         self._watched: socket.socket | None = None
         self._left_out: list[bytes] | None = None
+        #: Who looked after the key that is left out does so no more.
+        self._is_missing = False
         self._globs: tuple[str, ...] = ()
         self._heard: list[tuple[bytes, bytes]] = []
 
     @property
     def is_armed(self) -> bool:
-        """Whether nothing has rung since it was armed."""
-        return self._is_armed
+        """Whether nothing has rung since it was armed, and no list is missing."""
+        return self._is_armed and not self._is_missing
+
+    @property
+    def is_missing_one(self) -> bool:
+        """Whether nothing has rung since it was armed, but for a list that nobody looks after."""
+        return self._is_armed and self._is_missing
+
+    def is_armed_beside(self, list_name: str) -> bool:
+        """Whether nothing has rung since it was armed, and no list but this one is missing."""
+        return self._is_armed and (not self._is_missing or self._left_out == [list_name.encode()])
 
     @property
     def is_quiet(self) -> bool:
         """Whether all lists were seen empty, and none has changed since."""
-        return self._is_armed and self._look_count == 0
+        return self.is_armed and self._look_count == 0
 
     @property
     def is_tracking(self) -> bool:
@@ -205,13 +216,18 @@ class Bell:
         if other is not None and self._selector is not None:
             self._selector.register(other, selectors.EVENT_READ)
 
-    def leave_out(self, list_name: str | None) -> None:
-        """Ring for all but this list, until it is disarmed; None for all."""
-        self._left_out = None if list_name is None else [list_name.encode()]
+    def leave_out(self, list_name: str) -> None:
+        """Ring for all but this list, which somebody else looks after."""
+        self._left_out, self._is_missing = [list_name.encode()], False
+
+    def miss(self) -> None:
+        """The list that was left out is looked after by nobody, until the bell is armed anew."""
+        self._is_missing = self._left_out is not None
 
     def disarm(self) -> None:
         """What has changed since it was armed is not known: a look must be made."""
-        self._is_armed, self._left_out = False, None
+        self._is_armed = self._is_missing = False
+        self._left_out = None
 
     def ring(self) -> None:
         """Something may be there."""
@@ -251,7 +267,8 @@ class Bell:
         # What was asked before is answered first.
         self._awaited.append(_LOOK)
         self._look_count += 1
-        self._is_armed = True
+        self._is_armed, self._is_missing = True, False
+        self._left_out = None
 
     def _connect(self) -> None:
         """Make sure of the connection, and that the server tracks where it can. Raises what Link
@@ -355,7 +372,8 @@ class Bell:
         self._unregister(self._watched)
         self._watched = None
         self._link.close()
-        self._is_tracking = self._is_armed = False
+        self._is_tracking = False
+        self.disarm()
         self._look_count = 0
         self._on_loss()
         lost, self._awaited = self._awaited, deque()

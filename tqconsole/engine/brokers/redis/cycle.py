@@ -146,9 +146,8 @@ class Cycle:
         """Return what the exchange that is under way brought, and what was found again."""
         flight, self._flight = self._flight, None
         found = self._landed(*flight) if flight is not None else []
-        recalled, self._recalled = self._recalled, []
         self._written = ()
-        return Landed(recalled + found, flight[0].wanted if flight else 0, len(found))
+        return Landed(self.take_recalled() + found, flight[0].wanted if flight else 0, len(found))
 
     # --- the fetch that waits -----------------------------------------------------------------
 
@@ -176,10 +175,11 @@ class Cycle:
         self._bell.leave_out(list_name)
 
     def take_caught(self) -> int | None:
-        """Return how many the fetch that waited has brought: they are told with the next landing.
-        None while it waits.
+        """Return how many the fetch that waited has brought: they are told with the next landing,
+        or by `take_recalled`. None while it waits.
         """
-        if self._waiting is None:
+        sent = self._waiting
+        if sent is None:
             return None
         try:
             answer = self._catch.take()
@@ -188,10 +188,19 @@ class Cycle:
             return 0
         if answer is None:
             return None
-        sent = self._no_longer_waiting()
-        found = self._found(sent, answer) if sent is not None and answer else []
+        self._waiting = None
+        found = self._found(sent, answer) if answer else []
+        if 0 < len(found) < sent.wanted:
+            self._bell.miss()
+        else:
+            self._bell.disarm()
         self._recalled += found
         return len(found)
+
+    def take_recalled(self) -> list[Delivery]:
+        """Return what was found and not told to the caller yet."""
+        recalled, self._recalled = self._recalled, []
+        return recalled
 
     def withdraw(self) -> None:
         """Let no fetch wait any more, and take over what it brought. Raises: OperationalError."""
@@ -275,7 +284,7 @@ class Cycle:
         batch = next(self._batches)
         if self._waiting is not None:
             # The fetch that waits counts for nothing from now on.
-            self._bell.leave_out(None)
+            self._bell.miss()
         words = self._words_of_step(batch)
         places: list[Place] = []
         # Each of the usual steps has a script of its own: what it does not do costs nothing.

@@ -25,6 +25,7 @@ from tqconsole.engine.brokers.redis.exchange import (
 from tqconsole.engine.brokers.redis.hearing import Hearing
 from tqconsole.engine.brokers.redis.pulse import Pulse
 from tqconsole.engine.brokers.redis.routing import is_passing
+from tqconsole.engine.brokers.redis.watch import Watch
 from tqconsole.engine.protocol.transfer import (
     Delivery,
     GivenBack,
@@ -34,8 +35,6 @@ from tqconsole.engine.protocol.transfer import (
     Settlement,
 )
 
-#: Seconds between two looks although the bell is quiet; a dead link is noticed in 15 s.
-BACKSTOP_S = 30.0
 #: Seconds between two words that a queue which ends with its reader is still read.
 _ATTACH_S = 12.0
 #: Seconds between two looks without a bell.
@@ -57,17 +56,7 @@ class RedisConsumer(Consumer):
         self._cycle = Cycle(server, self._bell, self._feeding, self._uuid, worker_name)
         #: What we hold; the cycle's own.
         self._hand = self._cycle.hand
-        self._looked_mono = float("-inf")
-        #: The last fetch found less than was wanted, and probably so will the next.
-        self._is_found_short = True
-        #: It did, so the next thing to come must be told.
-        self._is_bell_wanted = False
-        #: A message came by a fetch that waited, after which the bell is not armed yet.
-        self._is_arming_owed = False
-        #: Something has come since a fetch waited in vain, so it is worth while to let another.
-        self._is_lively = False
-        #: How many were wanted last.
-        self._wanted = 0
+        self._watch = Watch(server, self._bell, self._cycle, self._feeding, self._lasts)
         self._pulse = Pulse(server.link, server.keys, self._uuid, worker_name)
         self._reaper = reap.Reaper(server.link, server.keys, self._uuid, worker_name)
         self._pid = os.getpid()
@@ -90,7 +79,7 @@ class RedisConsumer(Consumer):
         """See `Consumer.exchange`: one script, or nothing at all while the bell is quiet."""
         self._begin(settled, started, wanted, riding)
         found = self.finish()
-        self._arm()
+        self._watch.arm()
         return found
 
     def begin(
@@ -104,7 +93,7 @@ class RedisConsumer(Consumer):
         self._begin(settled, started, wanted, riding)
         if self._cycle.is_emptying:
             # What comes next is asked for in the same breath.
-            self._let_a_fetch_wait()
+            self._watch.let_a_fetch_wait()
 
     def _begin(
         self,
@@ -113,12 +102,9 @@ class RedisConsumer(Consumer):
         wanted: int,
         riding: Riding | None,
     ) -> None:
-        has_caught = self._take_caught()
-        if self._is_worth_a_look(is_about_starts=bool(started) and not settled and riding is None):
-            self._bell.look()
-        self._hearing.write(self._bell.take_heard())
+        has_caught = self._watch.take_caught()
+        self._watch.note_wanted(wanted)
         riding = self._cycle.clear_up(riding)
-        self._wanted = wanted
         wanted = min(max(0, wanted - self._cycle.recalled_count), MOST_WANTED)
         plan = Plan()
         if riding is not None:
@@ -126,45 +112,36 @@ class RedisConsumer(Consumer):
             plan.writes = self._server.router.writes(riding.publications)
         settle(plan, settled, self._hand, self._keys, self._worker_name, self._clock.now())
         start(plan, started, self._hand)
-        if plan.only_starts and self._is_arming_owed:
-            self._is_arming_owed = False
-            self._cycle.note_started(plan, self._feeding.lists())
+        if self._hearing.globs or self._watch.is_worth_a_look(plan):
+            self._bell.look()
+        self._hearing.write(self._bell.take_heard())
+        if self._watch.notes_alone(plan):
+            self._watch.note_caught(plan)
             return
-        # A look that is under way tells as well as a quiet bell: it is not worth a fetch beside it.
-        is_told = has_caught or (self._bell.is_armed and not plan.is_empty)
-        if wanted > 0 and not self._is_due() and (is_told or not self._may_find()):
+        if wanted > 0 and not (self._is_due() or self._watch.may_find(plan, has_caught=has_caught)):
             wanted = 0
         if plan.only_starts and not wanted:
             self._cycle.note_started(plan)
         elif wanted or not plan.is_empty:
-            # It is about to find all there is, as far as is known: armed in the same write it
-            # hears of the next one without another trip.
-            is_arming = wanted and self._is_found_short and not self._bell.is_armed
+            arming = self._watch.lists_to_arm() if wanted else ()
             if wanted:
                 self._bell.take_ring()
-            self._cycle.send(plan, wanted, riding, self._feeding.lists() if is_arming else ())
+            self._cycle.send(plan, wanted, riding, arming)
 
     def finish(self) -> list[Delivery]:
         """See `Consumer.finish`."""
         landed = self._cycle.land()
         if landed.wanted > 0:
-            self._looked_mono = self._clock.mono()
-            self._is_found_short = landed.found_count < landed.wanted
-            self._is_bell_wanted = self._is_found_short
-            self._is_lively = self._is_lively or landed.found_count > 0
+            self._watch.note_landed(landed)
         return landed.deliveries
 
     def prepare_wait(self) -> None:
         """See `Consumer.prepare_wait`: it costs a trip, which no task should wait for."""
-        self._arm()
-        if not self._hand:
-            self._let_a_fetch_wait()
+        self._watch.prepare_wait(has_in_hand=bool(self._hand))
 
-    def _arm(self) -> None:
-        if self._is_bell_wanted:
-            self._is_bell_wanted = False
-            if not (self._bell.is_armed or self._bell.has_rung):
-                self._bell.arm(self._feeding.lists())
+    def caught(self) -> list[Delivery]:
+        """See `Consumer.caught`."""
+        return self._cycle.take_recalled() if self._watch.take_caught() else []
 
     @property
     def answers_later(self) -> bool:
@@ -266,7 +243,7 @@ class RedisConsumer(Consumer):
         )
         self._hand.update(lost)
         if given.returned_count:
-            self._looked_mono = float("-inf")
+            self._watch.look_again()
         return given
 
     def add_queue(self, queue: QueueSpec) -> None:
@@ -306,49 +283,15 @@ class RedisConsumer(Consumer):
 
     # --- inside -------------------------------------------------------------------------------
 
-    def _is_worth_a_look(self, *, is_about_starts: bool) -> bool:
-        """Return whether what the server has told may change what is asked. A bell that is not
-        armed has a fetch made anyway, and what starts waits for nothing.
-        """
-        return bool(self._hearing.globs) or (self._bell.is_armed and not is_about_starts)
-
-    def _take_caught(self) -> bool:
-        """Take in what a fetch that waited has brought; return whether it was something."""
-        count = self._cycle.take_caught()
-        if count is None:
+    def _lasts(self, queue_name: str) -> bool:
+        """Return whether it is a queue of ours whose lists do not end by themselves."""
+        queue = self._queues.get(queue_name)
+        if queue is None or is_passing(queue):
             return False
-        self._is_lively = bool(count)
-        if count:
-            self._is_found_short = self._is_bell_wanted = self._is_arming_owed = True
-        return bool(count)
-
-    def _let_a_fetch_wait(self) -> None:
-        if not (self._is_lively and self._bell.is_armed and self._wanted > 0):
-            return
-        if self._cycle.is_catching:
-            return
-        place = self._feeding.last_place
-        queue = self._queues.get(place[0]) if place is not None else None
-        # A move within a list that ends by itself would make it one that does not.
-        if place is None or queue is None or is_passing(queue):
-            return
-        if self._server.router.expiries(queue.name):
-            return
-        self._cycle.catch(self._feeding.list_of(place), min(self._wanted, MOST_WANTED))
+        return not self._server.router.expiries(queue_name)
 
     def _is_due(self) -> bool:
         return self._cycle.due_at is not None and self._cycle.due_at <= self._clock.now()
-
-    def _may_find(self) -> bool:
-        """Return whether there is a point in looking."""
-        if not self._bell.is_quiet:
-            return True
-        now_mono = self._clock.mono()
-        if now_mono - self._looked_mono > BACKSTOP_S:
-            self._looked_mono = now_mono
-            lists = self._feeding.lists()
-            return bool(lists) and bool(self._link.run("EXISTS", *lists))
-        return False
 
     def _attach(self, *, again: bool) -> None:
         """Declare all queues when `again`: the server may have come back without its data; those
@@ -363,7 +306,7 @@ class RedisConsumer(Consumer):
                 self._server.router.attach(queue)
 
     def _look_again(self) -> None:
-        self._looked_mono = float("-inf")
+        self._watch.look_again()
         self._bell.arm(self._feeding.lists())
 
     def _leave(self) -> None:

@@ -1,0 +1,107 @@
+"""What came by a fetch that waited, and what tells of the rest meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from catch_rig import OTHER, QUEUE, calls, fetched, lively, names, others_wait, task, told
+
+from tests.servers.brokers_up import Server, redis_up
+from tqconsole.engine.brokers import open_broker
+from tqconsole.engine.brokers.redis.broker import RedisBroker
+from tqconsole.engine.brokers.redis.hold import RedisConsumer
+from tqconsole.engine.protocol.transfer import Delivery, Handover, Settlement, Verdict
+
+pytestmark = pytest.mark.server
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with redis_up(tmp_path_factory.mktemp("redis")) as running:
+        yield running
+
+
+@pytest.fixture
+def broker(server: Server) -> Iterator[RedisBroker]:
+    with open_broker(server.url) as opened:
+        assert isinstance(opened, RedisBroker)
+        opened._link.run("FLUSHALL")
+        yield opened
+
+
+def inline_trip(consumer: RedisConsumer) -> list[Delivery]:
+    """Take what has come by itself, start and end it, and never sleep before its end."""
+    assert told(consumer)
+    found = consumer.caught()
+    consumer.begin(started=[Handover(it.tag, is_acked=True) for it in found], wanted=4)
+    assert consumer.finish() == []
+    consumer.begin([Settlement(it.tag, Verdict.ACK) for it in found], wanted=4)
+    assert consumer.finish() == []
+    consumer.prepare_wait()
+    return found
+
+
+def test_who_runs_without_sleeping_need_not_be_told_by_the_bell(broker: RedisBroker) -> None:
+    consumer = lively(broker)
+    broker.publish([task("a")])
+    assert names(inline_trip(consumer)) == ["a"]
+    others_wait(broker, 1)
+    broker._link.run("CONFIG", "RESETSTAT")
+
+    broker.publish([task("b")])
+    assert names(inline_trip(consumer)) == ["b"]
+
+    seen = calls(broker)
+    assert (seen["evalsha"], seen.get("exists")) == (2, None)
+    assert consumer._cycle.is_catching
+    consumer.close()
+    assert broker._link.run("HLEN", "unacked") == 0
+
+
+def test_what_comes_elsewhere_meanwhile_is_told(broker: RedisBroker) -> None:
+    consumer = lively(broker, (QUEUE, OTHER))
+    broker.publish([task("a")])
+    assert names(inline_trip(consumer)) == ["a"]
+    broker.publish([task("elsewhere", "other")])
+
+    assert told(consumer)
+    assert consumer.caught() == []
+    assert names(fetched(consumer)) == ["elsewhere"]
+    consumer.close()
+
+
+def test_list_that_no_fetch_waits_for_any_more_is_told_of(broker: RedisBroker) -> None:
+    consumer = lively(broker, (QUEUE, OTHER))
+    broker.publish([task("a")])
+    assert names(inline_trip(consumer)) == ["a"]
+    broker.publish([task("elsewhere", "other")])
+    assert told(consumer)
+    (held,) = fetched(consumer)
+    # The fetch that waited is void by now, and this one sleeps with what it has.
+    consumer.prepare_wait()
+    broker.publish([task("b")])
+
+    found: list[Delivery] = []
+    while not found:
+        assert told(consumer)
+        found = consumer.caught() or fetched(consumer)
+    assert (names([held]), names(found)) == (["elsewhere"], ["b"])
+    consumer.close()
+
+
+def test_fetch_that_waited_and_came_full_has_more_looked_for(broker: RedisBroker) -> None:
+    consumer = lively(broker)
+    broker.publish([task(name) for name in "abcdef"])
+    assert told(consumer)
+    first = consumer.caught()
+    assert names(first) == ["a", "b", "c", "d"]
+    consumer.begin(started=[Handover(it.tag, is_acked=True) for it in first], wanted=4)
+    consumer.finish()
+    while not consumer._bell.has_rung:
+        assert told(consumer)
+        consumer._bell.look()
+
+    consumer.begin([Settlement(it.tag, Verdict.ACK) for it in first], wanted=4)
+    assert names(consumer.finish()) == ["e", "f"]
+    consumer.close()

@@ -55,6 +55,17 @@ def test_settings_of_milliseconds_become_seconds() -> None:
     assert [patience.delay_s(attempt) for attempt in (1, 2, 3, 10_000)] == [0.02, 0.04, 0.05, 0.05]
 
 
+def test_patience_follows_the_settings() -> None:
+    app = make(0, **ALWAYS)[0]
+    assert app.store_patience.most_tries == math.inf
+    assert app.store_patience is app.store_patience
+
+    app.conf.result_backend_max_retries = 3
+
+    assert app.store_patience == patience_of(app.conf)
+    assert app.store_patience.most_tries == 3
+
+
 def test_nobody_having_set_anything_is_told_from_the_defaults() -> None:
     assert patience_of(Settings({})) == Patience(None, 0.1, 1.0, math.inf)
 

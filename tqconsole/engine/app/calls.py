@@ -60,6 +60,8 @@ class Caller:
     _lock: threading.RLock
     _made_sender: Sender | None
     _made_records: Records | None = None
+    #: What the settings say of a store that fails, at one version of theirs.
+    _known_patience: tuple[int, Patience] | None = None
     _result_class: type[AsyncResult] | None = None
     _group_result_class: type[GroupResult] | None = None
 
@@ -107,7 +109,11 @@ class Caller:
     @property
     def store_patience(self) -> Patience:
         """How a store that fails is asked again."""
-        return patience_of(self.conf)
+        # The version of before: who looks first has the settings loaded, which makes it another.
+        known, version = self._known_patience, self.conf.version
+        if known is None or known[0] != version:
+            known = self._known_patience = (version, patience_of(self.conf))
+        return known[1]
 
     @property
     def origin(self) -> str:

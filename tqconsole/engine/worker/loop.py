@@ -251,11 +251,13 @@ class Loop:
             self._is_bell_watched = True
 
     def _on_bell(self) -> None:
-        if self._carrier.is_awaiting:
+        is_answer = self._carrier.is_awaiting
+        if is_answer:
             self._finish_exchange()
-        elif caught := self._carrier.caught():
-            self._inbox.extend(caught)
-        else:
+        # What came with it takes no turn of its own.
+        caught = self._carrier.caught()
+        self._inbox.extend(caught)
+        if not (is_answer or caught):
             self._ring()
 
     def _ring(self) -> None:

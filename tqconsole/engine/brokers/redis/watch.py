@@ -62,6 +62,9 @@ class Watch:
         self._is_lively = bool(count)
         if count:
             self._is_found_short = self._is_bell_wanted = self._is_arming_owed = True
+        else:
+            # Nobody looks after its list any more: the next fetch has to.
+            self._bell.ring()
         return bool(count)
 
     def is_worth_a_look(self, plan: Plan) -> bool:

@@ -69,8 +69,8 @@ class Catch:
         return _UNANSWERED, waiting, (b"EVAL", lua.CATCH.text, b"0", *words)
 
     def take(self) -> Sequence[Any] | None:
-        """Return what the fetch brought, as `lua.CATCH` has it; empty when it was too late, None
-        while it waits. Raises: OperationalError; what it brought is not known then.
+        """Return the messages that the fetch brought; empty when it was too late, or somebody else
+        was first, None while it waits. Raises: OperationalError; what it brought is not known then.
         """
         answers = self._link.receive(0.0)
         if not answers:

@@ -26,7 +26,7 @@ from tqconsole.engine.brokers.redis.exchange import (
     Word,
     dead_row,
 )
-from tqconsole.engine.brokers.redis.keys import Keys, envelope_of
+from tqconsole.engine.brokers.redis.keys import Keys, envelope_of, tail_of
 from tqconsole.engine.brokers.redis.letters import Cause
 from tqconsole.engine.brokers.redis.routing import Router
 from tqconsole.engine.clock import Clock
@@ -156,17 +156,21 @@ class Cycle:
         """Whether a fetch waits in the server."""
         return self._waiting is not None
 
-    def catch(self, list_name: str, wanted: int) -> None:
-        """Let a fetch wait in the server for the next message of this list. It counts for nothing
+    def catch(self, place: Place, wanted: int) -> None:
+        """Let a fetch wait in the server for the next message of one list. It counts for nothing
         once an exchange was sent. Does nothing where the server does not take it.
         """
         if not self._catch.is_welcome:
             return
         batch = next(self._batches)
-        words, places = self._words_of_fetch(batch, wanted, self._keys.busy)
-        sent = _Sent(batch, wanted, places, None, Plan())
+        keys, list_name = self._keys, self._feeding.list_of(place)
+        words: list[Word] = [
+            keys.unacked, keys.unacked_index, self._lease, batch, list_name, wanted,
+            f"{self._prefix}{batch}.", tail_of(place[0]), keys.busy,
+        ]  # fmt: skip
+        sent = _Sent(batch, wanted, (place,), None, Plan())
         try:
-            readable = self._catch.put(list_name, [*self._words_of_step(batch), *words])
+            readable = self._catch.put(list_name, words)
         except OperationalError:
             self._unheard = sent
             return
@@ -189,7 +193,8 @@ class Cycle:
         if answer is None:
             return None
         self._waiting = None
-        found = self._found(sent, answer) if answer else []
+        queue = sent.places[0][0]
+        found = self._taken(sent.batch, enumerate(((queue, it) for it in answer), 1))
         if 0 < len(found) < sent.wanted:
             self._bell.miss()
         else:
@@ -285,7 +290,10 @@ class Cycle:
         if self._waiting is not None:
             # The fetch that waits counts for nothing from now on.
             self._bell.miss()
-        words = self._words_of_step(batch)
+        keys = self._keys
+        words: list[Word] = [
+            keys.unacked, keys.unacked_index, self._lease, batch, members.LEASE_MS
+        ]  # fmt: skip
         places: list[Place] = []
         # Each of the usual steps has a script of its own: what it does not do costs nothing.
         if plan.is_empty:
@@ -298,8 +306,8 @@ class Cycle:
             words += plan.words_before()
         if script is not lua.END:
             busy = "" if self.hand else self._keys.busy
-            fetch, places = self._words_of_fetch(batch, wanted, busy)
-            words += fetch
+            fetch, places = self._feeding.next_turn()
+            words += [wanted, f"{self._prefix}{batch}.", busy, *fetch]
         if script is lua.EXCHANGE:
             words += plan.words_after()
         is_full = self._clock.mono() - self._full_mono < need.FULL_S
@@ -311,14 +319,6 @@ class Cycle:
         except OperationalError:
             self._doubt = sent
             raise
-
-    def _words_of_step(self, batch: int) -> list[Word]:
-        keys = self._keys
-        return [keys.unacked, keys.unacked_index, self._lease, batch, members.LEASE_MS]
-
-    def _words_of_fetch(self, batch: int, wanted: int, busy: str) -> tuple[list[Word], list[Place]]:
-        fetch, places = self._feeding.next_turn()
-        return [wanted, f"{self._prefix}{batch}.", busy, *fetch], places
 
     def _landed(self, sent: _Sent, pending: Pending) -> list[Delivery]:
         try:

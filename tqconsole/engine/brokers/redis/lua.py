@@ -194,19 +194,25 @@ each(number(), function(first, last) call('ZREM', index, unpack(ARGV, first, las
 #: The same for a cycle that only fetches.
 FETCH = Script(READ + _UNACKED + _CLOCK + _LEASE + _FETCH + _FETCHED)
 
-#: The same for a fetch that has waited: not when the lease has ended or knows of a later step. The
-#: number there stays, since an exchange under way looks for its own.
+#: A fetch that has waited for one list, and looks at no other: the bell tells of those. Not when
+#: the lease has ended or knows of a later step. It stays as it is: an exchange under way looks for
+#: its own number, and a worker that stands still must not seem to live. ARGV unacked, index,
+#: lease, its number, list, count, tag prefix, the entry's tail, busy or ''. Answers the messages.
 CATCH = Script(
-    READ
-    + _UNACKED
-    + _CLOCK
-    + """
-local lease, batch, lease_ms = take(), number(), take()
-if tonumber(call('GET', lease) or '9e15') >= batch then return false end
-call('PEXPIRE', lease, lease_ms)
+    f"""
+local call, unacked, index = redis.call, ARGV[1], ARGV[2]
+if tonumber(call('GET', ARGV[3]) or '9e15') >= tonumber(ARGV[4]) then return false end
+local popped = call('RPOP', ARGV[5], ARGV[6])
+if not popped then return false end
+local tag_prefix, tail, score = ARGV[7], ARGV[8], call('TIME')[1]
+for at = 1, #popped do
+  local tag = tag_prefix .. at
+  call('HSET', unacked, tag, '[' .. popped[at] .. tail)
+  call('ZADD', index, score, tag)
+end
+if ARGV[9] ~= '' then call('SET', ARGV[9], 1, 'PX', {BUSY_MS}) end
+return popped
 """
-    + _FETCH
-    + _FETCHED
 )
 
 #: Sees to it that a fetch which waits is not carried out any more, and answers what it got: ARGV

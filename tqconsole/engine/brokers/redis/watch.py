@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from tqconsole.engine.brokers.redis.ageing import Place
 from tqconsole.engine.brokers.redis.bell import Bell
 from tqconsole.engine.brokers.redis.cycle import Cycle, Landed, Server
 from tqconsole.engine.brokers.redis.exchange import MOST_WANTED, Feeding, Plan
@@ -134,9 +135,9 @@ class Watch:
 
     def let_a_fetch_wait(self) -> None:
         """Put a fetch into the server for where the last message came from, if that is lively."""
-        list_name = self._list_to_wait_for()
-        if list_name is not None and not self._cycle.is_catching:
-            self._cycle.catch(list_name, min(self._wanted, MOST_WANTED))
+        place = self._place_to_wait_for()
+        if place is not None and not self._cycle.is_catching:
+            self._cycle.catch(place, min(self._wanted, MOST_WANTED))
 
     def look_again(self) -> None:
         """What was seen is worth nothing any more: other lists, or what came back to them."""
@@ -147,18 +148,17 @@ class Watch:
     def _will_wait(self, plan: Plan) -> bool:
         """Return whether a fetch is going to wait for the list that the bell misses."""
         is_last = plan.only_ends and len(plan.acked) == len(self._cycle.hand) > 0
-        return is_last and self._bell.is_missing_one and self._list_to_wait_for() is not None
+        return is_last and self._bell.is_missing_one and self._place_to_wait_for() is not None
 
-    def _list_to_wait_for(self) -> str | None:
+    def _place_to_wait_for(self) -> Place | None:
         place = self._feeding.last_place
         if place is None or not (self._is_lively and self._wanted > 0):
             return None
         # A move within a list that ends by itself would make it one that does not.
         if not self._lasts(place[0]):
             return None
-        list_name = self._feeding.list_of(place)
         # The bell can do without one list only.
-        return list_name if self._bell.is_armed_beside(list_name) else None
+        return place if self._bell.is_armed_beside(self._feeding.list_of(place)) else None
 
     def _is_time_to_look(self) -> bool:
         """Return whether there is something although the bell is quiet, which is seldom asked."""

@@ -82,15 +82,6 @@ _LEASE = """
 local lease, lease_value, lease_ms = take(), take(), take()
 call('SET', lease, lease_value, 'PX', lease_ms)
 """
-_RESULTS = """
-for _ = 1, number() do store_record(take(), take(), take(), take()) end
-"""
-_ACKS = """
-each(number(), function(first, last)
-  call('HDEL', unacked, unpack(ARGV, first, last))
-  call('ZREM', index, unpack(ARGV, first, last))
-end)
-"""
 
 #: Fetches, and makes ready what is due before.
 _FETCH = f"""
@@ -174,8 +165,8 @@ EXCHANGE = Script(
     + _LEAVE
     + STORE_RECORD
     + _LEASE
-    + _RESULTS
     + """
+for _ = 1, number() do store_record(take(), take(), take(), take()) end
 for _ = 1, number() do call(take(), take(), take()) end
 for _ = 1, number() do back(take(), take(), take()) end
 for _ = 1, number() do dead(take(), take(), take(), take(), take()) end
@@ -186,8 +177,11 @@ each(number(), function(first, last)
   for at = first, last do call('ZADD', index, 'XX', now_s + 0.5, ARGV[at]) end
 end)
 each(number(), function(first, last) call('ZREM', index, unpack(ARGV, first, last)) end)
+each(number(), function(first, last)
+  call('HDEL', unacked, unpack(ARGV, first, last))
+  call('ZREM', index, unpack(ARGV, first, last))
+end)
 """
-    + _ACKS
     + _FETCHED
 )
 
@@ -230,8 +224,28 @@ return reply
 """
 )
 
-#: The same for a cycle that only writes results and acknowledges. The results are told first.
-END = Script(READ + _UNACKED + STORE_RECORD + _LEASE + _RESULTS + _ACKS + "return {'', '', {}}")
+#: The same for a cycle that only writes results and acknowledges. Who waits for a result waits for
+#: this too, so it reads its words without the helpers.
+END = Script(
+    STORE_RECORD
+    + f"""
+local call, unacked, index = redis.call, ARGV[1], ARGV[2]
+call('SET', ARGV[3], ARGV[4], 'PX', ARGV[5])
+local at = 7
+for _ = 1, tonumber(ARGV[6]) do
+  store_record(ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3])
+  at = at + 4
+end
+local last = at + tonumber(ARGV[at])
+while at < last do
+  local stop = math.min(at + {CHUNK}, last)
+  call('HDEL', unacked, unpack(ARGV, at + 1, stop))
+  call('ZREM', index, unpack(ARGV, at + 1, stop))
+  at = stop
+end
+return {{'', '', {{}}}}
+"""
+)
 
 #: Writes down what starts and is acknowledged late: ARGV index, tags.
 START = Script(

@@ -11,7 +11,7 @@ import pytest
 
 from tqconsole.engine import App
 from tqconsole.engine.clock import LamportClock
-from tqconsole.engine.fork_locks import give_lock
+from tqconsole.engine.fork_locks import give_lock, own_pid
 from tqconsole.engine.signals import Signal
 
 
@@ -73,3 +73,13 @@ def test_owner_is_let_go() -> None:
     del owner
 
     assert len(_given) == before
+
+
+def test_child_knows_who_it_is() -> None:
+    assert own_pid() == os.getpid()
+    child_pid = os.fork()
+    if child_pid == 0:
+        os._exit(int(own_pid() != os.getpid()))
+
+    assert os.waitpid(child_pid, 0)[1] == 0
+    assert own_pid() == os.getpid()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import warnings
 from abc import abstractmethod
@@ -22,6 +21,7 @@ from tqconsole.engine.exceptions import (
     Replaced,
     Retry,
 )
+from tqconsole.engine.fork_locks import own_pid
 from tqconsole.engine.patience import Patience, patience_of
 from tqconsole.engine.protocol.identity import new_id
 from tqconsole.engine.result_cache import ResultCache
@@ -89,7 +89,7 @@ class Caller:
     def oid(self) -> str:
         """The address of this thread, under which results reach it: a UUID."""
         known = getattr(self._oids, "known", None)
-        pid = os.getpid()
+        pid = own_pid()
         if known is None or known[0] != pid:
             # A forked child must not listen at its parent's address.
             known = self._oids.known = (pid, new_id())

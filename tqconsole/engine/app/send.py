@@ -7,7 +7,6 @@ other call goes the whole way. Nothing here decides what a task is or when it ru
 
 from __future__ import annotations
 
-import os
 import socket
 import warnings
 from collections.abc import Sequence
@@ -42,6 +41,7 @@ from tqconsole.engine.app.publish import Publisher, PublishingApp, has_to_be_dec
 from tqconsole.engine.app.queues import Address, QueueTable
 from tqconsole.engine.app.telling import Sending, Teller, TellingApp
 from tqconsole.engine.backends.base import Backend
+from tqconsole.engine.fork_locks import own_pid
 from tqconsole.engine.protocol.identity import new_id
 from tqconsole.engine.protocol.message import Message
 from tqconsole.engine.protocol.stencil import Stencil, can_repeat
@@ -184,7 +184,7 @@ class Sender:
 
     def origin(self) -> str:
         """Return this process's name as a sender."""
-        pid = os.getpid()
+        pid = own_pid()
         if self._origin[0] != pid:
             self._origin = (pid, f"gen{pid}@{socket.gethostname()}")
         return self._origin[1]

@@ -23,6 +23,7 @@ from tqconsole.engine.exceptions import (
     NotAdmittedError,
     OperationalError,
 )
+from tqconsole.engine.fork_locks import own_pid
 from tqconsole.engine.redis_server import errors
 from tqconsole.engine.redis_server.address import Address
 from tqconsole.engine.redis_server.opening import RefusedError
@@ -71,7 +72,7 @@ class Link:
 
     def __del__(self) -> None:
         if self._wire is not None:
-            self._wire.close(is_ours=self._pid == os.getpid())
+            self._wire.close(is_ours=self._pid == own_pid())
 
     def forked(self) -> None:
         """Begin anew in a fork's child: a thread that is not there may have held the lock."""
@@ -81,7 +82,7 @@ class Link:
     @property
     def is_open(self) -> bool:
         """Whether there is a connection of this process's that nothing speaks against."""
-        return self._wire is not None and self._pid == os.getpid() and not self._is_doubtful
+        return self._wire is not None and self._pid == own_pid() and not self._is_doubtful
 
     def connect(self) -> None:
         """Make sure of a connection. Raises: BrokerUnreachableError, ImproperlyConfigured."""
@@ -172,7 +173,7 @@ class Link:
         with self._lock:
             wire, self._wire = self._wire, None
             if wire is not None:
-                wire.close(is_ours=self._pid == os.getpid())
+                wire.close(is_ours=self._pid == own_pid())
 
     # --- inside -------------------------------------------------------------------------------
 
@@ -232,7 +233,7 @@ class Link:
             self._reader, self._fed_bytes = self._new_reader(), 0
 
     def _listening(self) -> Wire:
-        if self._wire is None or self._pid != os.getpid():
+        if self._wire is None or self._pid != own_pid():
             raise errors.of_link(ConnectionError("not connected"), self.address.server)
         return self._wire
 
@@ -240,7 +241,7 @@ class Link:
         if self._wire is not None:
             now_mono = self._clock.mono()
             is_idle = now_mono - self._used_mono > _IDLE_S
-            is_stale = self._pid != os.getpid() or (
+            is_stale = self._pid != own_pid() or (
                 self._is_doubtful or (is_idle and self._wire.has_something())
             )
             self._used_mono = now_mono
@@ -272,7 +273,7 @@ class Link:
             raise _maybe_passing(error, address) from error
         address.has_let_in.set()
         self._reader, self._silence_count = self._new_reader(), address.silences.count
-        self._pid, self._used_mono = os.getpid(), self._clock.mono()
+        self._pid, self._used_mono = own_pid(), self._clock.mono()
         self._wire = Wire(link, self._timeout_s)
         return self._wire
 

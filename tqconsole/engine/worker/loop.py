@@ -27,6 +27,7 @@ from tqconsole.engine.worker.remote import Remote
 from tqconsole.engine.worker.values import (
     Action,
     Exchange,
+    ExchangeWritten,
     Happening,
     LossReported,
     Now,
@@ -168,6 +169,12 @@ class Loop:
             self._on_signal(signum, is_cold)
             self.tell(self._stop(is_cold=is_cold))
         self._look_at_the_clock(now)
+        self._step(now)
+        if self._inbox and type(self._inbox[-1]) is ExchangeWritten:
+            # What was handed over starts without another turn.
+            self._step(now)
+
+    def _step(self, now: Now) -> None:
         happenings, self._inbox = self._inbox or [Tick()], []
         actions = self._machine.step(now, happenings)
         if actions or self._is_bell_loud:

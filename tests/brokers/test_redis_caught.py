@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 
 import pytest
@@ -104,4 +105,33 @@ def test_fetch_that_waited_and_came_full_has_more_looked_for(broker: RedisBroker
 
     consumer.begin([Settlement(it.tag, Verdict.ACK) for it in first], wanted=4)
     assert names(consumer.finish()) == ["e", "f"]
+    consumer.close()
+
+
+def test_answer_that_nobody_waits_for_tells_of_nothing_to_fetch(broker: RedisBroker) -> None:
+    consumer = lively(broker)
+    broker.publish([task("a")])
+    assert told(consumer)
+    (held,) = consumer.caught()
+    consumer.prepare_wait()
+    while not consumer._bell.is_quiet:
+        assert told(consumer)
+        # The answer to the arming, and then there is none.
+        assert consumer.tells_nothing()
+
+    broker.publish([task("b")])
+    assert told(consumer)
+    assert not consumer.tells_nothing()
+    assert names(fetched(consumer)) == ["b"]
+    assert [held.tag in consumer._hand, len(consumer._hand)] == [True, 2]
+    consumer.close()
+
+
+def test_connection_that_is_lost_is_worth_a_fetch(broker: RedisBroker) -> None:
+    consumer = lively(broker)
+    consumer._bell._link.descriptor().shutdown(socket.SHUT_RDWR)
+
+    assert told(consumer)
+    assert not consumer.tells_nothing()
+    assert consumer.exchange(wanted=1) == []
     consumer.close()

@@ -166,6 +166,12 @@ class Consumer(abc.ABC):
         """
         return []
 
+    def tells_nothing(self) -> bool:
+        """Return whether what `fileno` tells of, which is taken in, is nothing to be fetched. Never
+        raises, never waits.
+        """
+        return False
+
     def take_ring(self) -> bool:
         """Return whether `exchange` may find something of which word came along with an answer:
         `fileno` does not tell of it again, and this only once.

@@ -264,7 +264,7 @@ class Loop:
         # What came with it takes no turn of its own.
         caught = self._carrier.caught()
         self._inbox.extend(caught)
-        if not (is_answer or caught):
+        if not (is_answer or caught or self._consumer.tells_nothing()):
             self._ring()
 
     def _ring(self) -> None:

@@ -26,6 +26,7 @@ from tqconsole.engine.brokers.redis.hearing import Hearing
 from tqconsole.engine.brokers.redis.pulse import Pulse
 from tqconsole.engine.brokers.redis.routing import is_passing
 from tqconsole.engine.brokers.redis.watch import Watch
+from tqconsole.engine.exceptions import EngineError
 from tqconsole.engine.protocol.transfer import (
     Delivery,
     GivenBack,
@@ -142,6 +143,15 @@ class RedisConsumer(Consumer):
     def caught(self) -> list[Delivery]:
         """See `Consumer.caught`."""
         return self._cycle.take_recalled() if self._watch.take_caught() else []
+
+    def tells_nothing(self) -> bool:
+        """See `Consumer.tells_nothing`: often it is the answer to what started, or to an arming."""
+        try:
+            self._bell.look()
+        except EngineError:
+            return False
+        # The answer to a look that is under way will tell, too.
+        return self._bell.is_armed
 
     @property
     def answers_later(self) -> bool:

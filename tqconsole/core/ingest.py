@@ -33,7 +33,7 @@ FIRST_DELAY_S, LONGEST_DELAY_S = 0.1, 5.0
 #: Events that may wait for the UI: half a minute of a big cluster.
 BACKLOG_LIMIT = 200_000
 #: Events handed over together: what the UI's thread folds in within a few milliseconds.
-EVENTS_AT_ONCE = 200
+EVENTS_AT_ONCE = 400
 #: Messages decoded between two looks at the stop flag.
 BATCH_LIMIT = 500
 

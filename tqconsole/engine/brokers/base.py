@@ -62,6 +62,8 @@ class Capabilities(msgspec.Struct, frozen=True):
     keeps_handed: bool = True
     #: `publish_end`, for chords of a store that `rides_on` this broker.
     can_end_chords: bool = False
+    #: `Consumer.start`: what starts is noted while an exchange is under way.
+    can_start_beside: bool = False
 
 
 class Subscription(abc.ABC):
@@ -134,6 +136,18 @@ class Consumer(abc.ABC):
         return begun
 
     _begun: list[Delivery] = []  # noqa: RUF012 - replaced, never changed
+
+    def start(self, started: Sequence[Handover]) -> None:
+        """Let the note of what starts leave, also between `begin` and `finish`: it may start then.
+
+        Raises: OperationalError; what was begun has failed too then. NotSupportedError without
+        `can_start_beside`.
+        """
+        raise NotSupportedError("what starts goes with an exchange here")
+
+    def has_answered(self) -> bool:
+        """Return whether `finish` has nothing to wait for. Never waits itself."""
+        return True
 
     @property
     def answers_later(self) -> bool:

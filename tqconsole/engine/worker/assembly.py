@@ -344,6 +344,8 @@ def _machine_options(site: Site, pool: Pool, broker: Broker) -> MachineOptions:
         store_rides=backend.rides_on(broker.place),
         max_batch=MAX_INLINE_BATCH if pool.is_inline else MAX_BATCH,
         follows_batches=pool.takes_behind,
+        # Where a run holds the loop there is nothing to hand over meanwhile.
+        starts_beside=broker.capabilities.can_start_beside and not pool.is_inline,
         max_deaths=MAX_DEATHS,
         grace_s=site.options.grace,
         notes_handed=not broker.capabilities.keeps_handed

@@ -51,6 +51,9 @@ from tqconsole.engine.worker.values import (
     RecordsLeft,
     RunEnded,
     SlotsChanged,
+    Start,
+    StartFailed,
+    StartWritten,
     Store,
     StoreDone,
     StoreFailed,
@@ -116,6 +119,7 @@ class Carrier:
         self.exit_code: int | None = None
         self._handlers: dict[type, Callable[[Any], None]] = {
             Exchange: self._exchange,
+            Start: self._start,
             Read: self._read,
             NoteHanded: self._note_handed,
             Store: self._store,
@@ -158,6 +162,11 @@ class Carrier:
         self._tell_forfeited()
         self._answers.append(answer)
 
+    def _start(self, start: Start) -> None:
+        failed = self._tried(lambda: self._rim.consumer.start(start.started))
+        self._tell_forfeited()
+        self._answers.append(StartWritten() if failed is None else StartFailed())
+
     @property
     def is_awaiting(self) -> bool:
         """True while the answer to an exchange is on its way, which the consumer's descriptor tells
@@ -167,6 +176,10 @@ class Carrier:
         if not (self._is_exchange_open and rim.consumer.answers_later):
             return False
         return not rim.pool.is_inline or rim.consumer.brings_nothing
+
+    def has_answer(self) -> bool:
+        """Return whether the answer to the exchange that is under way is here."""
+        return self._rim.consumer.has_answered()
 
     def finish_exchange(self) -> list[Happening]:
         """Wait for the end of the exchange that is under way, if there is one."""

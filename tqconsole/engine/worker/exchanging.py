@@ -27,6 +27,9 @@ from tqconsole.engine.worker.values import (
     NoteHanded,
     Rang,
     Read,
+    Start,
+    StartFailed,
+    StartWritten,
     Store,
     StoreDone,
     StoreFailed,
@@ -50,6 +53,9 @@ class Exchanging:
         #: The exchange and the store that the loop has not answered yet.
         self._flight: tuple[Exchange, list[list[Entry]]] | None = None
         self._storing: list[Debt] = []
+        #: Batches that are handed over while the exchange is under way, and whether they may be.
+        self._starting: list[list[Entry]] = []
+        self._may_start = False
         #: The last fetch came back full, or the bell rang; and it has rung since the fetch left.
         self._may_have_more = True
         self._has_rung = False
@@ -69,7 +75,8 @@ class Exchanging:
 
     def is_idle(self) -> bool:
         """True when nothing is under way and nothing is owed."""
-        return not (self._flight or self._storing or self._unread) and self._hand.owes_nothing()
+        is_under_way = self._flight or self._starting or self._storing or self._unread
+        return not is_under_way and self._hand.owes_nothing()
 
     def has_given_up(self, stopped_mono: float) -> bool:
         """True when broker or store have failed for longer than a shutdown begun then waits."""
@@ -84,14 +91,17 @@ class Exchanging:
         return min(mono for mono in monos if mono is not None)
 
     def in_flight(self) -> list[Entry]:
-        """Return what the exchange under way hands over."""
-        batches = self._flight[1] if self._flight else ()
-        return [entry for batch in batches for entry in batch]
+        """Return what is being handed over, by the exchange under way or beside it."""
+        batches = self._flight[1] if self._flight else []
+        return [entry for batch in batches + self._starting for entry in batch]
 
     def exchange(self) -> None:
         """Make the cycle's exchange if there is anything to say or to fetch."""
         hand = self._hand
-        if self._flight is not None or self._broker.is_waiting:
+        if self._flight is not None:
+            self._start()
+            return
+        if self._broker.is_waiting:
             return
         wanted = 0
         if not (hand.is_stopping or self._is_spool_full):
@@ -117,10 +127,38 @@ class Exchanging:
         if hand.options.notes_handed:
             self._note(hand.batches)
         self._flight, self._has_rung = (exchange, hand.batches), False
-        hand.in_flight_count = len(hand.batches)
+        self._may_start = hand.options.starts_beside
+        hand.in_flight_count += len(hand.batches)
         hand.settled, hand.batches, hand.results = [], [], []
         hand.publications, hand.parked = [], []
         hand.actions.append(exchange)
+
+    def _start(self) -> None:
+        """Hand over, behind the exchange under way, what slots wait for. Its answer may be long in
+        coming: the broker has a whole window to fetch.
+        """
+        hand = self._hand
+        if not (self._may_start and hand.batches) or self._starting:
+            return
+        if hand.options.notes_handed:
+            self._note(hand.batches)
+        hand.actions.append(Start(self._handing.handovers()))
+        hand.in_flight_count += len(hand.batches)
+        self._starting, hand.batches = hand.batches, []
+
+    def start_written(self, _: StartWritten) -> None:
+        """What was handed over beside the exchange may start."""
+        self._handing.submit(self._started())
+
+    def start_failed(self, _: StartFailed) -> None:
+        """It may not: it goes with the next exchange, since this one has failed as well."""
+        self._may_start = False
+        self._hand.batches[:0] = self._started()
+
+    def _started(self) -> list[list[Entry]]:
+        batches, self._starting = self._starting, []
+        self._hand.in_flight_count -= len(batches)
+        return _ours(batches)
 
     def _note(self, batches: Sequence[Sequence[Entry]]) -> None:
         """Have written down what the next exchange acknowledges although it has not run."""
@@ -193,11 +231,8 @@ class Exchanging:
         if self._flight is None:
             raise RuntimeError("an exchange was answered that nobody asked for")
         (exchange, batches), self._flight = self._flight, None
-        self._hand.in_flight_count = 0
-        if any(entry.is_forfeited for batch in batches for entry in batch):
-            ours = [[entry for entry in batch if not entry.is_forfeited] for batch in batches]
-            batches = [batch for batch in ours if batch]
-        return exchange, batches
+        self._hand.in_flight_count -= len(batches)
+        return exchange, _ours(batches)
 
     def store(self) -> None:
         """Have the records stored that must be there before what they belong to is settled."""
@@ -257,3 +292,11 @@ class Exchanging:
     def ring(self, _: Rang) -> None:
         """Something may be there to fetch."""
         self._may_have_more = self._has_rung = True
+
+
+def _ours(batches: list[list[Entry]]) -> list[list[Entry]]:
+    """Return the batches without what the broker took from us while it was handed over."""
+    if not any(entry.is_forfeited for batch in batches for entry in batch):
+        return batches
+    ours = [[entry for entry in batch if not entry.is_forfeited] for batch in batches]
+    return [batch for batch in ours if batch]

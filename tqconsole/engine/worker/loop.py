@@ -32,6 +32,7 @@ from tqconsole.engine.worker.values import (
     LossReported,
     Now,
     Rang,
+    StartWritten,
     Stop,
     Tick,
 )
@@ -170,7 +171,7 @@ class Loop:
             self.tell(self._stop(is_cold=is_cold))
         self._look_at_the_clock(now)
         self._step(now)
-        if self._inbox and type(self._inbox[-1]) is ExchangeWritten:
+        if self._inbox and type(self._inbox[-1]) in (ExchangeWritten, StartWritten):
             # What was handed over starts without another turn.
             self._step(now)
 
@@ -258,13 +259,14 @@ class Loop:
             self._is_bell_watched = True
 
     def _on_bell(self) -> None:
-        is_answer = self._carrier.is_awaiting
-        if is_answer:
+        is_awaited = self._carrier.is_awaiting
+        # What started beside the exchange is answered too.
+        if is_awaited and self._carrier.has_answer():
             self._finish_exchange()
         # What came with it takes no turn of its own.
         caught = self._carrier.caught()
         self._inbox.extend(caught)
-        if not (is_answer or caught or self._consumer.tells_nothing()):
+        if not (is_awaited or caught or self._consumer.tells_nothing()):
             self._ring()
 
     def _ring(self) -> None:

@@ -53,6 +53,8 @@ from tqconsole.engine.worker.values import (
     RunEnded,
     SlotsChanged,
     StampsRevoked,
+    StartFailed,
+    StartWritten,
     Stop,
     StoreDone,
     StoreFailed,
@@ -88,6 +90,8 @@ class Machine:
         exchanging = self._exchanging
         self._handlers: dict[type, Callable[[Any], None]] = {
             ExchangeWritten: exchanging.written,
+            StartWritten: exchanging.start_written,
+            StartFailed: exchanging.start_failed,
             ExchangeDone: exchanging.done,
             ExchangeFailed: exchanging.failed,
             Arrived: exchanging.arrived,

@@ -49,6 +49,8 @@ class MachineOptions(msgspec.Struct, frozen=True):
     max_batch: int = MAX_BATCH
     #: A batch may be submitted behind another one of short tasks that its slot still runs.
     follows_batches: bool = False
+    #: The broker notes what starts while an exchange is under way.
+    starts_beside: bool = False
     #: Deaths after which a task is a dead letter.
     max_deaths: int = 5
     #: Seconds a warm shutdown waits for running tasks; None: as long as they take.

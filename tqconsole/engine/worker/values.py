@@ -66,6 +66,14 @@ class ExchangeWritten(msgspec.Struct, frozen=True):
     """The exchange under way has left: what it hands over may start. Its end is still to come."""
 
 
+class StartWritten(msgspec.Struct, frozen=True):
+    """The last `Start` has left: what it notes may start."""
+
+
+class StartFailed(msgspec.Struct, frozen=True):
+    """It has not."""
+
+
 class ExchangeDone(msgspec.Struct, frozen=True):
     """The last exchange took effect; these came in (oldest first). `unread` is what came and may
     be read when the next exchange has left.
@@ -212,6 +220,8 @@ class Tick(msgspec.Struct, frozen=True):
 
 Happening = (
     ExchangeWritten
+    | StartWritten
+    | StartFailed
     | ExchangeDone
     | Forfeited
     | ExchangeFailed
@@ -254,6 +264,14 @@ class Exchange(msgspec.Struct, frozen=True):
     parked: Sequence[tuple[str, float]] = ()
     #: There is enough in hand for the next one: what this one brings need not be read before that.
     is_ahead: bool = False
+
+
+class Start(msgspec.Struct, frozen=True):
+    """Note what starts, behind the exchange that is under way: slots that are free need not wait
+    for its answer. Answered by `StartWritten` or `StartFailed`.
+    """
+
+    started: Sequence[Handover]
 
 
 class Read(msgspec.Struct, frozen=True):
@@ -360,6 +378,7 @@ class Exit(msgspec.Struct, frozen=True):
 
 Action = (
     Exchange
+    | Start
     | Read
     | NoteHanded
     | Store

@@ -44,6 +44,11 @@ class Pending:
         self.answer: Any = _NOTHING
         self.error: EngineError | None = None
 
+    @property
+    def is_over(self) -> bool:
+        """Whether an answer, or what came in its stead, is there."""
+        return self.answer is not _NOTHING or self.error is not None
+
 
 class _Look:
     """The answer to an arming is still to come."""
@@ -157,7 +162,7 @@ class Bell:
 
     def finish(self, pending: Pending) -> Any:
         """Return what a script that was begun returns. Raises: OperationalError."""
-        while pending.answer is _NOTHING and pending.error is None:
+        while not pending.is_over:
             if not self._take_in(self._link.timeout_s):
                 self._lose(self._link.broken(TimeoutError("timed out")))
         if pending.error is not None:

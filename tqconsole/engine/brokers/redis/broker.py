@@ -43,7 +43,7 @@ class RedisBroker(Broker):
     """A broker in a Redis server. `url` as in `redis_server/address.py`."""
 
     # Of Celery's workers nobody knows; who asks compares with how many listen.
-    capabilities = Capabilities(knows_workers=True, can_end_chords=True)
+    capabilities = Capabilities(knows_workers=True, can_end_chords=True, can_start_beside=True)
     transport = "redis"
     # It looks at what the last renewal brought.
     give_back_interval_s = 1.0

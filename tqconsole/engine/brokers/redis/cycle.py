@@ -104,6 +104,11 @@ class Cycle:
         return self._flight is not None
 
     @property
+    def has_answer(self) -> bool:
+        """Whether nothing is awaited of what is under way."""
+        return self._flight is None or self._flight[1].is_over
+
+    @property
     def is_fetching(self) -> bool:
         """Whether what is under way may bring something."""
         return self._flight is not None and self._flight[0].wanted > 0

@@ -129,6 +129,18 @@ class RedisConsumer(Consumer):
                 self._bell.take_ring()
             self._cycle.send(plan, wanted, riding, arming)
 
+    def start(self, started: Sequence[Handover]) -> None:
+        """See `Consumer.start`: a note behind the exchange, on the same connection."""
+        plan = Plan()
+        start(plan, started, self._hand)
+        if plan.only_starts:
+            self._cycle.note_started(plan)
+
+    def has_answered(self) -> bool:
+        """See `Consumer.has_answered`."""
+        self._bell.look()
+        return self._cycle.has_answer
+
     def finish(self) -> list[Delivery]:
         """See `Consumer.finish`."""
         landed = self._cycle.land()

@@ -7,7 +7,8 @@ failed "took no effect", so it finds out later what an exchange with a lost answ
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -30,6 +31,8 @@ from tqconsole.engine.protocol.transfer import (
 
 #: Seconds a lease lasts, as on Redis.
 LEASE_S = 13.0
+#: Seconds after which exchanges are answered, one after the other, where they are not at once.
+_ANSWERS_S = (0.0002, 0.002, 0.03)
 
 
 class Wire(Protocol):
@@ -51,6 +54,10 @@ class Wire(Protocol):
         """After it took effect, before the caller hears of it."""
         ...
 
+    def after(self, delay_s: float, work: Callable[[], None]) -> None:
+        """Do something later, and wake the worker for it."""
+        ...
+
 
 @dataclass(slots=True)
 class Doubt:
@@ -59,12 +66,16 @@ class Doubt:
     publications: tuple[Publication, ...]
     is_done: bool
     brought: list[Delivery] = field(default_factory=list)
+    #: Its answer has come; what was written behind it found the connection broken.
+    is_answered: bool = False
+    is_cut: bool = False
 
 
 class SimConsumer(Consumer):
     """A hold on the queues of a simulated broker."""
 
-    def __init__(self, wire: Wire, holder: Holder, fileno: int) -> None:
+    def __init__(self, wire: Wire, holder: Holder, fileno: int, *, is_late: bool = False) -> None:
+        """`is_late`: exchanges are answered later."""
         self.holder = holder
         self.has_rung = True
         self._wire = wire
@@ -72,6 +83,7 @@ class SimConsumer(Consumer):
         self._fileno = fileno
         self._doubt: Doubt | None = None
         self._flight: Doubt | None = None
+        self._answers_s = itertools.cycle(_ANSWERS_S) if is_late else None
         self._forfeited: list[str] = []
         #: Tags that the worker was told it has no more.
         self.told: list[str] = []
@@ -122,6 +134,23 @@ class SimConsumer(Consumer):
             brought = []
         flight.brought = brought + flight.brought
         self._flight = flight
+        if self._answers_s is not None:
+            self._wire.after(next(self._answers_s), lambda: setattr(flight, "is_answered", True))
+
+    @property
+    def answers_later(self) -> bool:
+        """While an exchange is under way."""
+        return self._answers_s is not None and self._flight is not None
+
+    def has_answered(self) -> bool:
+        """Once its time is over, or nothing is to come of it any more."""
+        flight = self._flight
+        return flight is None or flight.is_answered or flight.is_cut
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the descriptor tells of something."""
+        return self.has_rung or (self.answers_later and self.has_answered())
 
     def _take_effect(
         self,
@@ -155,6 +184,22 @@ class SimConsumer(Consumer):
         # What was known leaves its place to the next.
         return kept + self._fetched(wanted - len(kept))
 
+    def start(self, started: Sequence[Handover]) -> None:
+        """Note what starts; what breaks it has broken what is under way, too."""
+        try:
+            self._wire.leave()
+            if self._wire.is_swallowed():
+                self._cut_flight()
+                return
+        except OperationalError:
+            self._cut_flight()
+            raise
+        self._server.start(self.holder, started)
+
+    def _cut_flight(self) -> None:
+        if self._flight is not None:
+            self._flight.is_cut = True
+
     def finish(self) -> list[Delivery]:
         """Take the answer of the exchange that was begun."""
         flight = self._flight
@@ -174,7 +219,7 @@ class SimConsumer(Consumer):
         return flight.brought
 
     def _hear_of(self, flight: Doubt) -> None:
-        if not flight.is_done:
+        if flight.is_cut or not flight.is_done:
             raise OperationalError("simulated: the connection broke")
         self._wire.arrive()
 

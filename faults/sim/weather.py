@@ -17,6 +17,8 @@ class Weather:
     slot_count: int
     prefetch_multiplier: int
     fetches_ahead: bool
+    #: Exchanges are answered later, and what starts is noted meanwhile.
+    starts_beside: bool
     store_rides: bool
     grace_s: float | None
     storm_s: float
@@ -59,6 +61,7 @@ def draw(random: Random, kind: str | None = None) -> Weather:
         slot_count=random.choice([1, 2, 4]),
         prefetch_multiplier=random.choice([0, 1, 4, 4]),
         fetches_ahead=chance() < 0.9,
+        starts_beside=kind == "redis",
         store_rides=kind != "amqp" and chance() < 0.7,
         grace_s=random.choice([None, None, 2.0]),
         storm_s=random.uniform(5.0, 25.0),

@@ -161,7 +161,7 @@ class SimWorker:
         if fileobj is self.waker:
             return bool(self.waker.posted)
         if fileobj == self.consumer.fileno():
-            return self.consumer.has_rung
+            return self.consumer.is_ready
         return bool(self.pool.news)
 
     @property

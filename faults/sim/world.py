@@ -287,12 +287,14 @@ class World:
             holder.lease_until = EPOCH_S + self._mono + LEASE_S
         self.server.join(holder)
         wire = _Wire(self, name)
-        consumer = SimConsumer(wire, holder, next(self._filenos))
+        late = weather.starts_beside
+        consumer = SimConsumer(wire, holder, next(self._filenos), is_late=late)
         options = MachineOptions(
             name,
             prefetch_multiplier=weather.prefetch_multiplier,
             fetches_ahead=weather.fetches_ahead,
             follows_batches=SimPool.takes_behind,
+            starts_beside=weather.starts_beside,
             store_rides=weather.store_rides,
             grace_s=weather.grace_s,
             max_deaths=MAX_DEATHS,
@@ -608,6 +610,13 @@ class _Wire:
         if self.kind == "amqp":
             raise self._broken()
         return True
+
+    def after(self, delay_s: float, work: Callable[[], None]) -> None:
+        def do() -> None:
+            work()
+            self._world.wake(self.worker)
+
+        self._world.after(delay_s, do)
 
     def arrive(self) -> None:
         world = self._world

@@ -12,6 +12,7 @@ from msgspec import structs
 from tqconsole.engine.brokers import open_broker
 from tqconsole.engine.brokers.base import Broker, Consumer
 from tqconsole.engine.clock import SYSTEM_CLOCK
+from tqconsole.engine.exceptions import NotSupportedError
 from tqconsole.engine.protocol.message import Message
 from tqconsole.engine.protocol.transfer import (
     Delivery,
@@ -198,6 +199,26 @@ def test_what_fetches_may_bring_something(broker: Broker, consume: Consume) -> N
     assert not consumer.brings_nothing
     (held,) = consumer.finish() or take(consumer, 1)
     assert names([held]) == ["a"]
+
+
+def test_what_starts_beside_an_exchange_is_on_record(broker: Broker, consumer: Consumer) -> None:
+    broker.publish([task(it) for it in "abc"])
+    held = take(consumer, 2)
+    note = [Handover(it.tag, is_acked=False) for it in held if names([it]) == ["a"]]
+
+    consumer.begin(wanted=1)
+    if not broker.capabilities.can_start_beside:
+        with pytest.raises(NotSupportedError):
+            consumer.start(note)
+        return
+    consumer.start(note)
+    assert_answer_is_told(consumer)
+    assert consumer.has_answered()
+    assert names(consumer.finish()) == ["c"]
+    consumer.close()
+
+    # What has not started has gone back.
+    assert broker.depth("celery").ready_count == 2
 
 
 def assert_answer_is_told(consumer: Consumer) -> None:

@@ -109,7 +109,7 @@ def forget_what_was_taken_back_in_flight(patch: pytest.MonkeyPatch) -> None:
         (acknowledge_all_early, [0, 5, 8]),
         (forget_what_failed, [2, 3, 14]),
         (report_no_loss, [6, 16, 18]),
-        (forget_the_links, [8, 45, 51]),
+        (forget_the_links, [2, 15, 19]),
         (hear_no_bell, [1, 6]),
         (let_nothing_expire, [2, 4, 6]),
         (revoke_nothing, [1, 2, 4]),

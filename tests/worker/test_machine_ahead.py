@@ -11,6 +11,7 @@ from tqconsole.engine.protocol.message import Message
 from tqconsole.engine.protocol.transfer import Delivery, Verdict
 from tqconsole.engine.worker.machine import Machine
 from tqconsole.engine.worker.machine_options import MachineOptions
+from tqconsole.engine.worker.outcome import Outcome
 from tqconsole.engine.worker.values import (
     Action,
     Arrival,
@@ -24,8 +25,10 @@ from tqconsole.engine.worker.values import (
     Rang,
     Read,
     RevokeAsked,
+    RunEnded,
     SlotsChanged,
     Stop,
+    Submit,
     Tick,
 )
 
@@ -135,3 +138,27 @@ def test_a_worker_that_stops_gives_it_back_before_it_ends() -> None:
     assert [(it.tag, it.verdict) for it in exchange.settled] == [("tag-c", Verdict.RETURN)]
     actions = machine.step(NOW, [ExchangeDone()])
     assert one(actions, Exit) == Exit(0)
+
+
+def test_it_is_read_behind_what_slots_wait_for() -> None:
+    machine = machine_with_two_ready()
+    ended = RunEnded(1, Outcome("SUCCESS", 0.01))
+
+    actions = machine.step(NOW, [ended, SlotsChanged(1, 1), ExchangeDone(unread=unread("c"))])
+    assert isinstance(one(actions, Exchange), Exchange)
+    assert not [action for action in actions if isinstance(action, Read)]
+
+    actions = machine.step(NOW, [ExchangeWritten()])
+    assert [type(action) for action in actions] == [Submit, Read]
+
+
+def test_what_comes_before_it_is_read_is_read_with_it() -> None:
+    machine = machine_with_two_ready()
+    ended = RunEnded(1, Outcome("SUCCESS", 0.01))
+    machine.step(NOW, [ended, SlotsChanged(1, 1), ExchangeDone(unread=unread("c"))])
+
+    actions = machine.step(NOW, [ExchangeDone(unread=unread("d"))])
+
+    assert one(actions, Read) == Read(unread("c", "d"))
+    machine.step(NOW, [Arrived(arrivals("c", "d"))])
+    assert [entry.header.task_id for entry in machine.hand.ready] == ["c", "d"]

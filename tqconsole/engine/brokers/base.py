@@ -135,6 +135,16 @@ class Consumer(abc.ABC):
         begun, self._begun = self._begun, []
         return begun
 
+    def finish_unread(self) -> Sequence[Any]:
+        """As `finish`, of what `read` makes deliveries later: now only their count matters."""
+        return self.finish()
+
+    def read(self, unread: Sequence[Any]) -> list[Delivery]:
+        """Return the deliveries in what `finish_unread` returned. Never raises: what cannot be read
+        is dealt with here.
+        """
+        return list(unread)
+
     _begun: list[Delivery] = []  # noqa: RUF012 - replaced, never changed
 
     def start(self, started: Sequence[Handover]) -> None:

@@ -20,7 +20,7 @@ from tqconsole.engine.exceptions import EngineError, ImproperlyConfigured, NotSu
 from tqconsole.engine.log import one_line
 from tqconsole.engine.middleware.fallout import ReturnedPart
 from tqconsole.engine.pools.base import JobEnded, JobLost, Pool
-from tqconsole.engine.protocol.transfer import Delivery, Riding
+from tqconsole.engine.protocol.transfer import Riding
 from tqconsole.engine.worker.absence import WORK, Absence
 from tqconsole.engine.worker.handed import HandedNotes
 from tqconsole.engine.worker.jobs import Jobs
@@ -177,10 +177,6 @@ class Carrier:
             return False
         return not rim.pool.is_inline or rim.consumer.brings_nothing
 
-    def has_answer(self) -> bool:
-        """Return whether the answer to the exchange that is under way is here."""
-        return self._rim.consumer.has_answered()
-
     def finish_exchange(self) -> list[Happening]:
         """Wait for the end of the exchange that is under way, if there is one."""
         if self._is_exchange_open:
@@ -199,7 +195,8 @@ class Carrier:
         return [Caught(arrivals)] if arrivals else []
 
     def _read(self, read: Read) -> None:
-        self._answers.append(Arrived(self._rim.reader.read(read.deliveries)))
+        deliveries = self._rim.consumer.read(read.unread)
+        self._answers.append(Arrived(self._rim.reader.read(deliveries)))
 
     def _begin(self, exchange: Exchange) -> None:
         rim = self._rim
@@ -210,20 +207,17 @@ class Carrier:
 
     def _ended_exchange(self) -> Happening:
         self._is_exchange_open = False
-        if self._may_read_later:
-            deliveries: list[Delivery] = []
-            failed = self._tried(lambda: deliveries.extend(self._rim.consumer.finish()))
-            if failed is None:
-                self._published_count = 0
-            return failed or ExchangeDone(unread=deliveries)
-        arrivals: list[Arrival] = []
+        consumer, is_later = self._rim.consumer, self._may_read_later
+        brought: list[Any] = []
         failed = self._tried(
-            lambda: arrivals.extend(self._rim.reader.read(self._rim.consumer.finish()))
+            lambda: brought.extend(
+                consumer.finish_unread() if is_later else self._rim.reader.read(consumer.finish())
+            )
         )
         if failed is not None:
             return failed
         self._published_count = 0
-        return ExchangeDone(arrivals)
+        return ExchangeDone(unread=brought) if is_later else ExchangeDone(brought)
 
     def _tried(self, step: Callable[[], None]) -> ExchangeFailed | None:
         try:

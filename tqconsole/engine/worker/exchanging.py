@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from random import Random
+from typing import Any
 
 from tqconsole.engine.protocol.transfer import Delivery
 from tqconsole.engine.worker.admission import Admission
@@ -60,7 +61,7 @@ class Exchanging:
         self._may_have_more = True
         self._has_rung = False
         #: What the last exchange brought and nobody has read yet.
-        self._unread: Sequence[Delivery] = ()
+        self._unread: Sequence[Any] = ()
         self._is_reading = False
         self._broker = Retrying(hand, random)
         self._store = Retrying(hand, random, hand.options.store_patience)
@@ -200,11 +201,14 @@ class Exchanging:
             found_count = len(done.arrivals) + len(done.unread)
             self._may_have_more = self._has_rung or found_count >= exchange.wanted
         self._admission.admit(done.arrivals)
-        self._unread = done.unread
+        # What came before may still wait for its turn.
+        self._unread = [*self._unread, *done.unread]
 
     def read(self) -> None:
-        """Have what came read, behind the exchange that leaves now: the broker works meanwhile."""
-        if self._unread and not self._is_reading:
+        """Have what came read, behind the exchange that leaves now and the batches that it hands
+        over: broker and slots work meanwhile.
+        """
+        if self._unread and not self._is_reading and not self._hand.in_flight_count:
             self._is_reading = True
             self._hand.actions.append(Read(self._unread))
 

@@ -1,7 +1,8 @@
 """The middle phase: which ready tasks go to which free slot together, and what comes back unbegun.
 
-A batch leaves in two steps: its handover is written by an exchange, then it is submitted. So what a
-slot holds is always on record, and what died with it is known. Pure: part of the state machine.
+A batch leaves in two steps: its handover is written, by an exchange or behind the one under way,
+then it is submitted. So what a slot holds is always on record, and what died with it is known.
+Pure: part of the state machine.
 """
 
 from __future__ import annotations

@@ -261,7 +261,7 @@ class Loop:
     def _on_bell(self) -> None:
         is_awaited = self._carrier.is_awaiting
         # What started beside the exchange is answered too.
-        if is_awaited and self._carrier.has_answer():
+        if is_awaited and self._consumer.has_answered():
             self._finish_exchange()
         # What came with it takes no turn of its own.
         caught = self._carrier.caught()

@@ -80,7 +80,7 @@ class ExchangeDone(msgspec.Struct, frozen=True):
     """
 
     arrivals: Sequence[Arrival] = ()
-    unread: Sequence[Delivery] = ()
+    unread: Sequence[Any] = ()
 
 
 class Arrived(msgspec.Struct, frozen=True):
@@ -277,7 +277,7 @@ class Start(msgspec.Struct, frozen=True):
 class Read(msgspec.Struct, frozen=True):
     """Read what came with the last exchange. Answered by `Arrived`."""
 
-    deliveries: Sequence[Delivery]
+    unread: Sequence[Any]
 
 
 class NoteHanded(msgspec.Struct, frozen=True):

@@ -22,8 +22,11 @@ from tqconsole.engine.brokers.redis.envelope import delivery_of
 from tqconsole.engine.brokers.redis.exchange import (
     Feeding,
     Held,
+    Landed,
     Plan,
+    Popped,
     Word,
+    after,
     dead_row,
 )
 from tqconsole.engine.brokers.redis.keys import Keys, envelope_of, tail_of
@@ -43,16 +46,6 @@ class Server(msgspec.Struct, frozen=True):
     keys: Keys
     router: Router
     clock: Clock
-
-
-class Landed(msgspec.Struct, frozen=True):
-    """What an exchange brought. `found_count` of the deliveries are its own, the others were found
-    again after an earlier answer was lost.
-    """
-
-    deliveries: list[Delivery]
-    wanted: int = 0
-    found_count: int = 0
 
 
 class _Sent(msgspec.Struct, frozen=True):
@@ -96,7 +89,7 @@ class Cycle:
         #: Fetched, and no envelopes: to become dead letters.
         self._unfit: list[tuple[str, Held, RefusedError]] = []
         #: Found again, and not told to the caller yet.
-        self._recalled: list[Delivery] = []
+        self._recalled: list[Popped] = []
 
     @property
     def is_under_way(self) -> bool:
@@ -207,7 +200,7 @@ class Cycle:
         self._recalled += found
         return len(found)
 
-    def take_recalled(self) -> list[Delivery]:
+    def take_recalled(self) -> list[Popped]:
         """Return what was found and not told to the caller yet."""
         recalled, self._recalled = self._recalled, []
         return recalled
@@ -243,7 +236,7 @@ class Cycle:
             self._bury()
         if riding is None or not self._written:
             return riding
-        return Riding(riding.results, _after(riding.publications, self._written))
+        return Riding(riding.results, after(riding.publications, self._written))
 
     def _recall(self, doubt: _Sent) -> None:
         prefix = f"{self._prefix}{doubt.batch}."
@@ -325,7 +318,7 @@ class Cycle:
             self._doubt = sent
             raise
 
-    def _landed(self, sent: _Sent, pending: Pending) -> list[Delivery]:
+    def _landed(self, sent: _Sent, pending: Pending) -> list[Popped]:
         try:
             answer = self._bell.finish(pending)
         except OperationalError as error:
@@ -341,7 +334,7 @@ class Cycle:
             raise OperationalError(f"Redis at {server}: {problems.decode()}")
         return found
 
-    def _found(self, sent: _Sent, answer: Sequence[Any]) -> list[Delivery]:
+    def _found(self, sent: _Sent, answer: Sequence[Any]) -> list[Popped]:
         """Take into our hands what a fetch brought."""
         next_due, _, reply = answer
         if sent.wanted > 0:
@@ -349,20 +342,25 @@ class Cycle:
         fetched = self._feeding.fetched(reply, sent.places, sent.wanted)
         return self._taken(sent.batch, enumerate(fetched, 1))
 
-    def _taken(
-        self, batch: int, entries: Iterable[tuple[int, tuple[str, bytes]]]
-    ) -> list[Delivery]:
-        """Take into our hands what was popped; what is no envelope becomes a dead letter."""
-        deliveries: list[Delivery] = []
+    def _taken(self, batch: int, entries: Iterable[tuple[int, tuple[str, bytes]]]) -> list[Popped]:
+        """Take into our hands what was popped."""
+        popped: list[Popped] = []
         prefix = f"{self._prefix}{batch}."
         for number, (queue, envelope) in entries:
             tag = f"{prefix}{number}"
-            held = self.hand[tag] = Held(envelope, queue, (batch, number))
+            self.hand[tag] = Held(envelope, queue, (batch, number))
+            popped.append((tag, queue, envelope))
+        return popped
+
+    def read(self, popped: Iterable[Popped]) -> list[Delivery]:
+        """Return the deliveries; what is no envelope becomes a dead letter."""
+        deliveries: list[Delivery] = []
+        for tag, queue, envelope in popped:
             try:
                 deliveries.append(delivery_of(envelope, tag, queue))
             except RefusedError as error:
-                self._unfit.append((tag, held, error))
-        if self._unfit:
+                self._unfit.append((tag, self.hand[tag], error))
+        if self._unfit and self._flight is None:
             # What else was fetched is told in any case; the next cycle tries once more.
             with contextlib.suppress(OperationalError):
                 self._bury()
@@ -394,12 +392,3 @@ class Cycle:
         for tags in (plan.late, plan.early):
             for tag in tags:
                 hand[tag].is_started = True
-
-
-def _after(
-    publications: tuple[Publication, ...], done: tuple[Publication, ...]
-) -> tuple[Publication, ...]:
-    """Return the publications without those in front that are written already."""
-    if publications[: len(done)] == done:
-        return publications[len(done) :]
-    return publications

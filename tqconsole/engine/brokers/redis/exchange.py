@@ -15,7 +15,13 @@ from tqconsole.engine.brokers.redis.envelope import marked
 from tqconsole.engine.brokers.redis.keys import Keys, tail_of
 from tqconsole.engine.brokers.redis.letters import Cause, letter_of
 from tqconsole.engine.brokers.redis.routing import Write
-from tqconsole.engine.protocol.transfer import Handover, ResultWrite, Settlement, Verdict
+from tqconsole.engine.protocol.transfer import (
+    Handover,
+    Publication,
+    ResultWrite,
+    Settlement,
+    Verdict,
+)
 from tqconsole.engine.redis_server import records
 
 #: What one script takes at most: the server does nothing else meanwhile.
@@ -34,6 +40,20 @@ class Held(msgspec.Struct, eq=False, gc=False):
     is_started: bool = False
     #: Acknowledged early by a worker that died: ours to report.
     is_lost: bool = False
+
+
+#: What was popped: tag, queue and envelope.
+Popped = tuple[str, str, bytes]
+
+
+class Landed(msgspec.Struct, frozen=True):
+    """What an exchange brought. `found_count` of it are its own, the others were found again after
+    an earlier answer was lost.
+    """
+
+    popped: list[Popped]
+    wanted: int = 0
+    found_count: int = 0
 
 
 class Plan(msgspec.Struct, eq=False):
@@ -133,6 +153,15 @@ def start(plan: Plan, started: Iterable[Handover], hand: dict[str, Held]) -> Non
     for handover in started:
         if handover.tag in hand:
             (plan.early if handover.is_acked else plan.late).append(handover.tag)
+
+
+def after(
+    publications: tuple[Publication, ...], done: tuple[Publication, ...]
+) -> tuple[Publication, ...]:
+    """Return the publications without those in front that are written already."""
+    if publications[: len(done)] == done:
+        return publications[len(done) :]
+    return publications
 
 
 def dead_row(

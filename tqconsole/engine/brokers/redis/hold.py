@@ -16,8 +16,8 @@ from tqconsole.engine.brokers.redis.envelope import marked
 from tqconsole.engine.brokers.redis.exchange import (
     MOST_WANTED,
     Feeding,
-    Held,
     Plan,
+    Popped,
     Word,
     settle,
     start,
@@ -34,6 +34,7 @@ from tqconsole.engine.protocol.transfer import (
     QueueSpec,
     Riding,
     Settlement,
+    Verdict,
 )
 
 #: Seconds between two words that a queue which ends with its reader is still read.
@@ -143,10 +144,18 @@ class RedisConsumer(Consumer):
 
     def finish(self) -> list[Delivery]:
         """See `Consumer.finish`."""
+        return self.read(self.finish_unread())
+
+    def read(self, unread: Sequence[Popped]) -> list[Delivery]:
+        """See `Consumer.read`."""
+        return self._cycle.read(unread)
+
+    def finish_unread(self) -> list[Popped]:
+        """See `Consumer.finish_unread`: envelopes are read when the next exchange has left."""
         landed = self._cycle.land()
         if landed.wanted > 0:
             self._watch.note_landed(landed)
-        return landed.deliveries
+        return landed.popped
 
     def prepare_wait(self) -> None:
         """See `Consumer.prepare_wait`: it costs a trip, which no task should wait for."""
@@ -154,7 +163,7 @@ class RedisConsumer(Consumer):
 
     def caught(self) -> list[Delivery]:
         """See `Consumer.caught`."""
-        return self._cycle.take_recalled() if self._watch.take_caught() else []
+        return self.read(self._cycle.take_recalled()) if self._watch.take_caught() else []
 
     def tells_nothing(self) -> bool:
         """See `Consumer.tells_nothing`: often it is the answer to what started, or to an arming."""
@@ -219,7 +228,7 @@ class RedisConsumer(Consumer):
                 continue
             words += (
                 tag,
-                members.parked_tag(keys.step(_priority(held)), tag),
+                members.parked_tag(keys.step(marked(held.envelope, 0).priority), tag),
                 keys.parked(held.queue),
                 repr(due_at),
                 repr(due_at - keys.visibility_s),
@@ -332,19 +341,11 @@ class RedisConsumer(Consumer):
         self._bell.arm(self._feeding.lists())
 
     def _leave(self) -> None:
-        plan = Plan()
-        backs = [(tag, held) for tag, held in self._hand.items() if not held.is_started]
-        for tag, held in sorted(backs, key=lambda it: it[1].order, reverse=True):
-            again = marked(held.envelope, 0)
-            plan.backs.append(
-                (tag, self._keys.list_for(held.queue, again.priority), again.envelope)
-            )
+        plan, hand = Plan(), self._hand
+        backs = [Settlement(tag, Verdict.RETURN) for tag in hand if not hand[tag].is_started]
+        settle(plan, backs, hand, self._keys, self._worker_name, self._clock.now())
         if not plan.is_empty:
             self._cycle.write(plan)
         for queue in self._queues.values():
             self._server.router.detach(queue)
         members.leave(self._link, self._keys, self._uuid, has_left_work=bool(self._hand))
-
-
-def _priority(held: Held) -> object:
-    return marked(held.envelope, 0).priority

@@ -12,8 +12,8 @@ from collections.abc import Callable
 
 from tqconsole.engine.brokers.redis.ageing import Place
 from tqconsole.engine.brokers.redis.bell import Bell
-from tqconsole.engine.brokers.redis.cycle import Cycle, Landed, Server
-from tqconsole.engine.brokers.redis.exchange import MOST_WANTED, Feeding, Plan
+from tqconsole.engine.brokers.redis.cycle import Cycle, Server
+from tqconsole.engine.brokers.redis.exchange import MOST_WANTED, Feeding, Landed, Plan
 
 #: Seconds between two looks although the bell is quiet; a dead link is noticed in 15 s.
 BACKSTOP_S = 30.0

@@ -24,8 +24,8 @@ from amqp.transport import SSLTransport, TCPTransport
 from tqconsole.engine.amqp_server.inbound import Coming, Delivered, Inbound
 from tqconsole.engine.clock import SYSTEM_CLOCK
 
-#: Bytes read at once.
-_READ_BYTES = 256 * 1024
+#: Bytes read at once; for room for more the kernel would be asked with every read.
+_READ_BYTES = 64 * 1024
 
 
 class _Gathering:
@@ -33,6 +33,8 @@ class _Gathering:
 
     sock: Any
     connected: bool
+    #: Whether a read that is not full has taken all there is.
+    _reads_all = True
     #: Whether the other side took the connection, whatever became of it.
     has_met = False
     #: When something came the last time.
@@ -42,6 +44,8 @@ class _Gathering:
         self.has_met = True
         self.inbound = Inbound()
         self._outbound: list[bytes] | None = None
+        #: The last read has taken all there was.
+        self.is_drained = False
 
     def _set_socket_options(self, socket_settings: dict[int, int]) -> None:
         # py-amqp writes all options back as it reads them, which the kernel may refuse.
@@ -98,6 +102,7 @@ class _Gathering:
             self.connected = False
             raise ConnectionResetError("the server hung up")
         self.inbound.add(data)
+        self.is_drained = self._reads_all and len(data) < _READ_BYTES
         self.heard_mono = SYSTEM_CLOCK.mono()
 
     def _is_readable(self, timeout_s: float) -> bool:
@@ -119,6 +124,9 @@ class _PlainTransport(_Gathering, TCPTransport):
 
 
 class _TlsTransport(_Gathering, SSLTransport):
+    # TLS comes in records.
+    _reads_all = False
+
     def _setup_transport(self) -> None:
         super()._setup_transport()
         self._begin()
@@ -247,6 +255,8 @@ class Connection(amqp.Connection):
             timeout_s = 0.0
         while transport.fill(timeout_s):
             self._handle_all()
+            if transport.is_drained:
+                return
             timeout_s = 0.0
 
     def _handle_all(self) -> bool:

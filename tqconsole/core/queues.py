@@ -108,23 +108,12 @@ class Queue:
         """Return how many wait, None when that was not told lately."""
         return self._fresh(now_at).ready_count
 
-    def drains_in_s(self, now_at: float) -> float | None:
-        """Return in how many seconds it is empty at this pace; inf when never, None unknown."""
-        ready, trend = self.ready_count(now_at), self.trend_per_s()
-        if ready == 0:
-            return 0.0
-        if ready is None or trend is None:
-            return None
-        out_per_s = self._rate(self._outgoing, now_at) if self.has_outgoing else 0.0
-        if ready < out_per_s * BRIEF_S:
-            return ready / out_per_s
-        return ready / -trend if trend < -STILL_PER_S else float("inf")
-
     def view(self, now_at: float, consumer_count: int | None) -> QueueView:
         """Return what the screens show; `consumer_count` counts those the workers told of."""
         depth = self._fresh(now_at)
         trend = self.trend_per_s()
         out_per_s = self._rate(self._outgoing, now_at) if self.has_outgoing else None
+        drains_in_s = _drains_in_s(depth.ready_count, trend, out_per_s or 0.0)
         in_per_s = self._rate(self._incoming, now_at) if self.has_incoming else None
         if in_per_s is None and out_per_s is not None and trend is not None:
             in_per_s = max(0.0, out_per_s + trend)
@@ -135,7 +124,7 @@ class Queue:
         oldest_at, is_least = self._oldest(depth)
         return QueueView(
             name=self.name,
-            ready_count=self.ready_count(now_at),
+            ready_count=depth.ready_count,
             unacked_count=unacked_count,
             is_unacked_told=is_told_by_workers,
             parked_count=depth.parked_count,
@@ -146,7 +135,7 @@ class Queue:
             out_per_s=out_per_s,
             oldest_s=None if oldest_at is None else max(0.0, now_at - oldest_at),
             is_oldest_least=is_least,
-            drains_in_s=self.drains_in_s(now_at),
+            drains_in_s=drains_in_s,
             history=_held(self._ready.values(now_at)),
         )
 
@@ -179,8 +168,23 @@ class Queue:
         return ring.rate(now_at, int(min(RATE_S, max(1.0, now_at - since_at))))
 
 
+def _drains_in_s(ready: int | None, trend: float | None, out_per_s: float) -> float | None:
+    """Return in how many seconds it is empty at this pace; inf when never, None unknown."""
+    if ready == 0:
+        return 0.0
+    if ready is None or trend is None:
+        return None
+    if ready < out_per_s * BRIEF_S:
+        return ready / out_per_s
+    return ready / -trend if trend < -STILL_PER_S else float("inf")
+
+
 def _held(values: tuple[float, ...]) -> tuple[float, ...]:
     """Return a depth's history from its first sample; between two the earlier one holds."""
+    told = tuple([value for value in values if not isnan(value)])
+    if not told or not isnan(sum(values[-len(told) :])):
+        # Nearly always, for a thousand queues a second: no sample has failed to come.
+        return told
     held: list[float] = []
     for value in values:
         if not isnan(value):

@@ -134,7 +134,9 @@ class RedisConsumer(Consumer):
         """See `Consumer.start`: a note behind the exchange, on the same connection."""
         plan = Plan()
         start(plan, started, self._hand)
-        if plan.only_starts:
+        if self._watch.notes_alone(plan):
+            self._watch.note_caught(plan)
+        elif plan.only_starts:
             self._cycle.note_started(plan)
 
     def has_answered(self) -> bool:

@@ -96,6 +96,41 @@ def test_survived_start_leaves_nothing(broker: Broker, monkeypatch: pytest.Monke
     survivor.close()
 
 
+def test_what_is_given_back_keeps_what_it_has_seen(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(suspects, "_RETURN_S", 0.2)
+    broker.publish([task("killer")])
+    for _ in range(3):
+        victim = broker.consumer([QUEUE], "w1@here")
+        start(victim, *taken(victim))
+        die(victim)
+    heir = broker.consumer([QUEUE], "w1@here")
+    (third,) = taken(heir)
+    start(heir, third)
+
+    settle(heir, Verdict.RETURN, third)
+
+    (fourth,) = taken(heir)
+    assert (third.deaths, fourth.deaths, fourth.is_redelivered) == (2, 2, True)
+    assert "tq-deaths" not in fourth.message.headers
+    heir.close()
+
+
+def test_what_had_started_and_is_given_back_was_given_out(broker: Broker) -> None:
+    broker.publish([task("a")])
+    first = broker.consumer([QUEUE], "w1@here")
+    settle(first, Verdict.RETURN, *taken(first))
+    (again,) = taken(first)
+    start(first, again)
+
+    settle(first, Verdict.RETURN, again)
+
+    (last,) = taken(first)
+    assert (last.is_redelivered, last.deaths) == (True, 0)
+    first.close()
+
+
 def test_letters_of_any_queue_are_found_by_anybody(broker: Broker, url: str) -> None:
     consumer = broker.consumer([QueueSpec("a"), QueueSpec("b")], "w1@here")
     broker.publish([task("one", "a"), task("two", "b"), task("three", "b")])

@@ -34,6 +34,8 @@ class Held(msgspec.Struct):
     is_pulled: bool = False
     message: Message | None = None
     deaths: int = 0
+    #: Its headers say that it was given out before.
+    is_marked: bool = False
     #: Acknowledged early: the server knows it no longer, we do until it is settled.
     is_acked: bool = False
     #: What is published in its stead is there already; only the server has still to let go.
@@ -44,7 +46,8 @@ class Held(msgspec.Struct):
     def read(self, forms: Forms) -> Delivery:
         """Return what the engine sees of it. Raises: RefusedError for an unreadable header."""
         if self.message is None:
-            self.message, self.deaths = without_marks(forms.read(self.delivered))
+            self.message, deaths = without_marks(forms.read(self.delivered))
+            self.is_marked, self.deaths = deaths is not None, deaths or 0
         delivered = self.delivered
         return Delivery(
             self.tag,
@@ -52,25 +55,31 @@ class Held(msgspec.Struct):
             self.queue,
             delivered.exchange,
             delivered.routing_key,
-            delivered.is_redelivered or self.deaths > 0,
+            self.is_suspect,
             self.deaths,
         )
 
     @property
     def is_suspect(self) -> bool:
         """Whether an earlier start of it may have killed its worker."""
-        return self.delivered.is_redelivered or self.deaths > 0
+        return self.delivered.is_redelivered or self.is_marked
+
+    @property
+    def marks(self) -> dict[str, Any]:
+        """What is published in its stead must say: the server takes that for a new message."""
+        return {DEATHS: self.deaths}
 
 
-def without_marks(message: Message) -> tuple[Message, int]:
-    """Return a message as its sender made it, and how many deaths it has seen."""
+def without_marks(message: Message) -> tuple[Message, int | None]:
+    """Return a message as its sender made it, and how many deaths it has seen; None where nothing
+    says that it was given out before.
+    """
     if type(message) is SealedMessage:
-        return message, 0
+        return message, None
     headers = message.headers
     if not (DEATHS in headers or COPY_OF in headers or _TRACE in headers):
-        return message, 0
+        return message, None
     kept = {name: value for name, value in headers.items() if name not in (DEATHS, COPY_OF)}
-    deaths = headers.get(DEATHS)
     return (
         Message(
             message.body,
@@ -79,8 +88,12 @@ def without_marks(message: Message) -> tuple[Message, int]:
             _without_our_trace(kept),
             message.properties,
         ),
-        deaths if type(deaths) is int and 0 <= deaths < 2**31 else 0,
+        _count(headers[DEATHS]) if DEATHS in headers else None,
     )
+
+
+def _count(deaths: Any) -> int:
+    return deaths if type(deaths) is int and 0 <= deaths < 2**31 else 0
 
 
 def _without_our_trace(headers: dict[str, Any]) -> dict[str, Any]:

@@ -170,7 +170,7 @@ class AmqpConsumer(Consumer):
                 heapq.heappush(self._soon, (due_at, next(self._sequence), held))
                 continue
             exchange = self._server.delays.exchange_for(due_at - now_at)
-            marks = {DEATHS: held.deaths} if held.deaths else None
+            marks = held.marks if held.is_suspect else None
             postings.append(Posting(content_of(_message(held), marks), exchange, held.queue))
             parked.append(held)
         if not parked:
@@ -280,7 +280,8 @@ class AmqpConsumer(Consumer):
             case Verdict.ACK:
                 plan.acked.append(held)
             case Verdict.RETURN if held.is_acked or held.has_copy:
-                self._move(plan, held, Posting(content_of(_message(held)), "", held.queue))
+                again = content_of(_message(held), held.marks)
+                self._move(plan, held, Posting(again, "", held.queue))
             case Verdict.RETURN:
                 plan.returned.append(held)
             case Verdict.DIED:

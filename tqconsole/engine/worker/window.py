@@ -23,11 +23,12 @@ MAX_BATCH = 10
 #: Jobs that a slot has at most: of short tasks, a batch that it runs and one behind it, which lets
 #: it go on while this process sees to the first.
 MAX_HANDED = 2 * MAX_BATCH
-#: The same where one slot is all there is (solo): no more than two children have, and ten would
-#: cost a sixth of the no-op rate.
-MAX_INLINE_BATCH = 20
+#: The same where one slot is all there is (solo): what two children have, and what a millisecond is
+#: for tasks that take no time. Each exchange costs as much as a handful of them, so half as many
+#: would cost a fifth of the no-op rate.
+MAX_INLINE_BATCH = 2 * MAX_HANDED
 #: Seconds a run costs beside the task's own time: decoding, request, encoding the outcome.
-_OVERHEAD_S = 0.000_050
+_OVERHEAD_S = 0.000_025
 
 
 class Window:

@@ -111,23 +111,82 @@ def test_start_is_on_record_before_anything_else_is_asked(
     consumer.close()
 
 
-def test_refusal_of_a_start_is_logged(
-    broker: RedisBroker, caplog: pytest.LogCaptureFixture
+def refuse_starts(broker: RedisBroker) -> None:
+    broker._link.run("RENAME", "unacked_index", "aside")
+    broker._link.run("SET", "unacked_index", "no set")
+
+
+def take_starts_again(broker: RedisBroker) -> None:
+    broker._link.run("RENAME", "aside", "unacked_index")
+
+
+def is_on_record(broker: RedisBroker, tag: str, *, is_acked: bool) -> bool:
+    score = broker._link.run("ZSCORE", "unacked_index", tag)
+    return score is None if is_acked else float(score) % 1 == 0.5
+
+
+@pytest.mark.parametrize("is_lost", [False, True])
+@pytest.mark.parametrize("is_acked", [True, False])
+def test_start_that_was_not_written_down_is_said_again(
+    broker: RedisBroker, *, is_acked: bool, is_lost: bool
 ) -> None:
     consumer = broker.consumer([QUEUE], "w1@here")
     broker.publish([task("a")])
     (held,) = consumer.exchange(wanted=4)
-    broker._link.run("SET", "unacked_index", "no set")
-    consumer.exchange(started=[Handover(held.tag, is_acked=True)])
-
+    refuse_starts(broker)
+    consumer.exchange(started=[Handover(held.tag, is_acked)])
+    if is_lost:
+        consumer._bell._lose(ConnectionError("before the answer was read"))
+    else:
+        assert consumer.wait(5)
+    # What is refused again is told to who asks.
     with pytest.raises(OperationalError, match="WRONGTYPE"):
-        consumer.exchange([Settlement(held.tag, Verdict.ACK)])
+        consumer.exchange(wanted=4)
 
-    assert "What starts could not be written down" in caplog.text
-    broker._link.run("DEL", "unacked_index")
+    take_starts_again(broker)
+    assert not is_on_record(broker, held.tag, is_acked=is_acked)
+    consumer.exchange(wanted=4)
+
+    assert is_on_record(broker, held.tag, is_acked=is_acked)
+    broker._link.run("CONFIG", "RESETSTAT")
     consumer.exchange([Settlement(held.tag, Verdict.ACK)])
-    consumer.close()
+    consumer.renew()
+    assert calls(broker)["zrem"] == 1
     assert broker._link.run("HLEN", "unacked") == 0
+    consumer.close()
+
+
+@pytest.mark.parametrize("is_acked", [True, False])
+def test_renewal_writes_down_what_started(broker: RedisBroker, *, is_acked: bool) -> None:
+    consumer = broker.consumer([QUEUE], "w1@here")
+    broker.publish([task("a")])
+    (held,) = consumer.exchange(wanted=4)
+    refuse_starts(broker)
+    consumer.exchange(started=[Handover(held.tag, is_acked)])
+    assert consumer.wait(5)
+    take_starts_again(broker)
+
+    consumer.renew()
+
+    assert is_on_record(broker, held.tag, is_acked=is_acked)
+    consumer.close()
+
+
+def test_start_of_what_has_ended_is_not_said_again(broker: RedisBroker) -> None:
+    consumer = broker.consumer([QUEUE], "w1@here")
+    broker.publish([task("a")])
+    (held,) = consumer.exchange(wanted=4)
+    refuse_starts(broker)
+    consumer.exchange(started=[Handover(held.tag, is_acked=True)])
+    assert consumer.wait(5)
+    take_starts_again(broker)
+    consumer.exchange([Settlement(held.tag, Verdict.ACK)])
+    broker._link.run("CONFIG", "RESETSTAT")
+
+    consumer.renew()
+
+    assert "zrem" not in calls(broker)
+    consumer.close()
 
 
 def test_bell_can_do_without_one_list_only(server: Server) -> None:

@@ -12,7 +12,6 @@ and what the server tells stands in order between the answers.
 from __future__ import annotations
 
 import contextlib
-import logging
 import selectors
 import socket
 from collections import deque
@@ -26,8 +25,6 @@ from tqconsole.engine.exceptions import EngineError, ImproperlyConfigured, Opera
 from tqconsole.engine.redis_server import errors
 from tqconsole.engine.redis_server.address import Address
 from tqconsole.engine.redis_server.link import Command, Link, Script
-
-logger = logging.getLogger(__name__)
 
 #: The word for "not answered yet"; None is an answer.
 _NOTHING = object()
@@ -57,8 +54,13 @@ class _Look:
 class _Note:
     """The answer to what nobody waits for is still to come."""
 
+    __slots__ = ("on_miss",)
 
-_LOOK, _NOTE = _Look(), _Note()
+    def __init__(self, on_miss: Callable[[], None]) -> None:
+        self.on_miss = on_miss
+
+
+_LOOK = _Look()
 
 
 class Bell:
@@ -181,16 +183,18 @@ class Bell:
         """Return what a script returns. Raises: OperationalError."""
         return self.finish(self.begin(script, arguments))
 
-    def note(self, commands: Sequence[Command], arming: Sequence[str] = ()) -> None:
-        """Let commands leave whose answers nobody waits for: an error is logged. `arming` as in
-        `begin`.
+    def note(
+        self, commands: Sequence[Command], on_miss: Callable[[], None], arming: Sequence[str] = ()
+    ) -> None:
+        """Let commands leave whose answers nobody waits for: `on_miss` is called when one of them
+        is refused, or its answer lost. `arming` as in `begin`.
 
         Raises: OperationalError.
         """
         self._connect()
         is_arming = bool(arming) and self._is_tracking
         self._send([*commands, ("EXISTS", *arming)] if is_arming else commands)
-        self._awaited.extend([_NOTE] * len(commands))
+        self._awaited.extend([_Note(on_miss)] * len(commands))
         if is_arming:
             self._await_look()
 
@@ -345,7 +349,9 @@ class Bell:
             if answer != 0:
                 self.ring()
         elif isinstance(answer, hiredis.ReplyError):
-            logger.warning("What starts could not be written down: %s", self._refused(answer))
+            self._refused(answer)
+            asked.on_miss()
+            self.ring()
 
     def _on_push(self, push: Sequence[Any]) -> None:
         kind = push[0]
@@ -389,3 +395,5 @@ class Bell:
                     if isinstance(error, EngineError)
                     else errors.of_link(error, self._link.address.server)
                 )
+            elif isinstance(asked, _Note):
+                asked.on_miss()

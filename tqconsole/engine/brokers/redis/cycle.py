@@ -32,11 +32,12 @@ from tqconsole.engine.brokers.redis.exchange import (
 from tqconsole.engine.brokers.redis.keys import Keys, envelope_of, tail_of
 from tqconsole.engine.brokers.redis.letters import Cause
 from tqconsole.engine.brokers.redis.routing import Router
+from tqconsole.engine.brokers.redis.starts import Starts
 from tqconsole.engine.clock import Clock
 from tqconsole.engine.exceptions import OperationalError, RefusedError
 from tqconsole.engine.protocol.transfer import Delivery, Publication, Riding
 from tqconsole.engine.redis_server import errors
-from tqconsole.engine.redis_server.link import Command, Link
+from tqconsole.engine.redis_server.link import Link
 
 
 class Server(msgspec.Struct, frozen=True):
@@ -67,6 +68,8 @@ class Cycle:
         self._link, self._keys, self._clock = server.link, server.keys, server.clock
         self._bell = bell
         self._feeding = feeding
+        #: What was noted to start.
+        self.starts = Starts(bell, server.keys)
         self._catch = Catch(server.link.address, server.clock)
         self._worker_name = worker_name
         self._prefix = members.tag_prefix(uuid, worker_name)
@@ -128,16 +131,10 @@ class Cycle:
         self._flight = self._sent(plan, wanted, riding, arming)
 
     def note_started(self, plan: Plan, arming: Sequence[str] = ()) -> None:
-        """Let what starts be written down, of a plan that says nothing else. It may be written
-        twice, so nobody need know whether it was. `arming` as in `send`.
+        """Let what starts be written down, of a plan that says nothing else. `arming` as in
+        `send`.
         """
-        index = self._keys.unacked_index
-        commands: list[Command] = []
-        if plan.early:
-            commands.append(("ZREM", index, *plan.early))
-        if plan.late:
-            commands.append((b"EVAL", lua.START.text, b"0", index, *plan.late))
-        self._bell.note(commands, arming)
+        self.starts.note(plan, arming)
         self._note(plan)
 
     def land(self) -> Landed:
@@ -328,6 +325,7 @@ class Cycle:
             raise
         found, problems = self._found(sent, answer), answer[1]
         self._note(sent.plan)
+        self.starts.settle(sent.plan, self.hand)
         # What was to be written is: an error now would have it written once more.
         if problems and not found and sent.plan.is_empty:
             server = self._link.address.server

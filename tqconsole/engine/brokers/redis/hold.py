@@ -114,6 +114,7 @@ class RedisConsumer(Consumer):
             plan.writes = self._server.router.writes(riding.publications)
         settle(plan, settled, self._hand, self._keys, self._worker_name, self._clock.now())
         start(plan, started, self._hand)
+        self._cycle.starts.add_to(plan)
         if self._hearing.globs or self._watch.is_worth_a_look(plan):
             self._bell.look()
         self._hearing.write(self._bell.take_heard())
@@ -122,7 +123,7 @@ class RedisConsumer(Consumer):
             return
         if wanted > 0 and not (self._is_due() or self._watch.may_find(plan, has_caught=has_caught)):
             wanted = 0
-        if plan.only_starts and not wanted:
+        if plan.only_starts and not (wanted or self._cycle.starts.are_owed):
             self._cycle.note_started(plan)
         elif wanted or not plan.is_empty:
             arming = self._watch.lists_to_arm() if wanted else ()
@@ -253,6 +254,7 @@ class RedisConsumer(Consumer):
         queues, tags = self._feeding.names, list(self._hand)
         passing = [name for name, it in list(self._queues.items()) if is_passing(it)]
         renewed = self._pulse.beat(tags, queues, passing)
+        self._cycle.starts.say_again(self._link)
         if renewed is None:
             self._reaper.confirm(self._clock.mono())
         else:

@@ -79,7 +79,7 @@ class Watch:
 
     def notes_alone(self, plan: Plan) -> bool:
         """Return whether what was caught starts: that is written down, and nothing is fetched."""
-        return self._is_arming_owed and plan.only_starts
+        return self._is_arming_owed and plan.only_starts and not self._cycle.starts.are_owed
 
     def note_caught(self, plan: Plan) -> None:
         """Write down what starts. Who goes to sleep before it ends has to be told of more."""

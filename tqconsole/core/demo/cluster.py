@@ -129,7 +129,8 @@ class DemoCluster:
             *("-m", "tqconsole", "-A", tasks.__name__, "-b", self.place.broker_url),
             *("--result-backend", self.place.backend_url),
             *("worker", "-n", f"{name}@%h", "-c", str(CHILD_COUNT), "-l", "INFO"),
-            *("-Q", ",".join(tasks.QUEUES)),
+            # Without -E they would tell of what starts some seconds after somebody listens.
+            *("-E", "-Q", ",".join(tasks.QUEUES)),
         ]
 
     def _keep(self) -> None:

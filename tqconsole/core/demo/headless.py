@@ -28,6 +28,8 @@ from tqconsole.engine.protocol.event import decode_events
 START_S, NOTICE_S, DRAIN_S = 30.0, 30.0, 60.0
 #: How long a revoked task that waits for its time in the broker may take to come and be refused.
 REVOKED_S = 20.0
+#: Pages of the report whose worker is killed: it runs for 1.6 s at least, so it is killed in time.
+REPORT_PAGES = 4
 #: One look at something that is waited for, every so many seconds.
 LOOK_S = 0.05
 #: How long it sends when nothing else is said, in seconds.
@@ -83,7 +85,9 @@ class HeadlessDemo:
         self._duration_s = duration_s
         self._clock = clock
         self._event_count = 0
-        self._started_by: dict[str, set[str]] = {}
+        self._report_id = ""
+        #: Nodes that began the report whose worker is killed.
+        self._report_nodes: list[str] = []
 
     def run(self) -> DemoReport:
         """Do it all and return the counts.
@@ -112,12 +116,14 @@ class HeadlessDemo:
         revoked = tasks.resize.apply_async((3,), countdown=self._duration_s + 5)
         app.control.revoke(revoked.id)
         self._watch(events, self._duration_s / 3)
-        held_ids, noticed_gone_s = self._kill_one(app, cluster, events)
+        report = tasks.build_report.delay(1, REPORT_PAGES)
+        self._report_id = report.id
+        noticed_gone_s = self._kill_reporter(app, cluster, events)
         broken = tasks.resize.delay(7)
         again = tasks.resize.delay(8)
         self._watch(events, until_mono - self._clock.mono())
         traffic.stop()
-        ids = [*traffic.sent_ids, broken.id, again.id]
+        ids = [*traffic.sent_ids, report.id, broken.id, again.id]
         self._await(lambda: not self._open_ids(app, ids), DRAIN_S, events)
         self._await(lambda: revoked.state == states.REVOKED, REVOKED_S, events)
         counts = Counter(self._states(app, ids).values())
@@ -132,7 +138,7 @@ class HeadlessDemo:
             events=self._event_count,
             workers_killed=1,
             noticed_gone_s=round(noticed_gone_s, 2),
-            ran_elsewhere=self._ran_elsewhere(app, held_ids, set(ids)),
+            ran_elsewhere=report.ready() and len(set(self._report_nodes)) > 1,
             revoke_held=revoked.state == states.REVOKED,
             rerun_result=str(again.get(timeout=10)),
         )
@@ -143,36 +149,15 @@ class HeadlessDemo:
             logs = "\n".join(cluster.log_tail(name) for name in WORKER_NAMES)
             raise OperationalError(f"The demo's workers did not come up in {START_S:g} s.\n{logs}")
 
-    def _kill_one(
-        self, app: App, cluster: DemoCluster, events: Subscription
-    ) -> tuple[set[str], float]:
-        """Kill the first worker; return the ids it was running and when it was seen gone."""
-        name = WORKER_NAMES[0]
-        self._await(lambda: bool(self._running_on(name)), 10.0, events)
-        self._watch(events, 0.0)
+    def _kill_reporter(self, app: App, cluster: DemoCluster, events: Subscription) -> float:
+        """Kill the worker that builds the report; return after how many s it was seen gone."""
+        if not self._await(lambda: bool(self._report_nodes), START_S, events):
+            raise OperationalError(f"No worker began the demo's report in {START_S:g} s.")
+        name = self._report_nodes[0].partition("@")[0]
         cluster.kill(name)
-        self._watch(events, 0.0)
-        held_ids = self._running_on(name)
         killed_mono = self._clock.mono()
         self._await(lambda: name not in _living(app), NOTICE_S, events)
-        return held_ids, self._clock.mono() - killed_mono
-
-    def _ran_elsewhere(self, app: App, task_ids: set[str], sent_ids: set[str]) -> bool:
-        # What a task has sent answers to nobody here where results go to who asked.
-        own_ids = task_ids & sent_ids
-        ended = self._states(app, sorted(own_ids))
-        return all(ended.get(task_id) in states.READY_STATES for task_id in own_ids) and any(
-            not _is_node(node, WORKER_NAMES[0])
-            for task_id in task_ids
-            for node in self._started_by[task_id]
-        )
-
-    def _running_on(self, name: str) -> set[str]:
-        return {
-            task_id
-            for task_id, nodes in self._started_by.items()
-            if nodes and all(_is_node(node, name) for node in nodes)
-        }
+        return self._clock.mono() - killed_mono
 
     def _watch(self, events: Subscription, duration_s: float) -> None:
         """Read events for so long (at least what is there now)."""
@@ -187,17 +172,9 @@ class HeadlessDemo:
         for broadcasted in events.receive(timeout_s):
             for event in decode_events(broadcasted.message):
                 self._event_count += 1
-                task_id = str(event.get("uuid", ""))
-                if event.get("type") == "task-started":
-                    self._started_by.setdefault(task_id, set()).add(str(event.get("hostname")))
-                elif event.get("type") in ("task-succeeded", "task-failed", "task-retried"):
-                    self._forget_ended(task_id)
-
-    def _forget_ended(self, task_id: str) -> None:
-        """Only what runs now is of interest when a worker is killed."""
-        nodes = self._started_by.get(task_id)
-        if nodes is not None and len(nodes) == 1:
-            del self._started_by[task_id]
+                is_start = event.get("type") == "task-started"
+                if is_start and event.get("uuid") == self._report_id:
+                    self._report_nodes.append(str(event.get("hostname")))
 
     def _await(
         self, is_so: Callable[[], bool], timeout_s: float, events: Subscription | None = None
@@ -222,10 +199,6 @@ class HeadlessDemo:
             records = app.backend.fetch(ids[start : start + FETCH_COUNT])
             found.update((key, json.loads(data)["status"]) for key, data in records.items())
         return found
-
-
-def _is_node(node: str, name: str) -> bool:
-    return node.partition("@")[0] == name
 
 
 def _living(app: App) -> set[str]:

@@ -129,7 +129,7 @@ class DemoCluster:
             *("-m", "tqconsole", "-A", tasks.__name__, "-b", self.place.broker_url),
             *("--result-backend", self.place.backend_url),
             *("worker", "-n", f"{name}@%h", "-c", str(CHILD_COUNT), "-l", "INFO"),
-            # Without -E they would tell of what starts some seconds after somebody listens.
+            # Without -E they would not tell of what starts right after somebody began to listen.
             *("-E", "-Q", ",".join(tasks.QUEUES)),
         ]
 

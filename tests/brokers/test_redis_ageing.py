@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from kombu import Connection
 
-from tests.servers.brokers_up import Server, redis_up
-from tqconsole.engine.brokers import open_broker
+from tests.servers.brokers_up import Server
 from tqconsole.engine.brokers.base import Consumer
 from tqconsole.engine.brokers.redis.ageing import PATIENCE, Ageing
 from tqconsole.engine.brokers.redis.broker import RedisBroker
@@ -16,20 +13,6 @@ from tqconsole.engine.protocol.message import Message
 from tqconsole.engine.protocol.transfer import Publication, QueueSpec, Settlement, Verdict
 
 pytestmark = pytest.mark.server
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with redis_up(tmp_path_factory.mktemp("redis")) as running:
-        yield running
-
-
-@pytest.fixture
-def broker(server: Server) -> Iterator[RedisBroker]:
-    with open_broker(server.url) as opened:
-        assert isinstance(opened, RedisBroker)
-        opened._link.run("FLUSHALL")
-        yield opened
 
 
 def put(broker: RedisBroker, name: str, priority: int, count: int = 1) -> None:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 import pytest
 
-from tests.servers.brokers_up import Server, redis_up
+from tests.servers.brokers_up import Server
 from tqconsole.engine.backends.redis import RedisBackend
-from tqconsole.engine.brokers import open_broker
 from tqconsole.engine.brokers.redis.bell import Bell
 from tqconsole.engine.brokers.redis.broker import RedisBroker
 from tqconsole.engine.clock import SYSTEM_CLOCK
@@ -29,20 +27,6 @@ from tqconsole.engine.redis_server.ear import Ear
 pytestmark = pytest.mark.server
 
 QUEUE = QueueSpec("celery")
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with redis_up(tmp_path_factory.mktemp("redis")) as running:
-        yield running
-
-
-@pytest.fixture
-def broker(server: Server) -> Iterator[RedisBroker]:
-    with open_broker(server.url) as opened:
-        assert isinstance(opened, RedisBroker)
-        opened._link.run("FLUSHALL")
-        yield opened
 
 
 def task(name: str) -> Publication:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Iterator
 
 import pytest
 from catch_rig import (
@@ -20,7 +19,7 @@ from catch_rig import (
     told,
 )
 
-from tests.servers.brokers_up import Server, redis_up
+from tests.servers.brokers_up import Server
 from tqconsole.engine.brokers import open_broker
 from tqconsole.engine.brokers.redis import catch
 from tqconsole.engine.brokers.redis.broker import RedisBroker
@@ -37,20 +36,6 @@ from tqconsole.engine.protocol.transfer import (
 from tqconsole.engine.redis_server.link import Link
 
 pytestmark = pytest.mark.server
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with redis_up(tmp_path_factory.mktemp("redis")) as running:
-        yield running
-
-
-@pytest.fixture
-def broker(server: Server) -> Iterator[RedisBroker]:
-    with open_broker(server.url) as opened:
-        assert isinstance(opened, RedisBroker)
-        opened._link.run("FLUSHALL")
-        yield opened
 
 
 def trip(consumer: RedisConsumer) -> list[Delivery]:

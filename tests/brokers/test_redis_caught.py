@@ -3,32 +3,15 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
 
 import pytest
 from catch_rig import OTHER, QUEUE, calls, fetched, lively, names, others_wait, task, told
 
-from tests.servers.brokers_up import Server, redis_up
-from tqconsole.engine.brokers import open_broker
 from tqconsole.engine.brokers.redis.broker import RedisBroker
 from tqconsole.engine.brokers.redis.hold import RedisConsumer
 from tqconsole.engine.protocol.transfer import Delivery, Handover, Settlement, Verdict
 
 pytestmark = pytest.mark.server
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with redis_up(tmp_path_factory.mktemp("redis")) as running:
-        yield running
-
-
-@pytest.fixture
-def broker(server: Server) -> Iterator[RedisBroker]:
-    with open_broker(server.url) as opened:
-        assert isinstance(opened, RedisBroker)
-        opened._link.run("FLUSHALL")
-        yield opened
 
 
 def inline_trip(consumer: RedisConsumer) -> list[Delivery]:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
-from tests.servers.brokers_up import Server, redis_up
+from tests.servers.brokers_up import Server
 from tqconsole.engine.brokers import open_broker
 from tqconsole.engine.brokers.redis.broker import RedisBroker
 from tqconsole.engine.brokers.redis.envelope import written
@@ -19,20 +17,6 @@ NEWS = ExchangeSpec("news", "fanout")
 LASTING = QueueSpec("lasting", NEWS, "celery")
 PASSING = QueueSpec("passing", NEWS, "celery", is_auto_delete=True)
 CALL = Publication(Message(b"[[], {}, {}]", headers={"id": "a", "task": "t"}), "celery", "news")
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with redis_up(tmp_path_factory.mktemp("redis")) as running:
-        yield running
-
-
-@pytest.fixture
-def broker(server: Server) -> Iterator[RedisBroker]:
-    with open_broker(server.url) as opened:
-        assert isinstance(opened, RedisBroker)
-        opened._link.run("FLUSHALL")
-        yield opened
 
 
 def publish_as_kombu_does(broker: RedisBroker, channel: str) -> None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 import pytest
 
-from tests.servers.brokers_up import Server, redis_up
+from tests.servers.brokers_up import Server
 from tqconsole.engine.brokers import open_broker
 from tqconsole.engine.brokers.redis.broker import RedisBroker
 from tqconsole.engine.brokers.redis.hold import RedisConsumer
@@ -20,20 +19,6 @@ pytestmark = pytest.mark.server
 QUEUE = QueueSpec("celery")
 #: Calls of `renew` in 30 s.
 BEATS = 6
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with redis_up(tmp_path_factory.mktemp("redis")) as running:
-        yield running
-
-
-@pytest.fixture
-def broker(server: Server) -> Iterator[RedisBroker]:
-    with open_broker(server.url) as opened:
-        assert isinstance(opened, RedisBroker)
-        opened._link.run("FLUSHALL")
-        yield opened
 
 
 def cost(broker: RedisBroker) -> int:

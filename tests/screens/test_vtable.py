@@ -89,6 +89,55 @@ async def test_a_view_below_the_top_stands_still_and_counts_the_newer() -> None:
         assert "▲ 7 newer" in app.lines()[1]
 
 
+class StreamApp(TableApp):
+    """A list that new rows come into at its top."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = VTable(
+            COLUMNS,
+            id_of=lambda row: row.task_id,
+            revision_of=lambda row: row.revision,
+            is_following=True,
+        )
+
+
+async def test_a_stream_that_stands_keeps_the_cursors_row_where_it_is() -> None:
+    app = StreamApp()
+    async with app.run_test(size=(40, 10)) as pilot:
+        app.table.show(newest_first(50), 0.0)
+        await pilot.pause()
+        app.table.move(3)
+        before = app.lines()
+
+        app.table.show(newest_first(90), 0.0)
+        await pilot.pause()
+
+        assert app.lines()[2:] == before[2:]
+        assert "▲ 40 newer" in app.lines()[1]
+
+
+async def test_other_rows_are_looked_at_from_their_top_or_from_the_row_they_share() -> None:
+    app = StreamApp()
+    async with app.run_test(size=(40, 10)) as pilot:
+        app.table.show(newest_first(90), 0.0)
+        await pilot.pause()
+        app.table.move(60)
+        rows = newest_first(90).rows
+
+        app.table.take(Rows(rows[40:80]))
+        app.table.show(Rows(rows[40:80]), 0.0)
+        await pilot.pause()
+        shared = app.table.cursor_row, any("row-30" in line for line in app.lines())
+        app.table.take(Rows(rows[:40]))
+        app.table.show(Rows(rows[:40]), 0.0)
+        await pilot.pause()
+
+        assert shared == (rows[60], True)
+        assert app.table.cursor_row is rows[0]
+        assert "row-90" in app.lines()[1]
+
+
 async def test_following_keeps_to_the_newest() -> None:
     app = TableApp()
     async with app.run_test(size=(40, 10)) as pilot:

@@ -179,6 +179,7 @@ class TasksScreen(FilteredScreen):
 
     def _take(self, rows: Any) -> None:
         self._rows = rows
+        self.table.take(rows)
         self.redraw()
 
     def sort_by(self, key: str, *, is_descending: bool) -> None:

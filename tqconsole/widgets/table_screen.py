@@ -196,16 +196,22 @@ class TableScreen(ConsoleScreen):
         column = next(column for column in table.columns if column.key == key)
         is_again = key == table.sort_key
         is_descending = not table.is_descending if is_again else column.is_largest_first
+        self._order(key, is_descending=is_descending)
+
+    def _order(self, key: str, *, is_descending: bool) -> None:
+        """Order by a column, and look at what is first by it."""
         self.sort_by(key, is_descending=is_descending)
-        if not table.is_following:
-            table.move_to(0)
+        if not self.table.is_following:
+            self.table.move_to(0)
 
     def _sort_menu(self) -> None:
         columns = [column for column in self.table.columns if column.is_sortable]
-        letters = _letters([column.title or column.key for column in columns])
+        names = [
+            column.title.lower() if len(column.title) > 1 else column.key for column in columns
+        ]
         choices = [
-            Choice(column.key, (column.title or column.key).lower(), letter)
-            for column, letter in zip(columns, letters, strict=True)
+            Choice(column.key, name, letter)
+            for column, name, letter in zip(columns, names, _letters(names), strict=True)
         ]
         self.app.push_screen(Menu("Sort by", choices), self._picked_sort)
 
@@ -218,11 +224,11 @@ class TableScreen(ConsoleScreen):
         if not keys:
             return
         current = keys.index(self.table.sort_key) if self.table.sort_key in keys else 0
-        self.sort_by(keys[(current + step) % len(keys)], is_descending=self.table.is_descending)
+        self._order(keys[(current + step) % len(keys)], is_descending=self.table.is_descending)
 
     def _reverse(self) -> None:
         if self.table.sort_key:
-            self.sort_by(self.table.sort_key, is_descending=not self.table.is_descending)
+            self._order(self.table.sort_key, is_descending=not self.table.is_descending)
 
     # menus
 

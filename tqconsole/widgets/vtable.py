@@ -51,6 +51,8 @@ class VTable(TallView, Generic[RowT], can_focus=True, inherit_bindings=False):
         self._painted: dict[int, tuple[object, ...]] = {}
         self._cursor_index = 0
         self._anchor_id: str | None = None
+        #: New rows come in above the others: once it stands, it stands by the cursor's row.
+        self._grows_on_top = is_following
         self.cursor_id: str | None = None
         self.marks: set[str] = set()
         self._mark_start = 0
@@ -70,46 +72,49 @@ class VTable(TallView, Generic[RowT], can_focus=True, inherit_bindings=False):
         self._source = source
         self._now_at = now_at
         self._keep_place()
-        width = self._total_width()
-        size = Size(width, len(source) + self._header_lines)
-        if size != self.virtual_size:
-            self.virtual_size = size
+        self.virtual_size = self._whole_size()
         self._refresh_changed()
+
+    def take(self, source: Source[RowT]) -> None:
+        """Stand in other rows: on the same one where they have it, else at their top."""
+        self._source = source
+        if not self.is_following and self.cursor_id is not None:
+            self.virtual_size = self._whole_size()
+            self.go_to(source.index_of(self.cursor_id) or 0)
 
     def _keep_place(self) -> None:
         """Hold the cursor on its row and the view on its rows while the list moves."""
         source = self._source
-        if source is None or not len(source):
-            self._move_cursor(0)
-            self.newer_count = 0
-            return
-        if self.is_following:
+        if source is None or not len(source) or self.is_following:
             self.newer_count = 0
             self._move_cursor(0)
             self.scroll_y = self.scroll_target_y = 0
             return
         index = source.index_of(self.cursor_id) if self.cursor_id is not None else None
-        if index is None:
-            index = min(self._cursor_index, len(source) - 1)
-        self._hold_view(source)
-        self._move_cursor(index)
+        self._hold_view(source, index)
+        self._move_cursor(min(self._cursor_index, len(source) - 1) if index is None else index)
 
-    def _hold_view(self, source: Source[RowT]) -> None:
+    def _hold_view(self, source: Source[RowT], cursor_index: int | None) -> None:
         top = self._top()
-        if self._anchor_id is not None and top > 0:
-            index = source.index_of(self._anchor_id)
-            if index is not None and index != top:
-                self.newer_count += max(0, index - top)
-                self.virtual_size = Size(self._total_width(), len(source) + self._header_lines)
-                self.scroll_y = self.scroll_target_y = index
-                top = index
+        held = self._held_top(source, cursor_index, top)
+        if held is not None and held != top:
+            self.newer_count += max(0, held - top)
+            self.virtual_size = self._whole_size()
+            self.scroll_y = self.scroll_target_y = held
+            top = held
         self.newer_count = 0 if top == 0 else min(self.newer_count, top)
 
+    def _held_top(self, source: Source[RowT], cursor_index: int | None, top: int) -> int | None:
+        """Return where the first visible line is to be, None where nothing holds it."""
+        line = self._cursor_index - top
+        if self._grows_on_top and cursor_index is not None and 0 <= line < self.page_lines:
+            return max(0, min(cursor_index - line, len(source) - self.page_lines))
+        return source.index_of(self._anchor_id) if self._anchor_id is not None and top > 0 else None
+
     def _move_cursor(self, index: int) -> None:
-        source = self._source
-        has_row = source is not None and 0 <= index < len(source)
-        row_id = self._id_of(source.row(index)) if has_row and source is not None else None
         self._cursor_index = max(0, index)
+        row = self.cursor_row
+        row_id = None if row is None else self._id_of(row)
         self._note_anchor()
         if row_id != self.cursor_id:
             self.cursor_id = row_id
@@ -196,6 +201,9 @@ class VTable(TallView, Generic[RowT], can_focus=True, inherit_bindings=False):
             return max(1, self.size.width)
         placed = place(self._shown_columns(), 0, is_wide=True)
         return GUTTER + sum(item.width + GAP for item in placed)
+
+    def _whole_size(self) -> Size:
+        return Size(self._total_width(), len(self) + self._header_lines)
 
     def _layout_columns(self) -> list[Placed[RowT]]:
         room = max(1, self.size.width - GUTTER - 1)
@@ -318,9 +326,7 @@ class VTable(TallView, Generic[RowT], can_focus=True, inherit_bindings=False):
 
     def on_resize(self) -> None:
         """Fit the columns to the new width."""
-        self.virtual_size = Size(
-            self._total_width(), (len(self._source) if self._source else 0) + self._header_lines
-        )
+        self.virtual_size = self._whole_size()
         self.repaint()
 
     def on_focus(self) -> None:
@@ -341,8 +347,7 @@ class VTable(TallView, Generic[RowT], can_focus=True, inherit_bindings=False):
 
     def move_to(self, index: int) -> None:
         """Move the cursor to a row; -1 is the last."""
-        last = (len(self._source) if self._source else 0) - 1
-        self.go_to(last if index < 0 else index)
+        self.go_to(len(self) - 1 if index < 0 else index)
 
     def sideways(self, cells: int) -> None:
         """Scroll a wide table."""

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from driving import press, settle, shown_text, type_text
-from fake import FakeSession, make_flow
+from fake import FakeSession, make_flow, make_row
 
 from tqconsole.console import Console
+from tqconsole.core.views import TaskRow
 from tqconsole.screens.call import CallDialog
 from tqconsole.screens.control import GroupDialog
 from tqconsole.screens.flow import FlowScreen
 from tqconsole.screens.flows import FlowsScreen
 from tqconsole.screens.task import TaskScreen
+from tqconsole.widgets.wide_lines import WideLines
 
 SIZE = (120, 36)
 
@@ -44,6 +48,37 @@ async def test_a_flow_is_drawn_as_tree_gantt_and_graph() -> None:
         assert "─━" in shown_text(app)
         await press(pilot, "tab")
         assert "img.resize ✔ x7" in shown_text(app)
+
+
+def make_chain(length: int) -> list[TaskRow]:
+    rows = [
+        make_row(n, name=f"step.number{n}", state="SUCCESS", runtime_s=1.0) for n in range(length)
+    ]
+    for above, row in pairwise(rows):
+        row.parent_id = above.task_id
+    for row in rows:
+        row.root_id = rows[0].task_id
+    return rows
+
+
+async def test_all_of_a_graph_wider_than_the_window_is_reached_by_keys() -> None:
+    app = Console(FakeSession(make_chain(12)), screen="flows")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await press(pilot, "enter", "tab", "tab")
+        first = graph_shown(app)
+        await press(pilot, "G")
+        last = graph_shown(app)
+        await press(pilot, *["h"] * 40)
+
+        assert "step.number0" in first
+        assert "step.number11" not in first
+        assert "step.number11" in last
+        assert graph_shown(app) == first
+
+
+def graph_shown(app: Console) -> str:
+    return app.screen.query_one("#graph", WideLines).render_line(0).text
 
 
 async def test_a_task_of_the_flow_opens_and_v_leads_back() -> None:

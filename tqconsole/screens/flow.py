@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import ClassVar
 
 from textual.binding import BindingType
-from textual.containers import VerticalScroll
 from textual.widget import Widget
 from textual.widgets import ContentSwitcher
 
@@ -39,6 +38,7 @@ from tqconsole.widgets.tab_strip import TabStrip
 from tqconsole.widgets.table_screen import TableScreen
 from tqconsole.widgets.task_columns import task_record
 from tqconsole.widgets.vtable import VTable
+from tqconsole.widgets.wide_lines import WideLines
 
 TABS = (("tree", "Tree"), ("gantt", "Gantt"), ("graph", "Graph"))
 
@@ -64,8 +64,7 @@ class FlowScreen(TableScreen):
         with ContentSwitcher(initial="tree"):
             yield VTable[FlowNode](TREE, id_of=_node_id, id="tree")
             yield VTable[FlowNode](gantt_columns(self._span), id_of=_node_id, id="gantt")
-            with VerticalScroll(id="graph"):
-                yield Lines(id="graph-lines")
+            yield WideLines(id="graph")
         yield Lines(id="critical-path", classes="totals")
 
     def on_mount(self) -> None:
@@ -106,7 +105,7 @@ class FlowScreen(TableScreen):
         for table in self.query(VTable):
             table.empty_lines = [[("This task is not kept here any more.", "dim")]]
             table.show(ListSource(self._steps, _node_id), snapshot.now_at)
-        self.query_one("#graph-lines", Lines).show(graph_lines(self._family))
+        self.query_one("#graph", WideLines).show(graph_lines(self._family))
         self.query_one("#critical-path", Lines).show(self._path_lines)
 
     def _path_lines(self, width: int, look: Look) -> list[list[Piece]]:
@@ -130,8 +129,11 @@ class FlowScreen(TableScreen):
         """Return what keys do here."""
         off = ("list.sort", "list.reverse", "list.mark", "list.clear_marks", "list.actions")
         kept = {key: it for key, it in super().handlers().items() if not key.startswith(off)}
+        graph = self.query_one("#graph", WideLines).moves()
+        moves = {key: self._moving(move, kept[key]) for key, move in graph.items()}
         return {
             **kept,
+            **moves,
             **self.tab_handlers(self.turn_tab),
             "flow.copy": kept.pop("list.copy"),
             "flow.export": self._export_flow,
@@ -140,6 +142,11 @@ class FlowScreen(TableScreen):
                 "revoke", unfinished_rows(self._family), "all have ended"
             ),
         }
+
+    def _moving(self, in_graph: Handler, in_table: Handler) -> Handler:
+        """Return what moves in the tab that is shown."""
+        tabs = self.query_one(ContentSwitcher)
+        return lambda: in_graph() if tabs.current == "graph" else in_table()
 
     def _ask(self, group: str, rows: Sequence[TaskRow], otherwise: str) -> None:
         if not rows:

@@ -11,7 +11,7 @@ from tqconsole.widgets import figures
 from tqconsole.widgets.cells import short_id, shown_state
 from tqconsole.widgets.lines import Maker
 from tqconsole.widgets.look import Look
-from tqconsole.widgets.pieces import Piece, clipped, line_width
+from tqconsole.widgets.pieces import Piece, line_width
 
 #: Boxes drawn at most: more than a screen shows anyhow.
 BOX_LIMIT = 500
@@ -56,13 +56,13 @@ def _folded(boxes: list[Box]) -> list[Box]:
 
 
 def graph_lines(family: Sequence[TaskRow]) -> Maker:
-    """Return the maker of the graph."""
+    """Return the maker of the graph: as wide as it is, also where there is less room."""
 
-    def maker(width: int, look: Look) -> Sequence[list[Piece]]:
+    def maker(_width: int, look: Look) -> Sequence[list[Piece]]:
         lines: list[list[Piece]] = []
         for box in boxes_of(family):
             lines += _drawn(box, look)
-        return [clipped([(" ", ""), *line], width, look.glyphs.ellipsis) for line in lines]
+        return [[(" ", ""), *line, (" ", "")] for line in lines]
 
     return maker
 

@@ -6,6 +6,7 @@ import pytest
 
 from tqconsole.engine.exceptions import ImproperlyConfigured
 from tqconsole.engine.settings import MASK, Settings, read_source
+from tqconsole.engine.settings_own import OWN_SETTINGS
 from tqconsole.engine.settings_table import OLD_NAMES, SETTINGS
 
 
@@ -154,6 +155,19 @@ def test_every_celery_setting_is_known_with_its_default() -> None:
 
     assert len(SETTINGS) == 207
     assert {**theirs, **declared} == ours
+
+
+def test_settings_of_our_own_are_known_beside_them() -> None:
+    conf = Settings({"CELERYD_CONCURRENCY": 2, "worker_busy_poll": 0})
+
+    assert Settings({}).worker_busy_poll == OWN_SETTINGS["worker_busy_poll"].default
+    assert "worker_busy_poll" in conf
+    assert set(OWN_SETTINGS) <= set(conf)
+    assert read_source({"CELERY_WORKER_BUSY_POLL": 0.0}, "CELERY") == {"worker_busy_poll": 0.0}
+    assert read_source({"CELERYD_CONCURRENCY": 2, "worker_busy_poll": 0}) == {
+        "worker_concurrency": 2,
+        "worker_busy_poll": 0,
+    }
 
 
 def test_every_old_name_is_celerys() -> None:

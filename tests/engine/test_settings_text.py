@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tqconsole.engine.settings_own import OWN_SETTINGS
 from tqconsole.engine.settings_table import SETTINGS
 from tqconsole.engine.settings_text import settings_markdown
 
@@ -19,3 +20,12 @@ def test_every_setting_is_on_the_page_with_its_reason() -> None:
 
     assert all(f"| `{name}` |" in page for name in SETTINGS)
     assert all(setting.reason for setting in SETTINGS.values())
+
+
+def test_what_celery_does_not_have_is_on_the_page_without_an_old_name() -> None:
+    page = settings_markdown()
+
+    assert not OWN_SETTINGS.keys() & SETTINGS.keys()
+    for setting in OWN_SETTINGS.values():
+        line = f"| `{setting.name}` | `{setting.default!r}` | {setting.unit} | {setting.reason} |"
+        assert f"{line}\n" in page

@@ -18,6 +18,7 @@ from typing import Any
 
 from tqconsole.engine.exceptions import ImproperlyConfigured
 from tqconsole.engine.fork_locks import give_lock
+from tqconsole.engine.settings_own import KNOWN_SETTINGS
 from tqconsole.engine.settings_table import OLD_NAMES, SETTINGS
 
 #: Setting -> environment variables that win over the program's value; the first that is set.
@@ -220,7 +221,7 @@ class Settings(MutableMapping[str, Any]):
         if wanted in _FOLLOWS and (value is _ABSENT or value is None):
             return self[_FOLLOWS[wanted]]
         if value is _ABSENT:
-            setting = SETTINGS.get(wanted)
+            setting = KNOWN_SETTINGS.get(wanted)
             if setting is None:
                 raise KeyError(name)
             value = setting.default
@@ -239,14 +240,14 @@ class Settings(MutableMapping[str, Any]):
 
     def __iter__(self) -> Iterator[str]:
         self._read()
-        yield from dict.fromkeys([*SETTINGS, *self._added, *self._source, *self._changes])
+        yield from dict.fromkeys([*KNOWN_SETTINGS, *self._added, *self._source, *self._changes])
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and (
-            new_name(name) in SETTINGS or self._find(new_name(name)) is not _ABSENT
+            new_name(name) in KNOWN_SETTINGS or self._find(new_name(name)) is not _ABSENT
         )
 
     def __getattr__(self, name: str) -> Any:

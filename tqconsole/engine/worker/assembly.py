@@ -37,7 +37,7 @@ from tqconsole.engine.worker.machine import Machine
 from tqconsole.engine.worker.machine_options import MachineOptions
 from tqconsole.engine.worker.mingle import Mingle
 from tqconsole.engine.worker.notices import Notices
-from tqconsole.engine.worker.options import WorkerOptions, events_mode
+from tqconsole.engine.worker.options import WorkerOptions, busy_poll_s, events_mode
 from tqconsole.engine.worker.panel import PanelParts, WorkerPanel
 from tqconsole.engine.worker.policies import policies_of
 from tqconsole.engine.worker.reading import Reader
@@ -182,6 +182,7 @@ class Worker:
             _on_signal,
             float(site.app.conf.worker_soft_shutdown_timeout or 0),
             absence=self._absence,
+            busy_poll_s=busy_poll_s(site.app.conf, runs_in_sleep=self._pool.runs_in_sleep),
         )
         return Loop(parts, self._remote, MAX_DEATHS)
 

@@ -19,6 +19,7 @@ from tqconsole.engine.clock import SYSTEM_CLOCK, Clock
 from tqconsole.engine.exceptions import EngineError
 from tqconsole.engine.pools.base import Pool
 from tqconsole.engine.worker.absence import Absence
+from tqconsole.engine.worker.busy_poll import BusyPoll
 from tqconsole.engine.worker.carrier import Carrier
 from tqconsole.engine.worker.chores import Chore, Chores
 from tqconsole.engine.worker.machine import Machine
@@ -76,6 +77,8 @@ class LoopParts(msgspec.Struct, frozen=True):
     selector: selectors.BaseSelector = msgspec.field(default_factory=selectors.DefaultSelector)
     #: Tells of the times when the broker is away.
     absence: Absence = msgspec.field(default_factory=lambda: Absence(SYSTEM_CLOCK))
+    #: How long it may look for what is about to come before it sleeps, seconds.
+    busy_poll_s: float = 0.0
 
 
 class Loop:
@@ -96,6 +99,7 @@ class Loop:
         self._remote = remote
         self._max_deaths = max_deaths
         self._selector = parts.selector
+        self._busy_poll = BusyPoll(parts.selector, parts.clock, parts.busy_poll_s)
         self._inbox: list[Happening] = []
         self._chores = Chores(parts.clock, parts.absence)
         self._bell_fileno: int | None = None
@@ -162,7 +166,7 @@ class Loop:
             if self._awaiting_mono is None:
                 self._consumer.prepare_wait()
         if sleep_s > 0 or now.mono - self._looked_mono >= _LOOK_S:
-            for key, _ in self._selector.select(sleep_s):
+            for key, _ in self._busy_poll.select(sleep_s, self._awaited()):
                 key.data()
             now = Now(self._clock.now(), self._clock.mono())
             self._looked_mono = now.mono
@@ -174,6 +178,10 @@ class Loop:
         if self._inbox and type(self._inbox[-1]) in (ExchangeWritten, StartWritten):
             # What was handed over starts without another turn.
             self._step(now)
+
+    def _awaited(self) -> tuple[bool, bool]:
+        """What it waits for: the answer to an exchange, ends of runs, or only the next message."""
+        return self._awaiting_mono is not None, bool(self._machine.hand.running)
 
     def _step(self, now: Now) -> None:
         happenings, self._inbox = self._inbox or [Tick()], []

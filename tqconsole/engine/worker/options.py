@@ -65,6 +65,8 @@ class WorkerOptions(msgspec.Struct, frozen=True):
             raise ImproperlyConfigured(str(error)) from error
 
 
+#: How long a wait may look before it sleeps, seconds: what takes longer is better slept through.
+LONGEST_BUSY_POLL_S = 0.01
 _CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 #: Option -> the setting that it overrides.
 _OVERRIDDEN = {
@@ -119,6 +121,21 @@ def _usable_cpu_count() -> int:
         return max(1, min(count, int(quota) // int(period)))
     except (OSError, ValueError, ZeroDivisionError):  # no cgroup v2, or "max": no quota
         return count
+
+
+def busy_poll_s(conf: Any, *, runs_in_sleep: bool = False) -> float:
+    """Return how long the worker may look for what is about to come before it sleeps; 0 for not at
+    all, as where that needs the only processor there is, or the loop's own thread.
+
+    `runs_in_sleep` is the pool's word for the latter. Raises: ImproperlyConfigured.
+    """
+    value = conf.worker_busy_poll
+    if not (isinstance(value, int | float) and 0 <= value <= LONGEST_BUSY_POLL_S):
+        raise ImproperlyConfigured(
+            f"worker_busy_poll is a number of seconds from 0 (never) to {LONGEST_BUSY_POLL_S},"
+            f" not {value!r}"
+        )
+    return 0.0 if runs_in_sleep or _usable_cpu_count() < 2 else float(value)
 
 
 def events_mode(conf: Any) -> str:

@@ -12,7 +12,8 @@ from tqconsole.engine import freed_memory
 from tqconsole.engine.brokers.base import Consumer
 from tqconsole.engine.brokers.sqlite import SqliteBroker
 from tqconsole.engine.clock import ManualClock
-from tqconsole.engine.embedded import reap
+from tqconsole.engine.embedded import bindings, reap
+from tqconsole.engine.embedded import exchange as cycle
 from tqconsole.engine.embedded.hold import LEASE_S
 from tqconsole.engine.embedded.store import Store
 from tqconsole.engine.exceptions import OperationalError
@@ -292,7 +293,7 @@ def test_messages_of_an_unknown_holder_come_back(
     broker: SqliteBroker, consume: Consume, store: Store
 ) -> None:
     broker.publish([task("a")])
-    store.main.write(lambda it: it.run("UPDATE message SET consumer=4711"))
+    store.main.write(lambda it: cycle.claim(it, 4711, [bindings.ensure(it, "celery")], 1))
 
     consumer = consume()
 

@@ -70,7 +70,8 @@ def test_empty_file_is_taken(url: str, path: str) -> None:
         "CREATE TRIGGER evil AFTER INSERT ON message BEGIN DELETE FROM result; END",
         "CREATE VIEW evil AS SELECT 1",
         "CREATE TABLE more (x)",
-        "DROP INDEX message_ready",
+        "DROP INDEX message_due",
+        "DROP TABLE ready",
         "ALTER TABLE message ADD COLUMN evil TEXT DEFAULT 'x'",
     ],
 )

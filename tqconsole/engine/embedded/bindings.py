@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from tqconsole.engine.embedded import places
 from tqconsole.engine.embedded.topics import does_match
 from tqconsole.engine.embedded.writer import Transaction
 from tqconsole.engine.exceptions import NotSupportedError
@@ -88,7 +89,7 @@ def route(transaction: Transaction, exchange: str, routing_key: str) -> dict[int
 def remove(transaction: Transaction, queue_ids: Iterable[int]) -> None:
     """Delete queues with their messages, bindings and subscriptions."""
     for queue_id in queue_ids:
-        transaction.run("DELETE FROM message WHERE queue_id=?", queue_id)
+        places.drop_queue(transaction, queue_id)
         transaction.run("DELETE FROM binding WHERE queue_id=?", queue_id)
         transaction.run("DELETE FROM subscription WHERE queue_id=?", queue_id)
         transaction.run("DELETE FROM queue WHERE id=?", queue_id)
@@ -101,16 +102,7 @@ def purge_some(transaction: Transaction, queue_name: str, last_id: int, most_cou
     row = transaction.first("SELECT id FROM queue WHERE name=?", queue_name)
     if row is None:
         return 0
-    return sum(
-        transaction.run(
-            f"DELETE FROM message WHERE id IN (SELECT id FROM message INDEXED BY {index}"  # noqa: S608 - constants
-            f" WHERE queue_id=? AND consumer IS NULL AND {condition} AND id<=? LIMIT ?)",
-            row[0],
-            last_id,
-            most_count,
-        )
-        for index, condition in (("message_ready", "due IS NULL"), ("message_due", "due>=0"))
-    )
+    return places.drop_some(transaction, row[0], last_id, most_count)
 
 
 def ring_for(transaction: Transaction, queue_ids: Iterable[int]) -> None:

@@ -19,6 +19,7 @@ from tqconsole.engine.embedded import schema as tables
 from tqconsole.engine.embedded.host import Host
 from tqconsole.engine.embedded.mishaps import SUSPECT_SUFFIX
 from tqconsole.engine.embedded.schema import Schema
+from tqconsole.engine.embedded.upgrade import check, upgrade
 from tqconsole.engine.exceptions import ForeignFileError
 
 logger = logging.getLogger(__name__)
@@ -72,6 +73,7 @@ def open_writer(path: str, schema: Schema, host: Host, clock: Clock) -> sqlite3.
             _set_aside(path, schema, clock)
             connection = _prepared(path, schema)
         Path(path + SUSPECT_SUFFIX).unlink(missing_ok=True)
+        upgrade(connection, schema, path, clock)
         _note_opening(connection, host)
     except BaseException:
         connection.close()
@@ -112,7 +114,7 @@ def _prepared(path: str, schema: Schema) -> sqlite3.Connection:
         if tables.is_blank(connection):
             _initialise(connection, schema)
         else:
-            tables.check(connection, schema, path)
+            check(connection, schema, path)
             # Also makes sure that the journal's files exist before a reader comes.
             connection.execute("PRAGMA journal_mode=WAL").fetchone()
     except BaseException:

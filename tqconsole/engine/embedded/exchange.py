@@ -1,7 +1,6 @@
 """One cycle of a consumer in one transaction: store, settle, note what starts, claim.
 
-A message is a consumer's while its `consumer` column says so; every statement asks for it, so a
-late settlement of somebody who lost his lease changes nothing.
+What each step does to a message is in `places.py`.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from tqconsole.engine.embedded import bindings, letters, publish, results
+from tqconsole.engine.embedded import bindings, letters, places, publish, results
 from tqconsole.engine.embedded.rows import Prepared, message_of, prepare_all
 from tqconsole.engine.embedded.writer import Transaction
 from tqconsole.engine.protocol.transfer import (
@@ -30,6 +29,14 @@ _MOST_DUE = 500
 DELIVERY_COLUMNS = (
     "message.id, queue.name, message.exchange, message.routing_key, is_redelivered, deaths,"
     " head, body"
+)
+
+#: CROSS JOIN: in this order, so that the key of `ready` is the order of what is found.
+_CLAIM = (
+    f"SELECT {DELIVERY_COLUMNS}, ready.rank FROM queue"  # noqa: S608 - constants
+    " CROSS JOIN ready ON ready.queue_id=queue.id CROSS JOIN message ON message.id=ready.id"
+    " WHERE queue.id=? AND (expires_at IS NULL OR expires_at>?)"
+    " ORDER BY ready.rank, ready.id LIMIT ?"
 )
 
 
@@ -98,7 +105,7 @@ def carry_out(transaction: Transaction, plan: Plan, worker_name: str, bells: str
     if plan.publications:
         publish.put(transaction, plan.publications)
     if plan.acked:
-        transaction.run_many("DELETE FROM message WHERE consumer=? AND id=?", plan.acked)
+        places.end(transaction, plan.acked)
     _put_back(transaction, plan.returned, death_count=0)
     _put_back(transaction, plan.died, death_count=1)
     for consumer_id, message_id, reason, detail in plan.dead:
@@ -108,13 +115,7 @@ def carry_out(transaction: Transaction, plan: Plan, worker_name: str, bells: str
     if plan.dead:
         letters.trim(transaction)
     if plan.started:
-        transaction.run_many(
-            "UPDATE message SET started_at=?, acked_early=? WHERE consumer=? AND id=?",
-            [
-                (transaction.now_at, acked_early, consumer_id, message_id)
-                for consumer_id, message_id, acked_early in plan.started
-            ],
-        )
+        places.begin(transaction, plan.started)
 
 
 def claim(
@@ -128,27 +129,11 @@ def claim(
     for queue_id in queue_ids:
         if len(claimed) >= wanted:
             break
-        transaction.run(
-            "UPDATE message SET due=NULL WHERE id IN (SELECT id FROM message INDEXED BY message_due"
-            " WHERE queue_id=? AND due<=? ORDER BY due LIMIT ?)",
-            queue_id,
-            transaction.now_at,
-            _MOST_DUE,
-        )
-        claimed.extend(
-            transaction.rows(
-                f"SELECT {DELIVERY_COLUMNS} FROM message INDEXED BY message_ready"  # noqa: S608 - constants
-                " JOIN queue ON queue.id=message.queue_id"
-                " WHERE queue_id=? AND consumer IS NULL AND due IS NULL"
-                " AND (expires_at IS NULL OR expires_at>?) ORDER BY rank, message.id LIMIT ?",
-                queue_id,
-                transaction.now_at,
-                wanted - len(claimed),
-            )
-        )
-    transaction.run_many(
-        "UPDATE message SET consumer=? WHERE id=?", [(consumer_id, row[0]) for row in claimed]
-    )
+        places.wake(transaction, queue_id, _MOST_DUE)
+        found = transaction.rows(_CLAIM, queue_id, transaction.now_at, wanted - len(claimed))
+        if found:
+            places.hold(transaction, consumer_id, queue_id, [(row[-1], row[0]) for row in found])
+            claimed.extend(row[:-1] for row in found)
     return claimed
 
 
@@ -162,12 +147,8 @@ def park(transaction: Transaction, due: Sequence[tuple[float, int, int]], soon_s
         for due_at, consumer_id, message_id in due
         if due_at < transaction.now_at + soon_s
     ]
-    bindings.ring_for(transaction, _queues_of(transaction, soon))
-    transaction.run_many(
-        "UPDATE message SET consumer=NULL, due=?, started_at=NULL, acked_early=0"
-        " WHERE consumer=? AND id=?",
-        list(due),
-    )
+    bindings.ring_for(transaction, places.queues_of(transaction, soon))
+    places.park(transaction, due)
 
 
 def delivery_of(row: Any, consumer_id: int) -> Delivery:
@@ -195,20 +176,6 @@ def ids_of(tag: str) -> tuple[int, int] | None:
 def _put_back(
     transaction: Transaction, owned: Sequence[tuple[int, int]], *, death_count: int
 ) -> None:
-    """Their ids keep their age: they come before what was sent later."""
-    if not owned:
-        return
-    bindings.ring_for(transaction, _queues_of(transaction, owned))
-    transaction.run_many(
-        "UPDATE message SET consumer=NULL, started_at=NULL, acked_early=0, is_redelivered=1,"
-        " deaths=deaths+? WHERE consumer=? AND id=?",
-        [(death_count, *ids) for ids in owned],
-    )
-
-
-def _queues_of(transaction: Transaction, owned: Iterable[tuple[int, int]]) -> set[int]:
-    found = (
-        transaction.first("SELECT queue_id FROM message WHERE consumer=? AND id=?", *ids)
-        for ids in owned
-    )
-    return {row[0] for row in found if row is not None}
+    if owned:
+        bindings.ring_for(transaction, places.queues_of(transaction, owned))
+        places.release(transaction, owned, death_count=death_count)

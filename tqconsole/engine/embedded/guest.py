@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from tqconsole.engine.embedded import bindings, reap
+from tqconsole.engine.embedded import bindings, places, reap
 from tqconsole.engine.embedded import exchange as cycle
 from tqconsole.engine.embedded.host import this_host
 from tqconsole.engine.embedded.reader import first, rows
@@ -61,12 +61,7 @@ def counts(connection: sqlite3.Connection, queue_name: str) -> tuple[int, int] |
     queue_id = _id_of(connection, queue_name)
     if queue_id is None:
         return None
-    ready = first(
-        connection,
-        "SELECT count(*) FROM message INDEXED BY message_ready"
-        " WHERE queue_id=? AND consumer IS NULL AND due IS NULL",
-        queue_id,
-    )
+    ready = first(connection, "SELECT count(*) FROM ready WHERE queue_id=?", queue_id)
     consumers = first(connection, "SELECT count(*) FROM subscription WHERE queue_id=?", queue_id)
     return int(ready[0]), int(consumers[0])
 
@@ -117,11 +112,8 @@ def delete(
 
 def purge(transaction: Transaction, queue_name: str) -> int:
     """Drop what waits, also what is parked, and return how many. A unit of work."""
-    return transaction.run(
-        "DELETE FROM message WHERE consumer IS NULL"
-        " AND queue_id=(SELECT id FROM queue WHERE name=?)",
-        queue_name,
-    )
+    queue_id = _id_of(transaction.connection, queue_name)
+    return 0 if queue_id is None else places.drop_waiting(transaction, queue_id)
 
 
 def claim(

@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any
 
 from tqconsole.engine import freed_memory
-from tqconsole.engine.embedded import bindings, forks, reap, sweep
+from tqconsole.engine.embedded import bindings, forks, places, reap, sweep
 from tqconsole.engine.embedded import exchange as cycle
 from tqconsole.engine.embedded.host import this_host
 from tqconsole.engine.embedded.reader import first
@@ -323,12 +323,11 @@ class Hold:
         consumer_id = self._consumer_id
         bindings.ring_for(transaction, self._queue_ids.values())
         transaction.rings.discard(self._bell.address)
-        transaction.run(
-            "UPDATE message SET consumer=NULL, is_redelivered=1"
-            " WHERE consumer=? AND started_at IS NULL",
-            consumer_id,
+        waiting = transaction.rows(
+            "SELECT consumer, id FROM held WHERE consumer=? AND started_at IS NULL", consumer_id
         )
-        if transaction.first("SELECT 1 FROM message WHERE consumer=? LIMIT 1", consumer_id):
+        places.release(transaction, waiting, death_count=0)
+        if transaction.first("SELECT 1 FROM held WHERE consumer=? LIMIT 1", consumer_id):
             transaction.run("UPDATE consumer SET lease_until=0 WHERE id=?", consumer_id)
             return
         reap.remove(transaction, consumer_id)
@@ -349,9 +348,8 @@ class Hold:
         for queue_id in list(self._queue_ids.values()):
             if first(
                 connection,
-                "SELECT 1 FROM message INDEXED BY message_ready WHERE queue_id=?"
-                " AND consumer IS NULL AND due IS NULL"
-                " AND (expires_at IS NULL OR expires_at>?) LIMIT 1",
+                "SELECT 1 FROM ready CROSS JOIN message ON message.id=ready.id"
+                " WHERE ready.queue_id=? AND (expires_at IS NULL OR expires_at>?) LIMIT 1",
                 queue_id,
                 now_at,
             ):

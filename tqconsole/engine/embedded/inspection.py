@@ -13,8 +13,6 @@ from tqconsole.engine.embedded.store import Store
 from tqconsole.engine.protocol.message import Message
 from tqconsole.engine.protocol.transfer import LiveWorker, Parked, QueueDepth
 
-_READY = "queue_id=? AND consumer IS NULL AND due IS NULL"
-
 
 def queue_names(connection: sqlite3.Connection) -> list[str]:
     """Return all queues, sorted."""
@@ -30,16 +28,15 @@ def depth(connection: sqlite3.Connection, queue_name: str) -> QueueDepth:
     queue_id = row[0]
     by_rank = rows(
         connection,
-        f"SELECT rank, count(*), min(id) FROM message INDEXED BY message_ready WHERE {_READY}"  # noqa: S608 - constants
-        " GROUP BY rank ORDER BY rank",
+        "SELECT rank, count(*), min(id) FROM ready WHERE queue_id=? GROUP BY rank ORDER BY rank",
         queue_id,
     )
     return QueueDepth(
         ready_count=sum(count for _, count, _ in by_rank),
         unacked_count=first(
             connection,
-            "SELECT count(*) FROM message INDEXED BY message_claimed"
-            " WHERE consumer IS NOT NULL AND queue_id=? AND acked_early=0",
+            "SELECT count(*) FROM held JOIN message ON message.id=held.id"
+            " WHERE queue_id=? AND acked_early=0",
             queue_id,
         )[0],
         parked_count=first(
@@ -63,8 +60,8 @@ def peek(connection: sqlite3.Connection, queue_name: str, count: int) -> list[Me
         return []
     found = rows(
         connection,
-        f"SELECT head, body FROM message INDEXED BY message_ready WHERE {_READY}"  # noqa: S608 - constants
-        " ORDER BY rank, id LIMIT ?",
+        "SELECT head, body FROM ready CROSS JOIN message ON message.id=ready.id"
+        " WHERE ready.queue_id=? ORDER BY ready.rank, ready.id LIMIT ?",
         row[0],
         max(0, count),
     )
@@ -106,6 +103,6 @@ def live_workers(store: Store) -> list[LiveWorker]:
 
 def _oldest_at(connection: sqlite3.Connection, message_ids: list[int]) -> float | None:
     found = (
-        first(connection, "SELECT enqueued_at FROM message WHERE id=?", it) for it in message_ids
+        first(connection, "SELECT published_at FROM message WHERE id=?", it) for it in message_ids
     )
     return min((row[0] for row in found if row is not None), default=None)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from tqconsole.engine.embedded import bindings
+from tqconsole.engine.embedded import bindings, places
 from tqconsole.engine.embedded.reader import rows
 from tqconsole.engine.embedded.rows import message_of
 from tqconsole.engine.embedded.writer import Transaction
@@ -43,7 +43,8 @@ def bury(transaction: Transaction, message_id: int, consumer_id: int, cause: Cau
     """
     row = transaction.first(
         "SELECT queue_id, message.routing_key, dead_exchange, dead_routing_key FROM message"
-        " JOIN queue ON queue.id=message.queue_id WHERE message.id=? AND consumer=?",
+        " JOIN queue ON queue.id=message.queue_id JOIN held ON held.id=message.id"
+        " WHERE message.id=? AND consumer=?",
         message_id,
         consumer_id,
     )
@@ -63,7 +64,7 @@ def bury(transaction: Transaction, message_id: int, consumer_id: int, cause: Cau
             transaction.now_at,
             message_id,
         )
-    transaction.run("DELETE FROM message WHERE id=?", message_id)
+    places.end(transaction, [(consumer_id, message_id)])
     return True
 
 
@@ -121,12 +122,13 @@ def replay(transaction: Transaction, letter_ids: Sequence[str]) -> int:
         queue_id = bindings.ensure(transaction, row[0])
         queue_ids.add(queue_id)
         transaction.run(
-            f"INSERT INTO message (queue_id, enqueued_at, {_COPIED})"  # noqa: S608 - constants
+            f"INSERT INTO message (queue_id, published_at, {_COPIED})"  # noqa: S608 - constants
             f" SELECT ?, ?, {_COPIED} FROM letter WHERE id=?",
             queue_id,
             transaction.now_at,
             letter_id,
         )
+        places.make_ready(transaction, 1)
         transaction.run("DELETE FROM letter WHERE id=?", letter_id)
         replayed_count += 1
     bindings.ring_for(transaction, queue_ids)
@@ -147,7 +149,7 @@ def _reroute(
     queue_ids = bindings.route(transaction, dead_exchange, routing_key)
     for queue_id in queue_ids:
         transaction.run(
-            "INSERT INTO message (queue_id, enqueued_at, rank, task_id, task_name, exchange,"
+            "INSERT INTO message (queue_id, published_at, rank, task_id, task_name, exchange,"
             " routing_key, head, body) SELECT ?, ?, rank, task_id, task_name, ?, ?, head, body"
             " FROM message WHERE id=?",
             queue_id,
@@ -156,6 +158,7 @@ def _reroute(
             routing_key,
             message_id,
         )
+        places.make_ready(transaction, 1)
     bindings.ring_for(transaction, queue_ids)
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tqconsole.engine.embedded import bindings
+from tqconsole.engine.embedded import bindings, places
 from tqconsole.engine.embedded.rows import Prepared
 from tqconsole.engine.embedded.writer import Transaction
 
 _INSERT = (
-    "INSERT INTO message (queue_id, rank, task_id, task_name, exchange, routing_key, enqueued_at,"
+    "INSERT INTO message (queue_id, rank, task_id, task_name, exchange, routing_key, published_at,"
     " expires_at, head, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 
@@ -39,7 +39,9 @@ def put(transaction: Transaction, messages: Sequence[Prepared]) -> None:
             )
             for queue_id, lifetime_s in queues.items()
         )
-    transaction.run_many(_INSERT, rows)
+    if rows:
+        transaction.run_many(_INSERT, rows)
+        places.make_ready(transaction, len(rows))
     bindings.ring_for(transaction, {it for queues in routes.values() for it in queues})
 
 

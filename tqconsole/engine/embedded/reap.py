@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from tqconsole.engine.embedded import bindings, letters
+from tqconsole.engine.embedded import bindings, letters, places
 from tqconsole.engine.embedded.bell import Liveness, liveness_of
 from tqconsole.engine.embedded.exchange import DELIVERY_COLUMNS
 from tqconsole.engine.embedded.host import Host, is_running
@@ -64,8 +64,7 @@ def orphans(connection: sqlite3.Connection) -> list[int]:
     """Return the ids that hold messages and have no row. There should be none. A read."""
     found = rows(
         connection,
-        "SELECT DISTINCT consumer FROM message INDEXED BY message_claimed"
-        " WHERE consumer IS NOT NULL AND consumer NOT IN (SELECT id FROM consumer)",
+        "SELECT DISTINCT consumer FROM held WHERE consumer NOT IN (SELECT id FROM consumer)",
     )
     return [row[0] for row in found]
 
@@ -147,8 +146,9 @@ def _give_back_one(
     transaction: Transaction, row: ConsumerRow, reaper_id: int, max_deaths: int, reaped: Reaped
 ) -> None:
     held = transaction.rows(
-        f"SELECT acked_early, started_at, queue_id, {DELIVERY_COLUMNS} FROM message"  # noqa: S608 - constants
-        " JOIN queue ON queue.id=message.queue_id WHERE consumer=? ORDER BY message.id",
+        f"SELECT acked_early, started_at, queue_id, {DELIVERY_COLUMNS} FROM held"  # noqa: S608 - constants
+        " JOIN message ON message.id=held.id JOIN queue ON queue.id=message.queue_id"
+        " WHERE consumer=? ORDER BY held.id",
         row.consumer_id,
     )
     cause = letters.Cause(_WORKER_LOST, "", row.worker_name)
@@ -157,7 +157,7 @@ def _give_back_one(
         message_id, deaths = delivery[0], delivery[5]
         if acked_early:
             transaction.run(
-                "UPDATE message SET consumer=?, acked_early=? WHERE id=?",
+                "UPDATE held SET consumer=?, acked_early=? WHERE id=?",
                 reaper_id, REPORTED_LOST, message_id,
             )  # fmt: skip
             reaped.lost.append(delivery)
@@ -168,12 +168,7 @@ def _give_back_one(
             letters.bury(transaction, message_id, row.consumer_id, _counted(cause, deaths + 1))
             reaped.dead_lettered.append(delivery)
             continue
-        transaction.run(
-            "UPDATE message SET consumer=NULL, started_at=NULL, is_redelivered=1, deaths=deaths+?"
-            " WHERE id=?",
-            death_count,
-            message_id,
-        )
+        places.release(transaction, [(row.consumer_id, message_id)], death_count=death_count)
         queue_ids.add(queue_id)
         reaped.returned_count += 1
     remove(transaction, row.consumer_id)

@@ -1,14 +1,17 @@
 """The tables of the two files, and the check that a file is one of ours.
 
-`message.rank` is 9 - priority, so that one ascending index serves "high number first, then age".
-The partial indexes keep each question a range scan however deep the queue is. Ids are never used
-twice (AUTOINCREMENT): a late settlement can hit nobody else's message.
+A message is a row of `message` and, while it waits, one of `ready`, while a consumer has it, one of
+`held` (`places.py`). `rank` is 9 - priority, so that one ascending key serves "high number first,
+then age". The keys and partial indexes make each question a range scan however deep the queue is.
+Ids are never used twice (AUTOINCREMENT): a late settlement can hit nobody else's message.
 """
 
 from __future__ import annotations
 
 import re
 import sqlite3
+from collections.abc import Mapping
+from typing import NoReturn
 
 import msgspec
 
@@ -17,8 +20,8 @@ from tqconsole.engine.exceptions import ForeignFileError, ImproperlyConfigured
 #: "tqc1" and "tqe1", in the header of the file.
 _MAIN_ID = 0x74716331
 _LOG_ID = 0x74716531
-#: Raise it with every change of a table, and write the step that leads there.
-_VERSION = 1
+#: Raise it with every change of a table, and write the step that leads there (`upgrade.py`).
+_MAIN_VERSION, _LOG_VERSION = 2, 1
 
 
 class Schema(msgspec.Struct, frozen=True):
@@ -32,7 +35,7 @@ class Schema(msgspec.Struct, frozen=True):
 
 MAIN = Schema(
     application_id=_MAIN_ID,
-    version=_VERSION,
+    version=_MAIN_VERSION,
     is_precious=True,
     statements=(
         "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
@@ -46,16 +49,18 @@ MAIN = Schema(
             PRIMARY KEY (exchange, kind, routing_key, queue_id)) WITHOUT ROWID""",
         """CREATE TABLE message (
             id INTEGER PRIMARY KEY AUTOINCREMENT, queue_id INTEGER NOT NULL,
-            rank INTEGER NOT NULL, due REAL, consumer INTEGER, started_at REAL,
-            acked_early INTEGER NOT NULL DEFAULT 0, deaths INTEGER NOT NULL DEFAULT 0,
+            rank INTEGER NOT NULL, due REAL, deaths INTEGER NOT NULL DEFAULT 0,
             is_redelivered INTEGER NOT NULL DEFAULT 0, task_id TEXT, task_name TEXT,
-            exchange TEXT NOT NULL, routing_key TEXT NOT NULL, enqueued_at REAL NOT NULL,
+            exchange TEXT NOT NULL, routing_key TEXT NOT NULL, published_at REAL NOT NULL,
             expires_at REAL, head BLOB NOT NULL, body BLOB NOT NULL)""",
-        """CREATE INDEX message_ready ON message (queue_id, rank, id)
-            WHERE consumer IS NULL AND due IS NULL""",
         "CREATE INDEX message_due ON message (queue_id, due) WHERE due IS NOT NULL",
-        "CREATE INDEX message_claimed ON message (consumer, id) WHERE consumer IS NOT NULL",
         "CREATE INDEX message_expiry ON message (expires_at) WHERE expires_at IS NOT NULL",
+        """CREATE TABLE ready (
+            queue_id INTEGER NOT NULL, rank INTEGER NOT NULL, id INTEGER NOT NULL,
+            PRIMARY KEY (queue_id, rank, id)) WITHOUT ROWID""",
+        """CREATE TABLE held (
+            id INTEGER PRIMARY KEY, consumer INTEGER NOT NULL, started_at REAL,
+            acked_early INTEGER NOT NULL DEFAULT 0)""",
         """CREATE TABLE consumer (
             id INTEGER PRIMARY KEY AUTOINCREMENT, worker_name TEXT NOT NULL, pid INTEGER NOT NULL,
             host TEXT NOT NULL, boot_id TEXT NOT NULL, bell TEXT NOT NULL,
@@ -83,7 +88,7 @@ MAIN = Schema(
 
 LOG = Schema(
     application_id=_LOG_ID,
-    version=_VERSION,
+    version=_LOG_VERSION,
     is_precious=False,
     statements=(
         "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
@@ -123,20 +128,30 @@ def check_owner(connection: sqlite3.Connection, schema: Schema, path: str) -> No
         )
 
 
-def check(connection: sqlite3.Connection, schema: Schema, path: str) -> None:
-    """Compare the file with what we make.
+def version_of(connection: sqlite3.Connection) -> int:
+    """Return the version that the file says it has."""
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def named(schema: Schema) -> dict[str, str]:
+    """Return the statements that make the tables and indexes, by name."""
+    return dict(_named(statement) for statement in schema.statements)
+
+
+def refuse_version(version: int, schema: Schema, path: str) -> NoReturn:
+    """Raise ImproperlyConfigured for a version that is not ours to read."""
+    raise ImproperlyConfigured(
+        f"{path} has format {version}, this tqconsole reads format {schema.version};"
+        " use the version that made it, or another file"
+    )
+
+
+def check_made(connection: sqlite3.Connection, expected: Mapping[str, str], path: str) -> None:
+    """Compare the file with what we make: name -> statement.
 
     A trigger or view of somebody else's would run with our rights, so anything unknown is refused.
-    Raises: ForeignFileError; ImproperlyConfigured when a newer version of ours made it.
+    Raises: ForeignFileError.
     """
-    check_owner(connection, schema, path)
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version != schema.version:
-        raise ImproperlyConfigured(
-            f"{path} has format {version}, this tqconsole reads format {schema.version};"
-            " use the version that made it, or another file"
-        )
-    expected = dict(_named(statement) for statement in schema.statements)
     rows = connection.execute(
         "SELECT name, coalesce(sql, '') FROM sqlite_master"
         " WHERE name NOT LIKE 'sqlite@_%' ESCAPE '@'"

@@ -12,11 +12,11 @@ from functools import partial
 
 import msgspec
 
-from tqconsole.engine.embedded import bindings, log
+from tqconsole.engine.embedded import bindings, log, places
 from tqconsole.engine.embedded.bell import Liveness, liveness_of
 from tqconsole.engine.embedded.reader import first, rows
 from tqconsole.engine.embedded.store import Store
-from tqconsole.engine.embedded.writer import Transaction
+from tqconsole.engine.embedded.writer import Transaction, Unit
 
 #: Seconds between two sweeps, whoever makes them.
 INTERVAL_S = 30.0
@@ -62,9 +62,9 @@ def sweep_if_due(store: Store) -> Swept | None:
 def sweep(store: Store) -> Swept:
     """Remove what is over. Any process may call it at any time."""
     swept = Swept(
-        result_count=_delete_expired(store, "result", "task_id", ""),
-        entry_count=_delete_expired(store, "entry", "key", ""),
-        message_count=_delete_expired(store, "message", "id", "AND consumer IS NULL"),
+        result_count=_delete_expired(store, "result", partial(_drop_rows, "result", "task_id")),
+        entry_count=_delete_expired(store, "entry", partial(_drop_rows, "entry", "key")),
+        message_count=_delete_expired(store, "message", lambda it: places.drop_expired(it, _STEP)),
         queue_count=store.main.write(_remove_unused_queues),
         bell_count=_remove_dead_bells(store),
     )
@@ -83,15 +83,15 @@ def _is_due(last_at: float, now_at: float) -> bool:
     return now_at - last_at >= INTERVAL_S or last_at > now_at
 
 
-def _delete_expired(store: Store, table: str, key: str, condition: str) -> int:
+def _drop_rows(table: str, key: str, transaction: Transaction) -> int:
     statement = (
         f"DELETE FROM {table} WHERE {key} IN (SELECT {key} FROM {table}"  # noqa: S608 - constants
-        f" WHERE expires_at IS NOT NULL AND expires_at<=? {condition} LIMIT ?)"
+        " WHERE expires_at IS NOT NULL AND expires_at<=? LIMIT ?)"
     )
+    return transaction.run(statement, transaction.now_at, _STEP)
 
-    def unit(transaction: Transaction) -> int:
-        return transaction.run(statement, transaction.now_at, _STEP)
 
+def _delete_expired(store: Store, table: str, unit: Unit[int]) -> int:
     total_count = 0
     for _ in range(_MOST_STEPS):
         if not store.main.read(lambda it: _has_expired(it, table, store.clock.now())):

@@ -1,0 +1,63 @@
+BEGIN TRANSACTION;
+CREATE TABLE binding (
+            exchange TEXT NOT NULL, kind TEXT NOT NULL, routing_key TEXT NOT NULL,
+            queue_id INTEGER NOT NULL,
+            PRIMARY KEY (exchange, kind, routing_key, queue_id)) WITHOUT ROWID;
+INSERT INTO "binding" VALUES('celery','direct','celery',1);
+CREATE TABLE consumer (
+            id INTEGER PRIMARY KEY AUTOINCREMENT, worker_name TEXT NOT NULL, pid INTEGER NOT NULL,
+            host TEXT NOT NULL, boot_id TEXT NOT NULL, bell TEXT NOT NULL,
+            lease_until REAL NOT NULL);
+INSERT INTO "consumer" VALUES(1,'old@host',4711,'there','an earlier one','poll:',1790000015.0);
+CREATE TABLE entry (
+            key TEXT PRIMARY KEY, expires_at REAL, value BLOB NOT NULL);
+CREATE TABLE letter (
+            id INTEGER PRIMARY KEY AUTOINCREMENT, queue TEXT NOT NULL, size_bytes INTEGER NOT NULL,
+            reason TEXT NOT NULL, detail TEXT NOT NULL, worker_name TEXT NOT NULL,
+            died_at REAL NOT NULL, rank INTEGER NOT NULL, task_id TEXT, task_name TEXT,
+            exchange TEXT NOT NULL, routing_key TEXT NOT NULL,
+            head BLOB NOT NULL, body BLOB NOT NULL);
+INSERT INTO "letter" VALUES(1,'celery',52,'refused','why','old@host',1790000000.0,9,'buried','proj.add','','celery',X'94B06170706C69636174696F6E2F6A736F6EA57574662D3882A26964A6627572696564A47461736BA870726F6A2E61646480',X'7B7D');
+CREATE TABLE message (
+            id INTEGER PRIMARY KEY AUTOINCREMENT, queue_id INTEGER NOT NULL,
+            rank INTEGER NOT NULL, due REAL, consumer INTEGER, started_at REAL,
+            acked_early INTEGER NOT NULL DEFAULT 0, deaths INTEGER NOT NULL DEFAULT 0,
+            is_redelivered INTEGER NOT NULL DEFAULT 0, task_id TEXT, task_name TEXT,
+            exchange TEXT NOT NULL, routing_key TEXT NOT NULL, enqueued_at REAL NOT NULL,
+            expires_at REAL, head BLOB NOT NULL, body BLOB NOT NULL);
+INSERT INTO "message" VALUES(2,1,9,NULL,1,1790000000.0,0,0,0,'late','proj.add','','celery',1790000000.0,NULL,X'94B06170706C69636174696F6E2F6A736F6EA57574662D3882A26964A46C617465A47461736BA870726F6A2E61646480',X'7B7D');
+INSERT INTO "message" VALUES(3,1,9,NULL,1,1790000000.0,1,0,0,'early','proj.add','','celery',1790000000.0,NULL,X'94B06170706C69636174696F6E2F6A736F6EA57574662D3882A26964A56561726C79A47461736BA870726F6A2E61646480',X'7B7D');
+INSERT INTO "message" VALUES(4,1,9,NULL,1,NULL,0,0,0,'waiting','proj.add','','celery',1790000000.0,NULL,X'94B06170706C69636174696F6E2F6A736F6EA57574662D3882A26964A777616974696E67A47461736BA870726F6A2E61646480',X'7B7D');
+INSERT INTO "message" VALUES(5,1,9,1790003600.0,NULL,NULL,0,0,0,'parked','proj.add','','celery',1790000000.0,NULL,X'94B06170706C69636174696F6E2F6A736F6EA57574662D3882A26964A67061726B6564A47461736BA870726F6A2E61646480',X'7B7D');
+INSERT INTO "message" VALUES(7,1,9,NULL,NULL,NULL,0,1,1,'again','proj.add','','celery',1790000000.0,NULL,X'94B06170706C69636174696F6E2F6A736F6EA57574662D3882A26964A5616761696EA47461736BA870726F6A2E61646480',X'7B7D');
+INSERT INTO "message" VALUES(8,1,9,NULL,NULL,NULL,0,0,0,'low','proj.add','','celery',1790000000.0,NULL,X'94B06170706C69636174696F6E2F6A736F6EA57574662D3882A26964A36C6F77A47461736BA870726F6A2E61646480',X'7B7D');
+INSERT INTO "message" VALUES(9,1,0,NULL,NULL,NULL,0,0,1,'urgent','proj.add','','celery',1790000000.0,NULL,X'94B06170706C69636174696F6E2F6A736F6EA57574662D3882A26964A6757267656E74A47461736BA870726F6A2E61646481A87072696F7269747909',X'7B7D');
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE queue (
+            id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE,
+            is_auto_delete INTEGER NOT NULL, expires_s REAL, message_ttl_s REAL,
+            dead_exchange TEXT, dead_routing_key TEXT, used_at REAL NOT NULL);
+INSERT INTO "queue" VALUES(1,'celery',0,NULL,NULL,NULL,NULL,1790000000.0);
+CREATE TABLE result (
+            task_id TEXT PRIMARY KEY, state TEXT NOT NULL, content_type TEXT NOT NULL,
+            stored_at REAL NOT NULL, expires_at REAL, record BLOB NOT NULL);
+INSERT INTO "result" VALUES('done','SUCCESS','application/json',1790000000.0,NULL,X'37');
+CREATE TABLE subscription (
+            queue_id INTEGER NOT NULL, consumer INTEGER NOT NULL,
+            PRIMARY KEY (queue_id, consumer)) WITHOUT ROWID;
+INSERT INTO "subscription" VALUES(1,1);
+CREATE INDEX message_ready ON message (queue_id, rank, id)
+            WHERE consumer IS NULL AND due IS NULL;
+CREATE INDEX message_due ON message (queue_id, due) WHERE due IS NOT NULL;
+CREATE INDEX message_claimed ON message (consumer, id) WHERE consumer IS NOT NULL;
+CREATE INDEX message_expiry ON message (expires_at) WHERE expires_at IS NOT NULL;
+CREATE INDEX result_expiry ON result (expires_at) WHERE expires_at IS NOT NULL;
+CREATE INDEX entry_expiry ON entry (expires_at) WHERE expires_at IS NOT NULL;
+CREATE INDEX letter_queue ON letter (queue, id);
+CREATE INDEX letter_size ON letter (id, size_bytes);
+DELETE FROM "sqlite_sequence";
+INSERT INTO "sqlite_sequence" VALUES('queue',2);
+INSERT INTO "sqlite_sequence" VALUES('message',10);
+INSERT INTO "sqlite_sequence" VALUES('consumer',1);
+INSERT INTO "sqlite_sequence" VALUES('letter',1);
+COMMIT;

@@ -92,3 +92,22 @@ def test_a_record_of_the_run_is_not_taken_for_its_end() -> None:
     known = Known.of(row.task_id, row, progress_facts(done_count=11))
 
     assert known.result == "'as the event told'"
+
+
+async def test_a_small_window_shows_the_call_and_the_end_of_a_long_traceback() -> None:
+    session = OneTask()
+    session.facts = TaskFacts("9f3c1a20-5d1e", "report.build")
+    row = session.row
+    row.state, row.ended_at, row.args, row.kwargs = "FAILURE", NOW_AT, "(7, 'full')", "{'x': 2}"
+    frames = "".join(f'  File "/srv/app.py", line {n}, in step{n}\n' for n in range(40))
+    row.traceback = f"Traceback (most recent call last):\n{frames}ValueError: too deep"
+    app = Console(session, screen="tasks")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await press(pilot, "enter")
+        opened = shown_text(app)
+        await press(pilot, "g")
+
+        assert "called report.build(7, 'full', x=2)" in opened
+        assert "ValueError: too deep" in opened
+        assert "most recent call last" in shown_text(app)

@@ -174,7 +174,8 @@ class TaskScreen(TableScreen):
             self._family = self.session.family(self._task_id)
         now_at = snapshot.now_at
         self.query_one("#timeline-box", Lines).show(timeline_lines(known, now_at))
-        self.query_one("#facts-box", Lines).show(fact_lines(known))
+        is_short = self.has_class("-short")  # Then the panel of the arguments is left out.
+        self.query_one("#facts-box", Lines).show(fact_lines(known, is_short=is_short))
         self.query_one("#timeline", Lines).show(timeline_lines(known, now_at, is_tall=True))
         self._draw_outcome(known)
         self.query_one("#args-box", Lines).show_lines(
@@ -205,7 +206,9 @@ class TaskScreen(TableScreen):
         words = ("find", "zoom", "wrap", "copy")
         hints = (f"{self.key(f'task.{word}')} {word}" for word in words)
         viewer.border_subtitle = Content("  ".join(hints))
-        viewer.show(known.traceback or known.exception or result_text(known))
+        # The last lines of a traceback say what went wrong, and where.
+        text = known.traceback or known.exception or result_text(known)
+        viewer.show(text, from_end=bool(known.traceback))
 
     def _raw(self, *, is_masked: bool = True) -> str:
         row = self.session.task(self._task_id)

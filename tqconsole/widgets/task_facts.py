@@ -213,28 +213,12 @@ def _steps(row: TaskRow, now_at: float) -> list[tuple[str, float, str, float | N
 _SOURCES = {PAST: "an earlier run", "inspect": "its worker", "console": "this console"}
 
 
-def fact_lines(known: Known) -> Maker:
-    """Return the maker of the facts: who, where, limits, sources."""
+def fact_lines(known: Known, *, is_short: bool = False) -> Maker:
+    """Return the maker of the facts: who, where, limits, sources; a short one has the call too."""
 
     def maker(width: int, look: Look) -> Sequence[list[Piece]]:
         row = known.row or TaskRow(known.task_id, 0)
-        source = "no events" if known.row is None else _SOURCES.get(row.source, "events")
-        if known.facts is not None and known.facts.has_result:
-            source += " + result store"
-        groups: list[list[tuple[str, str]]] = [
-            [("id", known.task_id)],
-            [("worker", row.worker or "-"), ("queue", row.queue or "-")],
-            [
-                ("retries", str(row.retries)),
-                ("eta", row.eta or "-"),
-                ("expires", row.expires or "-"),
-            ],
-            [
-                ("root", short_id(row.root_id) or "-"),
-                ("parent", short_id(row.parent_id) or "-"),
-            ],
-            [("known from", source)],
-        ]
+        groups = _short_groups(known, row) if is_short else _groups(known, row)
         if row.lost_by:
             groups.insert(2, [("handed on from", f"{row.lost_by}, which had started it")])
         note = known.facts.note if known.facts is not None else ""
@@ -244,6 +228,51 @@ def fact_lines(known: Known) -> Maker:
         return [clipped(line, width, look.glyphs.ellipsis) for line in lines]
 
     return maker
+
+
+_Groups = list[list[tuple[str, str]]]
+
+
+def _groups(known: Known, row: TaskRow) -> _Groups:
+    return [
+        [("id", known.task_id)],
+        _place(row),
+        [("retries", str(row.retries)), ("eta", row.eta or "-"), ("expires", row.expires or "-")],
+        [("root", short_id(row.root_id) or "-"), ("parent", short_id(row.parent_id) or "-")],
+        [("known from", _source(known))],
+    ]
+
+
+def _short_groups(known: Known, row: TaskRow) -> _Groups:
+    """Return the facts that say something, above all what was called."""
+    limits = [("eta", row.eta), ("expires", row.expires)]
+    above = [("root", short_id(row.root_id)), ("parent", short_id(row.parent_id))]
+    groups = [
+        [("id", known.task_id)],
+        [("called", _call_text(known))],
+        [*_place(row), ("retries", str(row.retries))],
+        [(key, value) for key, value in limits if value],
+        above if row.parent_id else [],
+        [("known from", _source(known))],
+    ]
+    return [group for group in groups if group]
+
+
+def _place(row: TaskRow) -> list[tuple[str, str]]:
+    return [("worker", row.worker or "-"), ("queue", row.queue or "-")]
+
+
+def _call_text(known: Known) -> str:
+    values = _parts(known.shown(known.args))
+    values += [f"{key}={value}" for key, value in _pairs(known.shown(known.kwargs))]
+    is_known = known.args or known.kwargs
+    return f"{known.name}({', '.join(values) if is_known else '?'})"
+
+
+def _source(known: Known) -> str:
+    source = "no events" if known.row is None else _SOURCES.get(known.row.source, "events")
+    has_record = known.facts is not None and known.facts.has_result
+    return f"{source} + result store" if has_record else source
 
 
 def family_lines(family: Sequence[TaskRow], task_id: str) -> Maker:

@@ -29,8 +29,8 @@ class TextView(ScrollView, can_focus=True, inherit_bindings=False):
         Binding("pageup,ctrl+b", "go_page(-1)", show=False),
         Binding("ctrl+d", "go_page(0.5)", show=False),
         Binding("ctrl+u", "go_page(-0.5)", show=False),
-        Binding("home,g", "scroll_home", show=False),
-        Binding("end,G", "scroll_end", show=False),
+        Binding("home,g", "go_top", show=False),
+        Binding("end,G", "go_bottom", show=False),
         Binding("left,h", "sideways(-8)", show=False),
         Binding("right,l", "sideways(8)", show=False),
         Binding("n", "find_next(1)", show=False),
@@ -47,6 +47,8 @@ class TextView(ScrollView, can_focus=True, inherit_bindings=False):
         super().__init__(id=id)
         self._text = text
         self.is_wrapped = is_wrapped
+        #: It begins at its end, and nobody has moved in it yet.
+        self._is_at_end = False
         self._lines: list[str] = []
         self._needle = ""
         self._hits: list[int] = []
@@ -56,13 +58,14 @@ class TextView(ScrollView, can_focus=True, inherit_bindings=False):
         """The whole text."""
         return self._text
 
-    def show(self, text: str) -> None:
-        """Show another text, from its beginning."""
+    def show(self, text: str, *, from_end: bool = False) -> None:
+        """Show another text, from its beginning or from its end."""
         if text == self._text and self._lines:
             return
         self._text = text
-        self._lay_out()
+        self._is_at_end = from_end
         self.scroll_to(0, 0, animate=False)
+        self._lay_out()
 
     def toggle_wrap(self) -> None:
         """Wrap long lines, or scroll them."""
@@ -95,11 +98,21 @@ class TextView(ScrollView, can_focus=True, inherit_bindings=False):
 
     def action_go(self, lines: int) -> None:
         """Scroll by lines."""
+        self._is_at_end = False
         self.scroll_to(y=self.scroll_y + lines, animate=False)
 
     def action_go_page(self, pages: float) -> None:
         """Scroll by pages."""
-        self.scroll_to(y=self.scroll_y + int(self.size.height * pages), animate=False)
+        self.action_go(int(self.size.height * pages))
+
+    def action_go_top(self) -> None:
+        """Scroll to the beginning."""
+        self._is_at_end = False
+        self.scroll_to(0, 0, animate=False)
+
+    def action_go_bottom(self) -> None:
+        """Scroll to the end."""
+        self.scroll_to(y=self.max_scroll_y, animate=False)
 
     def action_sideways(self, cells: int) -> None:
         """Scroll sideways."""
@@ -119,6 +132,8 @@ class TextView(ScrollView, can_focus=True, inherit_bindings=False):
         )
         longest = width if self.is_wrapped else max(cell_len(line) for line in self._lines)
         self.virtual_size = Size(longest, len(self._lines))
+        if self._is_at_end:
+            self.scroll_to(y=len(self._lines), animate=False)
         self.refresh()
 
     def render_line(self, y: int) -> Strip:

@@ -39,6 +39,14 @@ def test_a_shutdown_says_what_runs_there() -> None:
     assert said["silent"] == "w2@ip-10-1-1: may not answer"
 
 
+def test_a_task_that_was_never_seen_is_not_said_to_wait() -> None:
+    assert notes("revoke", "task", "no-such-id")["now"] == "1 never seen here"
+
+
+def test_a_change_of_the_pool_says_what_runs_there_and_ends_none_of_it() -> None:
+    assert notes("pool", "worker", "w1@ip-10-1-0")["now"] == "12 tasks running there"
+
+
 def test_terminate_says_where_it_does_nothing() -> None:
     session = FakeSession()
     row = next(row for row in session.rows if row.state == "STARTED")

@@ -43,6 +43,7 @@ class CallDialog(Dialog[ActionRequest]):
     HINT = "tab next field   ctrl+s send   ctrl+y copy the command   esc leave"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+s", "send", show=False),
+        Binding("tab", "complete", show=False, priority=True),
         Binding("down", "offer(1)", show=False),
         Binding("up", "offer(-1)", show=False),
         Binding("ctrl+y", "copy", show=False),
@@ -70,6 +71,8 @@ class CallDialog(Dialog[ActionRequest]):
         self._preset = preset or {}
         self._offers: list[str] = []
         self._picked = -1
+        #: The name nobody knows that Send was pressed for: pressed again, it is sent.
+        self._doubted = ""
         self._earlier = list(earlier)
         self._recalled = len(self._earlier)
         context = session.snapshot().context
@@ -167,16 +170,24 @@ class CallDialog(Dialog[ActionRequest]):
 
     def _verdict(self, look: Look) -> list[Piece]:
         """Say how good the call looks: the JSON is right already."""
-        unfit = self._session.call_complaint(self._task_name, *self._arguments())
+        name = self._task_name
+        if self._is_unknown(name):
+            return self._doubt(name, look)
+        unfit = self._session.call_complaint(name, *self._arguments())
         if unfit:
             return [(f"{look.glyphs.warning} {unfit}", "warning")]
-        name = self._task_name
-        if not self._rerun_of and self._names and name not in self._names:
-            near = difflib.get_close_matches(name, self._names, 1)
-            text = f"no worker told of this name{f'; {near[0]}?' if near else ''}"
-            return [(f"{look.glyphs.warning} {text}", "warning")]
         fits = ", and the task takes them" if self._session.signature(name) else ""
         return [(f"{look.glyphs.ok} args and kwargs are JSON{fits}", "ok")]
+
+    def _doubt(self, name: str, look: Look) -> list[Piece]:
+        near = difflib.get_close_matches(name, self._names, 1)
+        text = f"no worker told of this name{f'; {near[0]}?' if near else ''}"
+        if name == self._doubted:
+            return [(f"{look.glyphs.error} Send again sends it: {text}", "error")]
+        return [(f"{look.glyphs.warning} {text}", "warning")]
+
+    def _is_unknown(self, name: str) -> bool:
+        return not self._rerun_of and bool(self._names) and name not in self._names
 
     @property
     def _task_name(self) -> str:
@@ -220,6 +231,15 @@ class CallDialog(Dialog[ActionRequest]):
         else:
             self.focus_previous()
 
+    def action_complete(self) -> None:
+        """Go to the next input; from the name's, with the one that is picked or the only one."""
+        field = self.query(Input).first()
+        low = field.value.lower()
+        ways = [offer for offer in self._offers if offer.lower().startswith(low)]
+        if self.focused is field and self._offers and (self._picked >= 0 or len(ways) == 1):
+            field.value = self._offers[self._picked] if self._picked >= 0 else ways[0]
+        self.focus_next()
+
     def on_choices_changed(self) -> None:
         """Check again."""
         self._update()
@@ -244,9 +264,15 @@ class CallDialog(Dialog[ActionRequest]):
         return ActionRequest(self._action.action_id, self._targets, self._values())
 
     def action_send(self) -> None:
-        """Send when everything is right."""
-        if not self._complaints():
-            self.dismiss(self._request())
+        """Send when everything is right; a name nobody knows only when pressed for it twice."""
+        if self._complaints():
+            return
+        name = self._task_name
+        if self._is_unknown(name) and name != self._doubted:
+            self._doubted = name
+            self._update()
+            return
+        self.dismiss(self._request())
 
     def action_copy(self) -> None:
         """Copy the command that does the same."""

@@ -28,6 +28,7 @@ class _Tasks:
     waiting: int = 0
     running: int = 0
     ended: int = 0
+    unseen: int = 0
     workers: tuple[str, ...] = ()
 
 
@@ -83,7 +84,7 @@ def touched(
                 ("kept", "in the workers' memory; it cannot be taken back"),
             ]
         case "worker", "shutdown" | "pool":
-            return _of_workers(snapshot, targets)
+            return _of_workers(snapshot, group, targets)
         case "worker" | "type", _:
             return [("reach", _reach(snapshot))] if not targets or target_kind == "type" else []
         case "queue", "purge":
@@ -102,6 +103,7 @@ def _of_tasks(
         (tasks.waiting, "not started"),
         (tasks.running, "running"),
         (tasks.ended, "ended already"),
+        (tasks.unseen, "never seen here"),
     )
     now = ", ".join(f"{count:,} {words}" for count, words in counts if count)
     notes = [("now", now), ("reach", _reach(snapshot))]
@@ -114,18 +116,20 @@ def _of_tasks(
 
 
 def _looked_at(session: ConsoleSession, targets: Sequence[str]) -> _Tasks:
-    waiting = running = ended = 0
+    waiting = running = ended = unseen = 0
     workers: list[str] = []
     for task_id in targets[:LOOKED_AT]:
         row = session.task(task_id)
-        if row is not None and row.ended_at is not None:
+        if row is None:
+            unseen += 1
+        elif row.ended_at is not None:
             ended += 1
-        elif row is not None and row.started_at is not None:
+        elif row.started_at is not None:
             running += 1
             workers.append(row.worker)
         else:
             waiting += 1
-    return _Tasks(waiting, running, ended, tuple(workers))
+    return _Tasks(waiting, running, ended, unseen, tuple(workers))
 
 
 def _unkillable(snapshot: Snapshot, names: Sequence[str]) -> Notes:
@@ -140,11 +144,13 @@ def _unkillable(snapshot: Snapshot, names: Sequence[str]) -> Notes:
     return [("terminate", f"does nothing to {where}: only prefork can kill a task")]
 
 
-def _of_workers(snapshot: Snapshot, targets: Sequence[str]) -> Notes:
+def _of_workers(snapshot: Snapshot, group: str, targets: Sequence[str]) -> Notes:
     views = [view for view in snapshot.workers if not targets or view.name in targets]
     online = [view for view in views if view.status == "online"]
     busy = sum(view.active_count or 0 for view in online)
-    notes = [("now", f"{figures.plural(busy, 'task')} running there, which will be finished")]
+    running = f"{figures.plural(busy, 'task')} running there" if busy else "nothing runs there"
+    ending = ", which will be finished" if busy and group == "shutdown" else ""
+    notes = [("now", f"{running}{ending}")]
     silent = [view.name for view in views if view.status in ("silent", "lost")]
     if silent:
         notes.append(("silent", f"{targets_names('worker', silent)}: may not answer"))

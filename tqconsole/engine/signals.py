@@ -34,13 +34,9 @@ class Signal:
         self.providing_args = frozenset(providing_args or ())
         self.name = name
         give_lock(self, "_lock", threading.Lock)
-        # Replaced as a whole on every change, so that `send` reads it without the lock.
-        self._receivers: tuple[tuple[Any, Any, Any], ...] = ()
-
-    @property
-    def receivers(self) -> tuple[tuple[Any, Any, Any], ...]:
-        """(key, sender or "any", receiver or weak reference); empty: sending costs nothing."""
-        return self._receivers
+        #: (key, sender or "any", receiver or weak reference); empty: sending costs nothing. To be
+        #: read only. Replaced as a whole on every change, so that `send` reads it without the lock.
+        self.receivers: tuple[tuple[Any, Any, Any], ...] = ()
 
     def connect(
         self,
@@ -72,18 +68,18 @@ class Signal:
         """Stop calling it; False when it was not connected."""
         key = _key_of(receiver, sender, dispatch_uid)
         with self._lock:
-            kept = tuple(entry for entry in self._receivers if entry[0] != key)
-            was_there = len(kept) != len(self._receivers)
-            self._receivers = kept
+            kept = tuple(entry for entry in self.receivers if entry[0] != key)
+            was_there = len(kept) != len(self.receivers)
+            self.receivers = kept
         return was_there
 
     def has_listeners(self, sender: Any = None) -> bool:
         """Return True when somebody would be called."""
-        return bool(self._receivers) and bool(self._live(sender))
+        return bool(self.receivers) and bool(self._live(sender))
 
     def send(self, sender: Any = None, **named: Any) -> list[tuple[Receiver, Any]]:
         """Call every receiver; return (receiver, what it returned or raised). Never raises."""
-        if not self._receivers:
+        if not self.receivers:
             return []
         replies: list[tuple[Receiver, Any]] = []
         for receiver in self._live(sender):
@@ -113,20 +109,20 @@ class Signal:
             held = make(receiver, forget)
         source = _ANY if sender is None else _identity(sender)
         with self._lock:
-            if all(entry[0] != key for entry in self._receivers):
-                self._receivers = (*self._receivers, (key, source, held))
+            if all(entry[0] != key for entry in self.receivers):
+                self.receivers = (*self.receivers, (key, source, held))
 
     def _forgetting(self, key: Any) -> Callable[[Any], None]:
         def forget(_reference: Any) -> None:
             with self._lock:
-                self._receivers = tuple(entry for entry in self._receivers if entry[0] != key)
+                self.receivers = tuple(entry for entry in self.receivers if entry[0] != key)
 
         return forget
 
     def _live(self, sender: Any) -> list[Receiver]:
         source = None if sender is None else _identity(sender)
         found = []
-        for _key, wanted, held in self._receivers:
+        for _key, wanted, held in self.receivers:
             if wanted is not _ANY and wanted != source:
                 continue
             receiver = held() if isinstance(held, weakref.ReferenceType) else held

@@ -40,7 +40,7 @@ class Results(Middleware):
     def after_success(self, run: Run) -> None:
         """Record the value. Raises: EncodeError when it cannot be written."""
         request, value = run.request, run.value
-        if isinstance(value, AsyncResult | GroupResult):
+        if isinstance(value, (AsyncResult, GroupResult)):
             value = value.as_tuple()
         if not request.ignore_result:
             self._record(run, value)

@@ -151,10 +151,13 @@ def _check_names(raw: WireHeaders, prop: WireProperties, name_bytes: int) -> Non
     """Refuse ids and names that are unfit to be part of a key, a file name or a log line."""
     if not raw.id or not raw.task:
         raise RefusedError(Reason.BAD_HEADER, "empty id or task")
-    together = (
-        f"{raw.id}{raw.task}{raw.root_id}{raw.parent_id}{raw.group}{prop.reply_to}"
-        f"{prop.correlation_id}"
-    )
+    # Most ids are the task's own again: those need no second look.
+    task_id, root_id, correlation_id = raw.id, raw.root_id, prop.correlation_id
+    together = f"{task_id}{raw.task}{prop.reply_to}{raw.parent_id}{raw.group}"
+    if root_id != task_id:
+        together += f"{root_id}"
+    if correlation_id != task_id:
+        together += f"{correlation_id}"
     if len(together) <= name_bytes and together.isascii() and together.isprintable():
         return
     names = {

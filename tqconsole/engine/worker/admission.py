@@ -51,21 +51,33 @@ class Admission:
             for delivery, _ in arrivals:
                 hand.settle(delivery.tag, Verdict.RETURN)
             return
+        policies, ready, max_deaths = hand.policies, hand.ready, hand.options.max_deaths
+        asks_nothing = self._asks_nothing()
         for delivery, header in arrivals:
             if isinstance(header, RefusedError):
                 self._endings.refuse(delivery, header)
                 continue
             if hand.forfeited and self._forfeits.recognise(delivery, header):
                 continue
-            policy = hand.policies.get(header.task_name)
+            policy = policies.get(header.task_name)
             if policy and policy.acks_late and delivery.queue in hand.options.no_ack_queues:
                 policy = msgspec.structs.replace(policy, acks_late=False)
             if policy is None:
                 self._endings.refuse_unknown(delivery, header)
-            elif delivery.deaths >= hand.options.max_deaths:
+            elif delivery.deaths >= max_deaths:
                 self._endings.refuse_killer(Entry(delivery, header, policy))
+            elif asks_nothing and header.expires_at is None and header.eta_at is None:
+                ready.append(Entry(delivery, header, policy))
             else:
                 self._enter(Entry(delivery, header, policy))
+
+    def _asks_nothing(self) -> bool:
+        """Return whether a task without times of its own is ready when it has come: the same for
+        all that came with it.
+        """
+        hand, options = self._hand, self._hand.options
+        is_told = options.logs_info or options.tells_received or hand.has_listeners
+        return not (is_told or hand.revokes or self._buckets)
 
     def _enter(self, entry: Entry) -> None:
         hand, header = self._hand, entry.header

@@ -294,7 +294,7 @@ class Carrier:
 
     def _submit(self, submit: Submit) -> None:
         pool = self._rim.pool
-        jobs = [self._jobs.of(order, submit.is_told) for order in submit.orders]
+        jobs = self._jobs.of(submit.orders, is_told=submit.is_told)
         if pool.is_inline:
             # The run holds the loop: what was told before must not wait for its end.
             self.flush_events()
@@ -318,7 +318,9 @@ class Carrier:
         happenings: list[Happening] = []
         for news in self._rim.pool.poll():
             if isinstance(news, JobEnded):
-                happenings.append(_ended(news))
+                outcome = news.outcome
+                is_read = isinstance(outcome, Outcome)
+                happenings.append(RunEnded(news.job_id, outcome) if is_read else _ended(news))
             else:
                 happenings.append(news)
         happenings.append(self._slots())
@@ -387,8 +389,6 @@ class Carrier:
 
 
 def _ended(news: JobEnded) -> Happening:
-    if isinstance(news.outcome, Outcome):
-        return RunEnded(news.job_id, news.outcome)
     try:
         return RunEnded(news.job_id, decode_outcome(news.outcome))
     except (ValueError, EOFError, TypeError):

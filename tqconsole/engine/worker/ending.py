@@ -49,14 +49,16 @@ class Endings:
     def end(self, entry: Entry, outcome: Outcome) -> None:
         """Settle a run that came back."""
         hand = self._hand
-        hand.totals[entry.policy.task_name] += 1
+        task_name = entry.policy.task_name
+        hand.totals[task_name] += 1
         if outcome.state == states.SUCCESS:
+            hand.run_times.note(task_name, outcome.runtime_s)
             self._succeed(entry, outcome)
             return
         if outcome.state == states.REJECTED and outcome.note:
             self._refuse_body(entry, outcome)
             return
-        hand.run_times.note(entry.policy.task_name, outcome.runtime_s)
+        hand.run_times.note(task_name, outcome.runtime_s)
         verdict, reason = self._verdict(entry, outcome)
         hand.settle(
             entry.delivery.tag,
@@ -76,13 +78,16 @@ class Endings:
 
     def _succeed(self, entry: Entry, outcome: Outcome) -> None:
         hand = self._hand
-        hand.run_times.note(entry.policy.task_name, outcome.runtime_s)
-        hand.settle(
-            entry.delivery.tag,
-            Verdict.ACK,
-            results=outcome.results,
-            publications=outcome.publications,
-        )
+        if outcome.results or outcome.publications or hand.forfeited:
+            hand.settle(
+                entry.delivery.tag,
+                Verdict.ACK,
+                results=outcome.results,
+                publications=outcome.publications,
+            )
+        else:
+            # Nothing comes with it, as with most: not worth the questions.
+            hand.settled.append(Settlement(entry.delivery.tag, Verdict.ACK))
         if hand.has_listeners and entry.policy.sends_events:
             self._emit_outcome(entry, outcome)
         if hand.options.logs_info:

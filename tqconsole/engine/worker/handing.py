@@ -68,13 +68,16 @@ class Handing:
         ready, cost_s = hand.ready, hand.run_times.cost_s
         most, left_s = min(share, hand.options.max_batch), BATCH_S
         batch: list[Entry] = []
+        policy, entry_s = None, 0.0
         while ready and len(batch) < most:
             entry = ready[0]
             expires_at = entry.header.expires_at
             if expires_at is not None and expires_at <= hand.now.at:
                 self._endings.revoke(ready.popleft(), is_expired=True)
                 continue
-            entry_s = cost_s(entry.policy.task_name)
+            if entry.policy is not policy:
+                policy = entry.policy
+                entry_s = cost_s(policy.task_name)
             if batch and entry_s > left_s:
                 break
             batch.append(ready.popleft())
@@ -111,7 +114,7 @@ class Handing:
                 else:
                     orders.append(self._order(entry))
             if orders:
-                self._note_batch([order.entry for order in orders], is_behind=hand.free_count <= 0)
+                self._note_batch(orders, is_behind=hand.free_count <= 0)
                 if hand.free_count > 0 and self._is_followable(orders):
                     hand.behind_count += 1
                     hand.followable_count += 1
@@ -130,11 +133,10 @@ class Handing:
         # Zero is "no limit", as in Celery.
         return Order(entry, soft_s or None, hard_s or None)
 
-    def _note_batch(self, batch: Sequence[Entry], *, is_behind: bool) -> None:
-        self._last_batch_id += 1
-        for entry in batch:
-            entry.batch_id = self._last_batch_id
-            entry.submitted_mono = self._hand.now.mono
+    def _note_batch(self, batch: Sequence[Order], *, is_behind: bool) -> None:
+        self._last_batch_id = batch_id = self._last_batch_id + 1
+        for order in batch:
+            order.entry.batch_id = batch_id
         if len(batch) > 1 or is_behind:
             first_count = 0 if is_behind else 1
             self._crowds[self._last_batch_id] = [len(batch), self._hand.now.mono, first_count]
@@ -144,7 +146,8 @@ class Handing:
         entry = self._hand.running.pop(job_id, None)
         if entry is None:
             return None
-        self._hand.late_count -= entry.policy.acks_late
+        if entry.policy.acks_late:
+            self._hand.late_count -= 1
         crowd = self._crowds.get(entry.batch_id)
         if crowd is not None:
             crowd[0] -= 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tqconsole.engine.pools.base import Job, Pool
 from tqconsole.engine.worker.payload import RunPayload, Terms, pack
 from tqconsole.engine.worker.values import Order
@@ -13,29 +15,33 @@ class Jobs:
     def __init__(self, hostname: str, pool: Pool) -> None:
         self._hostname = hostname
         self._pool = pool
-        self._terms: Terms = ()
 
-    def of(self, order: Order, is_told: bool) -> Job:  # noqa: FBT001 - one call, in a loop
-        """Return the job of an order. `is_told`: somebody wants to read what it returns."""
-        entry = order.entry
-        delivery = entry.delivery
-        terms = (
-            self._hostname,
-            delivery.queue,
-            delivery.exchange,
-            delivery.routing_key,
-            entry.header.priority,
-            delivery.is_redelivered,
-            order.soft_limit_s,
-            order.hard_limit_s,
-            delivery.deaths,
-            is_told,
-        )
-        if self._pool.shares_memory:
-            payload = RunPayload(delivery.message, *terms)
-            return Job(entry.job_id, payload, order.soft_limit_s, order.hard_limit_s)
-        if terms != self._terms:
-            self._terms = terms
-        # One tuple for runs that are alike: the pipe takes it once for all of a batch.
-        packed = pack(delivery.message, self._terms)
-        return Job(entry.job_id, packed, order.soft_limit_s, order.hard_limit_s)
+    def of(self, orders: Sequence[Order], *, is_told: bool) -> list[Job]:
+        """Return the jobs of orders. `is_told`: somebody wants to read what they return."""
+        hostname, shares_memory = self._hostname, self._pool.shares_memory
+        jobs: list[Job] = []
+        terms: Terms = ()
+        for order in orders:
+            entry, soft_s, hard_s = order.entry, order.soft_limit_s, order.hard_limit_s
+            delivery = entry.delivery
+            own_terms = (
+                hostname,
+                delivery.queue,
+                delivery.exchange,
+                delivery.routing_key,
+                entry.header.priority,
+                delivery.is_redelivered,
+                soft_s,
+                hard_s,
+                delivery.deaths,
+                is_told,
+            )
+            if shares_memory:
+                payload = RunPayload(delivery.message, *own_terms)
+                jobs.append(Job(entry.job_id, payload, soft_s, hard_s))
+                continue
+            if own_terms != terms:
+                terms = own_terms
+            # One tuple for runs that are alike: the pipe takes it once for all of a batch.
+            jobs.append(Job(entry.job_id, pack(delivery.message, terms), soft_s, hard_s))
+        return jobs

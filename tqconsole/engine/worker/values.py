@@ -43,7 +43,6 @@ class Entry(msgspec.Struct, eq=False, gc=False):
     batch_id: int = 0
     pid: int | None = None
     started_at: float | None = None
-    submitted_mono: float = 0.0
     #: Its handover is written: it may start.
     is_handed: bool = False
     #: Handed over as acknowledged: it will not come back.

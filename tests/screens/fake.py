@@ -548,7 +548,7 @@ class FakeSession:
                 Inspected(
                     worker,
                     what,
-                    ("id", "name", "args", "running", "pid", "queue"),
+                    ("ID", "NAME", "ARGS", "RUNNING", "PID", "QUEUE"),
                     (
                         ("9f3c1a20-5d1e", "img.resize", "(91, 'thumb')", "0.8 s", "4471", "img"),
                         ("77aa01c4-1a2b", "report.build", "(2026, 11)", "41m02s", "4460", "celery"),

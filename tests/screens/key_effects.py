@@ -195,7 +195,7 @@ EFFECTS: dict[str, Effect] = {
     "workers.events": EVENTS_OF_ONE,
     "workers.shutdown": Effect(shows="Type w1@ip-10-1-0 to go on"),
     "worker.ping": Effect(shows="worker.ping, 2 replies, 1 missing"),
-    "worker.inspect": Effect(shows="memsample of w1@ip-10-1-0"),
+    "worker.inspect": Effect(shows="Inspect w1@ip-10-1-0"),
     "worker.copy": Effect(shows="what is shown"),
     "worker.pool": Effect(shows="Shrink the pool"),
     "worker.consumers": Effect(shows="Stop consuming from a queue"),

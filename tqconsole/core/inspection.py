@@ -12,6 +12,7 @@ from tqconsole.core.sanitize import clean, clean_lines, clean_name, clean_tree, 
 from tqconsole.core.secrets import HIDDEN, hidden, is_secret_name, masked
 from tqconsole.core.views import Inspected
 from tqconsole.engine.control.answer import Answers
+from tqconsole.engine.protocol.instant import epoch_instant
 
 #: Rows of one table; a worker may hold more, nobody reads them.
 ROW_LIMIT = 5000
@@ -83,14 +84,23 @@ def _reserved(value: object, _now_at: float) -> Table:
     return columns, tuple(_request(request) for request in _maps(value))
 
 
-def _scheduled(value: object, _now_at: float) -> Table:
+def _scheduled(value: object, now_at: float) -> Table:
     rows = []
     for entry in _maps(value):
         request = entry.get("request")
         if isinstance(request, Mapping):
             eta, priority = clean_name(entry.get("eta")), clean_name(entry.get("priority"))
-            rows.append((eta, priority, *_request(request)))
-    return ("ETA", "PRIORITY", "ID", "NAME", "ARGS", "KWARGS", "QUEUE"), tuple(rows)
+            task_id, name, *call = _request(request)
+            rows.append((task_id, name, _due_in(eta, now_at), *call, priority, eta))
+    return ("ID", "NAME", "DUE IN", "ARGS", "KWARGS", "QUEUE", "PRIORITY", "ETA"), tuple(rows)
+
+
+def _due_in(eta: str, now_at: float) -> str:
+    try:
+        wait_s = epoch_instant(eta) - now_at
+    except ValueError:
+        return ""
+    return span(wait_s) if wait_s > 0 else "due"
 
 
 def _ids(value: object, _now_at: float) -> Table:

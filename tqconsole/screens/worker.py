@@ -13,8 +13,10 @@ from tqconsole.core.actions import ActionRequest
 from tqconsole.core.port import ConsoleSession
 from tqconsole.core.views import Changes, Inspected, Snapshot, WorkerView
 from tqconsole.widgets import figures
+from tqconsole.widgets.cells import short_id
 from tqconsole.widgets.columns import Cell, Column
 from tqconsole.widgets.frame import Handler
+from tqconsole.widgets.inspect_menu import inspect_menu
 from tqconsole.widgets.keys import screen_bindings
 from tqconsole.widgets.lines import Lines
 from tqconsole.widgets.look import Look, look_of
@@ -45,23 +47,33 @@ LIVE = frozenset({"active", "reserved", "scheduled"})
 ASK_AGAIN_S = 3.0
 #: From this width on the line of figures says more than how the worker does.
 WIDE = 100
+#: Title of the column that has the ids of tasks.
+ID = "ID"
 #: Widest cell before it is cut.
 WIDEST = 60
 
 TableRow = tuple[str, ...]
 
 
-def _cell(index: int) -> Any:
+def _cell(index: int, *, is_id: bool) -> Any:
     def cell(row: TableRow, _look: Look, _now_at: float, _width: int) -> Cell:
-        return row[index] if index < len(row) else ""
+        if index >= len(row):
+            return ""
+        return (short_id(row[index]), "dim") if is_id else row[index]
 
     return cell
 
 
 def columns_of(answer: Inspected) -> list[Column[TableRow]]:
-    """Return columns as wide as what they hold; the widest takes the room that is left."""
+    """Return columns as wide as what they hold; the widest takes the room that is left.
+
+    Of ids that stand beside something else there is as much as on other screens.
+    """
+    ids = [title == ID and len(answer.columns) > 1 for title in answer.columns]
     widths = [
-        min(WIDEST, max([len(title), *(len(row[i]) for row in answer.rows if i < len(row))]))
+        len(short_id("-" * WIDEST))
+        if ids[i]
+        else min(WIDEST, max([len(title), *(len(row[i]) for row in answer.rows if i < len(row))]))
         for i, title in enumerate(answer.columns)
     ]
     widest = widths.index(max(widths)) if widths else 0
@@ -70,7 +82,7 @@ def columns_of(answer: Inspected) -> list[Column[TableRow]]:
             title,
             title.upper(),
             min(width, 24) if index == widest else width,
-            _cell(index),
+            _cell(index, is_id=ids[index]),
             flex=1 if index == widest else 0,
             limit=width,
             priority=index,
@@ -106,12 +118,17 @@ class WorkerScreen(TableScreen):
 
     def on_mount(self) -> None:
         """Ask for the first tab."""
-        if self._first in dict(TABS):
-            self.query_one(TabStrip).light(self._first)
-            self._open_tab(self._first)
-        else:
+        if self._first not in dict(TABS):
             self._open_tab("active")
-            self._ask(self._first, is_extra=True)
+        self._look_at(self._first)
+
+    def _look_at(self, what: str) -> None:
+        """Show what the worker answers: in its tab, else over the screen."""
+        if what in dict(TABS):
+            self.query_one(TabStrip).light(what)
+            self._open_tab(what)
+        else:
+            self._ask(what, is_extra=True)
 
     def crumbs(self) -> Sequence[str]:
         """Return the way to here."""
@@ -219,13 +236,17 @@ class WorkerScreen(TableScreen):
             **self.tab_handlers(self.turn_tab),
             **self.group_handlers("worker", groups),
             "worker.ping": self._ping,
-            "worker.inspect": lambda: self._ask_memory(),
+            "worker.inspect": self._inspect_menu,
             "worker.copy": self._copy,
             "app.refresh": lambda: self._ask(self._what),
         }
 
-    def _ask_memory(self) -> None:
-        self._ask("memsample", is_extra=True)
+    def _inspect_menu(self) -> None:
+        def picked(what: str | None) -> None:
+            if what:
+                self._look_at(what)
+
+        self.app.push_screen(inspect_menu(self._worker), picked)
 
     def _ping(self) -> None:
         self.post_message(ActionAsked(ActionRequest("worker.ping", (self._worker,))))
@@ -264,8 +285,8 @@ class WorkerScreen(TableScreen):
         if answer is None or self._what not in LIVE or not answer.columns:
             return
         row = self.table.cursor_row
-        if row and "id" in answer.columns:
-            self.post_message(Goto("task", row[answer.columns.index("id")]))
+        if row and ID in answer.columns:
+            self.post_message(Goto("task", row[answer.columns.index(ID)]))
 
     def as_record(self, row: TableRow) -> dict[str, Any]:
         """Return a row as a record."""

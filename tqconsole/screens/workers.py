@@ -9,16 +9,15 @@ from textual.binding import BindingType
 from textual.content import Content
 from textual.widget import Widget
 
-from tqconsole.core.action_fields import INSPECTABLE
 from tqconsole.core.actions import ActionRequest
 from tqconsole.core.port import ConsoleSession
 from tqconsole.core.views import Changes, Snapshot, WorkerView
 from tqconsole.widgets import figures
 from tqconsole.widgets.frame import Handler
+from tqconsole.widgets.inspect_menu import inspect_menu
 from tqconsole.widgets.keys import screen_bindings
 from tqconsole.widgets.lines import Lines
 from tqconsole.widgets.look import Look, look_of
-from tqconsole.widgets.menu import Choice, Menu
 from tqconsole.widgets.pieces import Piece, joined, printable
 from tqconsole.widgets.requests import ActionAsked, Goto
 from tqconsole.widgets.rows import ListSource, RowMoved
@@ -145,17 +144,12 @@ class WorkersScreen(SortedScreen):
         worker = self.table.cursor_id
         if worker is None:
             return
-        letters = "arsvgqtcoklmd"
-        choices = [
-            Choice(what, what.replace("_", " "), letter)
-            for what, letter in zip(INSPECTABLE, letters, strict=True)
-        ]
 
         def picked(what: str | None) -> None:
             if what:
                 self.post_message(Goto("worker", worker, expression=what))
 
-        self.app.push_screen(Menu(f"Inspect {worker}", choices), picked)
+        self.app.push_screen(inspect_menu(worker), picked)
 
     def open_row(self, row_id: str) -> None:
         """Open a worker."""

@@ -190,7 +190,7 @@ def test_lock_on_a_deleted_file_excludes_others_again(path: str, clock: ManualCl
 
 
 def test_journal_is_written_back_when_big(broker: SqliteBroker, path: str) -> None:
-    for _ in range(3):
+    for _ in range(6):
         broker.publish([task("a", body=b"x" * 1_000_000) for _ in range(3)])
 
     assert Path(path + "-wal").stat().st_size <= writing.CHECKPOINT_BYTES + 4_000_000

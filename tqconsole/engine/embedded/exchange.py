@@ -155,13 +155,13 @@ def delivery_of(row: Any, consumer_id: int) -> Delivery:
     """Return the delivery of a claimed row."""
     message_id, queue, exchange, routing_key, is_redelivered, deaths, head, body = row
     return Delivery(
-        tag=f"{consumer_id}.{message_id}",
-        message=message_of(head, body),
-        queue=queue,
-        exchange=exchange,
-        routing_key=routing_key,
-        is_redelivered=bool(is_redelivered),
-        deaths=deaths,
+        f"{consumer_id}.{message_id}",
+        message_of(head, body),
+        queue,
+        exchange,
+        routing_key,
+        bool(is_redelivered),
+        deaths,
     )
 
 

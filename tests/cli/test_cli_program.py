@@ -70,6 +70,7 @@ def test_every_verb_takes_the_global_options(name: str) -> None:
         (("status", "--nosuch"), "(see tqconsole status --help)"),
         (("--screen", "tasks", "status"), "--screen belongs to the console"),
         (("--screen", "nosuch"), "'nosuch' is not one of"),
+        (("--screen", "audit", "status"), "--screen belongs to the console"),
         (("help", "nosuch"), "No such command 'nosuch'"),
         (("-b", "", "status"), "--broker is empty"),
         (("status", "--app", ""), "--app is empty"),

@@ -34,7 +34,17 @@ from tqconsole.engine.exceptions import (
 )
 
 #: Screens that the console can begin with.
-SCREENS = ("dashboard", "tasks", "workers", "queues", "events")
+SCREENS = (
+    "dashboard",
+    "tasks",
+    "workers",
+    "queues",
+    "types",
+    "beat",
+    "flows",
+    "events",
+    "audit",
+)
 #: Name of a parameter -> the option as it is typed, where the two differ.
 _OPTIONS = {
     "expression": "--filter",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import ClassVar, Protocol, runtime_checkable
 
+from textual import events
 from textual.app import ComposeResult
 from textual.screen import Screen
 from textual.widget import Widget
@@ -15,10 +16,10 @@ from tqconsole.core.port import ConsoleSession
 from tqconsole.core.views import Changes, Snapshot
 from tqconsole.widgets.footer import KeyLine
 from tqconsole.widgets.header import NumbersLine, TabLine, TitleLine, numbers
-from tqconsole.widgets.keys import AT_ONCE, rebind
+from tqconsole.widgets.keys import AT_ONCE, binding_id_in, rebind
 from tqconsole.widgets.lines import Lines
 from tqconsole.widgets.look import Look, look_of
-from tqconsole.widgets.pieces import Piece, clipped
+from tqconsole.widgets.pieces import Piece, clipped, wrapped
 from tqconsole.widgets.requests import BackAsked, Goto, KeyAsked
 
 #: What a handler is: called when its key is pressed.
@@ -153,8 +154,9 @@ class ConsoleScreen(Screen[None]):
         self.add_class("-too-small")
 
         def maker(width: int, look: Look) -> list[list[Piece]]:
-            need = f"This window is too small: {SMALLEST[0]}x{SMALLEST[1]} is the least."
-            return [[(need, "warning")], numbers(snapshot.totals, width, look)]
+            need = f"The window is too small. {SMALLEST[0]}x{SMALLEST[1]} is the least."
+            words: list[list[Piece]] = [[(line, "warning")] for line in wrapped(need, width)]
+            return [*words, numbers(snapshot.totals, width, look)]
 
         self._small.show(maker)
 
@@ -211,6 +213,18 @@ class ConsoleScreen(Screen[None]):
     def _escape(self) -> None:
         if not self.escape():
             self.post_message(KeyAsked("app.escape"))
+
+    def on_key(self, event: events.Key) -> None:
+        """Say why a key that would change the cluster does nothing where none may."""
+        if not self.session.is_read_only:
+            return
+        for binding in self._bindings.key_to_bindings.get(event.key, ()):
+            entry = BINDINGS_BY_ID.get(binding_id_in(binding.action))
+            if entry is not None and entry.does_change and entry.binding_id in self.all_handlers():
+                event.stop()
+                label = entry.label
+                self.notify(f"Read-only: no {label} here.", markup=False, timeout=3)
+                return
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Switch keys off that mean nothing here or would change a read-only cluster."""

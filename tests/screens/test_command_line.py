@@ -13,6 +13,7 @@ from tqconsole.console import Console
 from tqconsole.core.setup import Setup, load_setup
 from tqconsole.screens.palette import ConsoleCommands
 from tqconsole.screens.task import TaskScreen
+from tqconsole.screens.workers import WorkersScreen
 
 SIZE = (120, 36)
 
@@ -97,6 +98,27 @@ async def test_the_palette_finds_commands_names_and_tasks_by_their_ids() -> None
         app.run_line(task)
         await settle(pilot)
         assert isinstance(app.screen, TaskScreen)
+
+
+async def test_the_palette_leads_to_what_is_done_on_another_screen() -> None:
+    app = Console(FakeSession(), screen="tasks")
+    async with app.run_test(size=SIZE) as pilot:
+        await settle(pilot)
+        hits = [hit async for hit in ConsoleCommands(app.screen).search("restart the pool")]
+        assert hits[0].help == "P   changes the cluster, asks first   on workers"
+
+        hits[0].command()
+        await settle(pilot)
+        assert isinstance(app.screen, WorkersScreen)
+
+
+async def test_the_palette_of_a_read_only_console_offers_no_change() -> None:
+    app = Console(FakeSession(is_read_only=True), screen="tasks")
+    async with app.run_test(size=SIZE) as pilot:
+        await settle(pilot)
+        found = [str(hit.text) async for hit in ConsoleCommands(app.screen).search("purge")]
+
+    assert found == []
 
 
 async def test_the_command_that_calls_a_task_again_is_copied() -> None:

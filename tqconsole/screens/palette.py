@@ -1,5 +1,6 @@
 """What the command palette (ctrl+p) finds: keys of this screen, commands on what the cluster has
-(workers, queues, calls, contexts, saved filters, themes), and tasks by their ids.
+(workers, queues, calls, contexts, saved filters, themes), tasks by their ids, and what can be done
+on other screens: it leads there, where one sees to what it is done.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Protocol, runtime_checkable
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 
 from tqconsole.core.keymap import KEYMAP, KeyBinding
+from tqconsole.core.keys_text import meaning
 from tqconsole.core.suggest import quoted
 from tqconsole.screens.command_line import COMMANDS
 from tqconsole.widgets.frame import ConsoleScreen
@@ -20,6 +22,12 @@ from tqconsole.widgets.look import LookApp
 
 #: Movement is not worth a line.
 _DULL = ("list.up", "list.down", "list.left", "list.right", "app.escape", "app.palette")
+#: The main screens, whose keys are in the keymap under their names, and the ids that lead there.
+_MAINS = {
+    entry.binding_id.removeprefix("screen."): entry.binding_id
+    for entry in KEYMAP
+    if entry.binding_id.startswith("screen.")
+}
 
 
 #: Signs of an id from which on tasks are looked for by it, and how many are offered.
@@ -51,7 +59,20 @@ class ConsoleCommands(Provider):
                 binding_id = binding_id_in(active.binding.action)
                 entry = table.get(binding_id)
                 if entry is not None and binding_id not in _DULL and active.enabled:
-                    yield _title(entry), _note(entry), partial(screen.action_press, binding_id)
+                    yield meaning(entry), _note(entry), partial(screen.action_press, binding_id)
+
+    def _elsewhere(self) -> Iterator[tuple[str, str, Callable[[], object]]]:
+        """Return what the keys of other main screens do; picked, it goes to the screen."""
+        screen = self.screen
+        if not isinstance(screen, ConsoleScreen):
+            return
+        here = {title for title, _, _ in self._entries()}
+        keymap = self.app.key_table if isinstance(self.app, LookApp) else KEYMAP
+        for entry in keymap:
+            is_off = entry.does_change and screen.session.is_read_only
+            if entry.screen in _MAINS and meaning(entry) not in here and not is_off:
+                note = f"{_note(entry)}   on {entry.screen}"
+                yield meaning(entry), note, partial(screen.action_press, _MAINS[entry.screen])
 
     def _lines(self, query: str) -> Iterator[tuple[str, str, Callable[[], object]]]:
         """Return the lines of the command line that this cluster is good for."""
@@ -74,14 +95,11 @@ class ConsoleCommands(Provider):
     async def search(self, query: str) -> Hits:
         """Offer what fits."""
         matcher = self.matcher(query)
-        for title, note, run in _unique(chain(self._entries(), self._lines(query))):
+        entries = chain(self._entries(), self._lines(query), self._elsewhere())
+        for title, note, run in _unique(entries):
             score = matcher.match(title)
             if score > 0:
                 yield Hit(score, matcher.highlight(title), run, help=note)
-
-
-def _title(entry: KeyBinding) -> str:
-    return entry.label
 
 
 def _note(entry: KeyBinding) -> str:

@@ -56,10 +56,12 @@ class Crew:
 
     def due_mono(self) -> float | None:
         """Return when `advance` has something to do at the latest."""
-        due = [slot.deadline_mono for slot in self.slots.values() if slot.deadline_mono]
-        if self._is_short and not self.is_ending:
-            due.append(self._spawn_mono)
-        return min(due, default=None)
+        due_mono = self._spawn_mono if self._is_short and not self.is_ending else None
+        for slot in self.slots.values():
+            deadline_mono = slot.deadline_mono
+            if deadline_mono and (due_mono is None or deadline_mono < due_mono):
+                due_mono = deadline_mono
+        return due_mono
 
     def advance(self, timeout_s: float) -> list[Happening]:
         """Return what happened within `timeout_s`; replace what is gone, end what is overdue."""

@@ -160,8 +160,11 @@ class PreforkPool(Pool):
         """Return when `poll` has something to do: the past when news are waiting. A moment that is
         now when it is asked for has not come yet for who looked at the clock before.
         """
-        dues = (self._due_mono(), self._news_mono())
-        return min((mono for mono in dues if mono is not None), default=None)
+        due_mono = self._due_mono()
+        news_mono = self._news_mono() if self._news else None
+        if due_mono is None or news_mono is None:
+            return news_mono if due_mono is None else due_mono
+        return min(due_mono, news_mono)
 
     def _news_mono(self) -> float | None:
         # A start that its end may still catch up with is told a little later.
@@ -171,12 +174,12 @@ class PreforkPool(Pool):
         return starts_mono[0] + _START_TOLD_S if starts_mono else None
 
     def _due_mono(self) -> float | None:
-        slots = self._crew.slots.values()
-        due = [slot.limit_mono for slot in slots if slot.limit_mono and not slot.is_gone]
-        crew_mono = self._crew.due_mono()
-        if crew_mono is not None:
-            due.append(crew_mono)
-        return min(due, default=None)
+        due_mono = self._crew.due_mono()
+        for slot in self._crew.slots.values():
+            limit_mono = slot.limit_mono
+            if limit_mono and not slot.is_gone and (due_mono is None or limit_mono < due_mono):
+                due_mono = limit_mono
+        return due_mono
 
     def withdraw(self) -> list[int]:
         """Take back all jobs that have not begun behind a running one."""
@@ -268,20 +271,17 @@ class PreforkPool(Pool):
             else:
                 flags, job_id, outcome = note
                 if not flags & frame.IS_READY:
-                    self._end_job(slot, job_id, outcome)
+                    slot.jobs.popleft()
+                    del self._running[job_id]
+                    self._news.append(JobEnded(job_id, outcome))
                     moved = slot
+                    slot.terminated_id = slot.limit_mono = None
                 if flags & frame.IS_LAST:
                     self._rehouse(slot)
                 if not (slot.jobs or slot.is_leaving or slot.is_gone):
                     self._welcome(slot)
         if moved is not None:
             self._tell_next(moved)
-
-    def _end_job(self, slot: Slot, job_id: int, outcome: bytes) -> None:
-        slot.jobs.popleft()
-        slot.terminated_id = slot.limit_mono = None
-        del self._running[job_id]
-        self._news.append(JobEnded(job_id, outcome))
 
     def _tell_next(self, slot: Slot) -> None:
         """What now runs in the child; those before it are told of by their ends."""

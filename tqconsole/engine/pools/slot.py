@@ -138,14 +138,15 @@ class Slot:
 
     def _parse(self, data: bytes) -> list[frame.Note]:
         notes: list[frame.Note] = []
-        start, head_size = 0, frame.NOTE_HEAD.size
-        while start + head_size <= len(data):
-            flags, job_id, size = frame.NOTE_HEAD.unpack_from(data, start)
-            end = start + head_size + size
-            if end > len(data):
+        unpack_head, head_size = frame.NOTE_HEAD.unpack_from, frame.NOTE_HEAD.size
+        start, body_at, count = 0, head_size, len(data)
+        while body_at <= count:
+            flags, job_id, size = unpack_head(data, start)
+            end = body_at + size
+            if end > count:
                 break
-            notes.append((flags, job_id, data[start + head_size : end]))
-            start = end
+            notes.append((flags, job_id, data[body_at:end]))
+            start, body_at = end, end + head_size
         self._unread = data[start:]
         return notes
 

@@ -167,13 +167,15 @@ class Machine:
 
     def next_mono(self) -> float | None:
         """Return when `step` must be called at the latest (monotonic), None for "no hurry"."""
-        times = [
+        next_mono = self._handing.next_mono()
+        for due_mono in (
             self._admission.next_mono(),
-            self._handing.next_mono(),
             self._exchanging.next_mono(),
             self._cold_mono,
-        ]
-        return min((mono for mono in times if mono is not None), default=None)
+        ):
+            if due_mono is not None and (next_mono is None or due_mono < next_mono):
+                next_mono = due_mono
+        return next_mono
 
     def _on_forfeited(self, forfeited: Forfeited) -> None:
         self._forfeits.lose(forfeited.tags, self._exchanging.in_flight())

@@ -20,12 +20,12 @@ from tqconsole.widgets.pieces import Piece, joined, printable
 from tqconsole.widgets.queue_columns import QUEUES, queue_sort_value
 from tqconsole.widgets.requests import Goto
 from tqconsole.widgets.rows import ListSource, RowMoved
-from tqconsole.widgets.sorted_screen import SortedScreen
+from tqconsole.widgets.sorted_screen import FilteredScreen
 from tqconsole.widgets.vtable import VTable
 from tqconsole.widgets.worker_preview import queue_lines
 
 
-class QueuesScreen(SortedScreen):
+class QueuesScreen(FilteredScreen):
     """The table of queues."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*screen_bindings("queues", "list", "global")]
@@ -33,10 +33,12 @@ class QueuesScreen(SortedScreen):
     CRUMBS = ("queues",)
     target_kind = "queue"
     SORT_KEY, IS_DESCENDING = "ready", True
+    EXAMPLES = "mail img"
     PANE = "#queue-preview"
 
     def content(self) -> Iterable[Widget]:
-        """Return table and totals."""
+        """Return filter, table and totals."""
+        yield self._bar
         yield VTable[QueueView](
             QUEUES, id_of=lambda row: row.name, revision_of=lambda row: row, id="queue-table"
         )
@@ -47,8 +49,10 @@ class QueuesScreen(SortedScreen):
         """Draw rows and totals."""
         if not (changes.queues or changes.stats or changes.link):
             return
-        shown = (row for row in snapshot.queues if not self._has_problems_only or _is_problem(row))
-        rows = self.in_order(shown, queue_sort_value)
+        shown = [row for row in snapshot.queues if not self._has_problems_only or _is_problem(row)]
+        fitting = (row for row in shown if self.has_words(row.name))
+        rows = self.in_order(fitting, queue_sort_value)
+        self._bar.show_note([(f"{len(rows)} of {figures.plural(len(shown), 'queue')} ", "dim")])
         self.table.empty_lines = [
             [("No queue is known yet: a worker that consumes from one, or a call ", "dim")],
             [
@@ -57,7 +61,9 @@ class QueuesScreen(SortedScreen):
                 (" makes it known.", "dim"),
             ],
         ]
-        if snapshot.queues and not rows:
+        if shown and not rows:
+            self.table.empty_lines = self.none_fits("queue")
+        elif snapshot.queues and not rows:
             self.table.empty_lines = [
                 [
                     ("No queue has a problem. ", "dim"),

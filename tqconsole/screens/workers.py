@@ -21,7 +21,7 @@ from tqconsole.widgets.look import Look, look_of
 from tqconsole.widgets.pieces import Piece, joined, printable
 from tqconsole.widgets.requests import ActionAsked, Goto
 from tqconsole.widgets.rows import ListSource, RowMoved
-from tqconsole.widgets.sorted_screen import SortedScreen
+from tqconsole.widgets.sorted_screen import FilteredScreen
 from tqconsole.widgets.vtable import VTable
 from tqconsole.widgets.why_empty import why_no_events
 from tqconsole.widgets.worker_columns import WORKERS, worker_sort_value
@@ -31,7 +31,7 @@ from tqconsole.widgets.worker_preview import worker_lines
 NARROW = 100
 
 
-class WorkersScreen(SortedScreen):
+class WorkersScreen(FilteredScreen):
     """The table of workers."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*screen_bindings("workers", "list", "global")]
@@ -39,6 +39,7 @@ class WorkersScreen(SortedScreen):
     CRUMBS = ("workers",)
     target_kind = "worker"
     SORT_KEY = "name"
+    EXAMPLES = "w2 mail online"
     PANE = "#worker-preview"
 
     def __init__(self, session: ConsoleSession) -> None:
@@ -46,7 +47,8 @@ class WorkersScreen(SortedScreen):
         self._shows_gone = False
 
     def content(self) -> Iterable[Widget]:
-        """Return table and totals."""
+        """Return filter, table and totals."""
+        yield self._bar
         yield VTable[WorkerView](
             WORKERS, id_of=lambda row: row.name, revision_of=lambda row: row, id="worker-table"
         )
@@ -57,12 +59,16 @@ class WorkersScreen(SortedScreen):
         """Draw rows and totals."""
         if not (changes.workers or changes.stats or changes.link):
             return
-        shown = (row for row in snapshot.workers if self._is_shown(row))
-        rows = self.in_order(shown, worker_sort_value)
+        shown = [row for row in snapshot.workers if self._is_shown(row)]
+        fitting = (row for row in shown if self.has_words(_words(row)))
+        rows = self.in_order(fitting, worker_sort_value)
+        self._bar.show_note([(f"{len(rows)} of {figures.plural(len(shown), 'worker')} ", "dim")])
         self.table.empty_lines = [[("No worker answers. ", "dim"), ("Start one:", "dim")]]
         self.table.empty_lines += [[("  tqconsole -A proj worker", "info")]]
         if snapshot.link == "deaf":
             self.table.empty_lines = why_no_events(snapshot, look_of(self).keys, self.TAB)
+        if shown and not rows:
+            self.table.empty_lines = self.none_fits("worker")
         self.table.show(ListSource(rows, lambda row: row.name), snapshot.now_at)
         self.query_one("#worker-totals", Lines).show(
             lambda width, look: [self._totals(snapshot, look, width)]
@@ -137,6 +143,13 @@ class WorkersScreen(SortedScreen):
         self._shows_gone = not self._shows_gone
         self.redraw()
 
+    def ask_group(self, group: str, action_id: str = "") -> None:
+        """Ask for a dialog; where all workers are hidden, it is not all of them that are meant."""
+        if self.snapshot.workers and not self.targets():
+            self.notify("Nothing is under the cursor.", markup=False, timeout=3)
+        else:
+            super().ask_group(group, action_id)
+
     def _ping(self) -> None:
         self.post_message(ActionAsked(ActionRequest("worker.ping", self.targets())))
 
@@ -162,3 +175,7 @@ class WorkersScreen(SortedScreen):
     def as_record(self, row: WorkerView) -> dict[str, Any]:
         """Return a worker as a record."""
         return {name: getattr(row, name) for name in WorkerView.__slots__}
+
+
+def _words(row: WorkerView) -> str:
+    return " ".join((row.name, row.status, row.pool, row.software, *row.queues))

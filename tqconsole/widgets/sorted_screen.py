@@ -12,6 +12,7 @@ from typing import Any, ClassVar, TypeVar
 from tqconsole.core.port import ConsoleSession
 from tqconsole.widgets.filter_bar import FilterBar, FilterInput, Suggest
 from tqconsole.widgets.frame import Handler
+from tqconsole.widgets.pieces import Piece
 from tqconsole.widgets.table_screen import TableScreen
 
 Row = TypeVar("Row")
@@ -102,6 +103,16 @@ class FilteredScreen(SortedScreen):
         """True when every word of the filter stands in `text`."""
         text = text.lower()
         return all(word in text for word in self._bar.text.lower().split())
+
+    def none_fits(self, noun: str) -> list[list[Piece]]:
+        """Return what the list says where the filter leaves nothing of it."""
+        return [
+            [
+                (f"No {noun} fits. ", "dim"),
+                (self.key("app.escape"), "bold key"),
+                (" clears the filter.", "dim"),
+            ]
+        ]
 
     def set_expression(self, text: str) -> None:
         """Put a filter in, as if typed; "/" begins to type."""

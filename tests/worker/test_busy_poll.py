@@ -11,7 +11,6 @@ import pytest
 from tqconsole.engine.app import App
 from tqconsole.engine.clock import ManualClock
 from tqconsole.engine.exceptions import ImproperlyConfigured
-from tqconsole.engine.pools.green import GreenPool
 from tqconsole.engine.settings_own import OWN_SETTINGS
 from tqconsole.engine.worker import loop, options
 from tqconsole.engine.worker.busy_poll import BusyPoll
@@ -43,7 +42,9 @@ class Watched:
         self.clock.advance(self._look_s)
         return ["it"] if self._due_mono <= self.clock.mono() else []
 
-    def wait(self, due_s: float, timeout_s: float = 10.0, kind: str = "message") -> list[Any]:
+    def wait(
+        self, due_s: float, timeout_s: float = 10.0, kind: str | None = "message"
+    ) -> list[Any]:
         """One wait; `look_count` and `sleeps` are its own."""
         self.look_count, self.sleeps = 0, []
         self._due_mono = self.clock.mono() + due_s
@@ -155,18 +156,18 @@ def test_one_processor_is_left_to_what_is_to_come(
     assert options.busy_poll_s(conf) == window_s
 
 
-def test_pool_that_runs_while_the_loop_sleeps_is_let_sleep() -> None:
-    conf = SimpleNamespace(worker_busy_poll=0.0004)
+def test_what_comes_only_to_who_sleeps_is_slept_for() -> None:
+    world = Watched()
+    for _ in range(3):
+        assert world.wait(0.0001, kind=None) == ["it"]
+        assert world.look_count == 0
 
-    assert GreenPool.runs_in_sleep
-    assert options.busy_poll_s(conf, runs_in_sleep=True) == 0.0
 
-
-def test_worker_waits_as_its_setting_says(
+def test_worker_waits_as_its_setting_says_and_sleeps_while_threads_run(
     monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
     windows: list[float] = []
-    waits_for_a_run = threading.Event()
+    sleeps_for_a_run = threading.Event()
 
     class Noted(BusyPoll):
         def __init__(self, selector: Any, clock: Any, window_s: float) -> None:
@@ -174,9 +175,8 @@ def test_worker_waits_as_its_setting_says(
             windows.append(window_s)
 
         def select(self, timeout_s: float, kind: Any) -> list[Any]:
-            _, is_running = kind
-            if is_running:
-                waits_for_a_run.set()
+            if kind is None:
+                sleeps_for_a_run.set()
             return super().select(timeout_s, kind)
 
     monkeypatch.setattr(loop, "BusyPoll", Noted)
@@ -187,7 +187,7 @@ def test_worker_waits_as_its_setting_says(
 
     @app.task(name="stop")
     def stop() -> None:
-        assert waits_for_a_run.wait(60)
+        assert sleeps_for_a_run.wait(60)
         app.control.shutdown()
 
     app.send_task("stop")
@@ -196,7 +196,7 @@ def test_worker_waits_as_its_setting_says(
 
     app.close()
     assert windows == [0.003]
-    assert waits_for_a_run.is_set()
+    assert sleeps_for_a_run.is_set()
 
 
 def test_bad_setting_is_told_at_the_start(request: pytest.FixtureRequest) -> None:

@@ -39,7 +39,8 @@ the broker, for the end of a run, or for the next message. A caller that waits f
 the other has it a fifth sooner; a worker that gets a task now and then, or has nothing to do,
 sleeps as ever. Whoever waits for the processor meanwhile is let through. It costs processor time
 where tasks follow each other in less than `worker_busy_poll`: set it to 0 where that is dear, as on
-machines that are paid for by use. Pools of greenlets do without it.
+machines that are paid for by use. While threads, coroutines or greenlets run, which need the
+interpreter themselves, a worker sleeps at once.
 """
 
 #: First part of the names -> heading; all others are stores that few people use.

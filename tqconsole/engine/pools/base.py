@@ -90,8 +90,6 @@ class Pool(abc.ABC):
     is_inline: bool = False
     #: True when `submit` takes jobs for a slot that runs short ones; see `room_behind`.
     takes_behind: bool = False
-    #: True when its jobs run in the loop's own thread while that sleeps: it must not look without.
-    runs_in_sleep: bool = False
     #: True when payloads and outcomes may be anything.
     shares_memory: bool = False
     #: True when its slots are coroutines: the runner is an `AwaitingRunner` then.

@@ -45,7 +45,6 @@ class GreenPool(PlacesPool["_GreenPlace"]):
     something waits.
     """
 
-    runs_in_sleep = True
     #: What it is called in the lists of extras.
     library: str
 

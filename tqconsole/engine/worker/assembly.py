@@ -182,7 +182,7 @@ class Worker:
             _on_signal,
             float(site.app.conf.worker_soft_shutdown_timeout or 0),
             absence=self._absence,
-            busy_poll_s=busy_poll_s(site.app.conf, runs_in_sleep=self._pool.runs_in_sleep),
+            busy_poll_s=busy_poll_s(site.app.conf),
         )
         return Loop(parts, self._remote, MAX_DEATHS)
 

@@ -36,12 +36,13 @@ class BusyPoll:
         #: Kinds of which the last wait was over within the window.
         self._short_kinds: set[Hashable] = set()
 
-    def select(self, timeout_s: float, kind: Hashable) -> Found:
+    def select(self, timeout_s: float, kind: Hashable | None) -> Found:
         """Return what is ready, (key, events), waiting at most `timeout_s` for it.
 
         `kind` says what is waited for: waits of one kind are expected to take equally long.
+        None is what comes only to who sleeps.
         """
-        if timeout_s <= 0 or self._window_s <= 0:
+        if timeout_s <= 0 or self._window_s <= 0 or kind is None:
             return self._selector.select(timeout_s)
         began_mono = self._clock.mono()
         found: Found = []

@@ -179,9 +179,14 @@ class Loop:
             # What was handed over starts without another turn.
             self._step(now)
 
-    def _awaited(self) -> tuple[bool, bool]:
-        """What it waits for: the answer to an exchange, ends of runs, or only the next message."""
-        return self._awaiting_mono is not None, bool(self._machine.hand.running)
+    def _awaited(self) -> tuple[bool, bool] | None:
+        """Return what it waits for: the answer to an exchange, ends of runs, or only the next
+        message. None: runs that need this thread, or its interpreter, to sleep.
+        """
+        is_running = bool(self._machine.hand.running)
+        if is_running and self._pool.shares_memory:
+            return None
+        return self._awaiting_mono is not None, is_running
 
     def _step(self, now: Now) -> None:
         happenings, self._inbox = self._inbox or [Tick()], []

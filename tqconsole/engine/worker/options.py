@@ -123,11 +123,11 @@ def _usable_cpu_count() -> int:
         return count
 
 
-def busy_poll_s(conf: Any, *, runs_in_sleep: bool = False) -> float:
+def busy_poll_s(conf: Any) -> float:
     """Return how long the worker may look for what is about to come before it sleeps; 0 for not at
-    all, as where that needs the only processor there is, or the loop's own thread.
+    all, as where that needs the only processor there is.
 
-    `runs_in_sleep` is the pool's word for the latter. Raises: ImproperlyConfigured.
+    Raises: ImproperlyConfigured.
     """
     value = conf.worker_busy_poll
     if not (isinstance(value, int | float) and 0 <= value <= LONGEST_BUSY_POLL_S):
@@ -135,7 +135,7 @@ def busy_poll_s(conf: Any, *, runs_in_sleep: bool = False) -> float:
             f"worker_busy_poll is a number of seconds from 0 (never) to {LONGEST_BUSY_POLL_S},"
             f" not {value!r}"
         )
-    return 0.0 if runs_in_sleep or _usable_cpu_count() < 2 else float(value)
+    return float(value) if _usable_cpu_count() > 1 else 0.0
 
 
 def events_mode(conf: Any) -> str:

@@ -14,6 +14,7 @@ from tqconsole.engine.brokers.base import Consumer
 from tqconsole.engine.brokers.sqlite import SqliteBroker
 from tqconsole.engine.clock import ManualClock
 from tqconsole.engine.embedded import letters, log, sweep
+from tqconsole.engine.embedded.bell import reply_name
 from tqconsole.engine.embedded.store import Store
 from tqconsole.engine.protocol.message import Message
 from tqconsole.engine.protocol.transfer import (
@@ -45,6 +46,32 @@ def test_result_rides_in_the_brokers_transaction(
 ) -> None:
     assert backend.rides_on(broker.place)
     assert broker.store is backend._store
+
+
+def test_bell_hangs_only_where_somebody_sleeps(backend: SqliteBackend, store: Store) -> None:
+    """What is there at the first look is had without one."""
+    bell = store.bells() / reply_name("me")
+    watch = backend.watch(["a"], "me")
+    assert not bell.exists()
+
+    watch.wait(0)
+    assert bell.exists()
+
+    watch.close()
+    assert not bell.exists()
+
+
+def test_result_stored_before_the_bell_hangs_ends_the_wait(
+    backend: SqliteBackend, clock: ManualClock
+) -> None:
+    watch = backend.watch(["a"], "me")
+    backend.store([ResultWrite("a", "SUCCESS", b"1", expires_s=None)])
+    begun_mono = clock.mono()
+
+    watch.wait(60.0)
+
+    assert clock.mono() == begun_mono
+    watch.close()
 
 
 def test_result_expires(backend: SqliteBackend, clock: ManualClock) -> None:

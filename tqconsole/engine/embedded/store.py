@@ -34,6 +34,9 @@ class Database:
         self.path = path
         self._writer = Writer(path, schema, clock, is_synced=is_synced)
         self._readers = Readers(path, self.open)
+        #: For all that wait here and only look now and then: a connection each would cost more
+        #: than the wait. Whoever asks its version remembers the number for himself.
+        self.watcher = Reader(path, self.open)
 
     def open(self) -> None:
         """Make the file, or check that it is ours.
@@ -61,11 +64,13 @@ class Database:
     def shrink(self) -> None:
         """Give back the pages that connections keep at hand, where nobody uses one just now."""
         self._readers.shrink()
+        self.watcher.shrink()
         self._writer.shrink()
 
     def close(self) -> None:
         """Close all connections; a later call opens them again."""
         self._readers.close()
+        self.watcher.close()
         self._writer.close()
 
 

@@ -113,7 +113,11 @@ class ReplyBells:
 
 
 class ResultWatch:
-    """A wait for the records of some ids. Used by one thread."""
+    """A wait for the records of some ids. Used by one thread.
+
+    Its bell is hung up when it first sleeps: what was stored between the first look and then shows
+    itself by the version, and for what is there at the first look no bell is needed.
+    """
 
     def __init__(
         self, store: Store, bells: ReplyBells, task_ids: Sequence[str], reply_to: str
@@ -122,9 +126,9 @@ class ResultWatch:
         self._bells = bells
         self._task_ids = list(task_ids)
         self._reply_to = reply_to
-        self._bell = bells.take(reply_to) if reply_to else None
-        self._ring_count = self._bell.ring_count if self._bell else 0
-        self._reader = store.main.reader()
+        self._bell: ReplyBell | None = None
+        self._ring_count = 0
+        self._reader = store.main.watcher
         self._version = self._reader.version()
         self._stamps = self._stamps_now()
         self._look_s = _FIRST_LOOK_S
@@ -132,6 +136,9 @@ class ResultWatch:
 
     def wait(self, timeout_s: float) -> None:
         """Sleep until one of the records may have changed, at most `timeout_s`."""
+        if self._reply_to and self._bell is None and not self._is_closed:
+            self._bell = self._bells.take(self._reply_to)
+            self._ring_count = self._bell.ring_count
         left_s = timeout_s
         while not self._is_closed and not self._has_changed() and left_s > 0:
             slice_s = min(left_s, self._look_s)
@@ -152,8 +159,7 @@ class ResultWatch:
         if self._is_closed:
             return
         self._is_closed = True
-        self._reader.close()
-        if self._reply_to:
+        if self._bell is not None:
             self._bells.leave(self._reply_to)
 
     def _has_changed(self) -> bool:

@@ -164,7 +164,7 @@ class Console(BaseApp):
     def _aim(self, screen: Screen[object], message: Goto) -> None:
         """Put the filter or the cursor where it was wanted."""
         if isinstance(screen, FilteredScreen) and message.expression is not None:
-            screen.set_expression(message.expression)
+            screen.look_for(message.expression)
         if isinstance(screen, SortedScreen) and message.target:
             screen.go_to(message.target)
 

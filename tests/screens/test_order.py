@@ -6,6 +6,7 @@ from driving import press, settle, shown_text
 from fake import FakeSession, make_row
 
 from tqconsole.console import Console
+from tqconsole.widgets.requests import Goto
 from tqconsole.widgets.vtable import VTable
 
 SIZE = (80, 24)
@@ -41,3 +42,19 @@ async def test_a_filter_that_leaves_the_cursors_row_out_is_looked_at_from_its_to
 
         assert table.cursor_row is table.first_rows(1)[0]
         assert "▸" in shown_text(app)
+
+
+async def test_who_comes_for_the_tasks_of_a_type_begins_at_the_newest() -> None:
+    app = Console(FakeSession(), screen="tasks")
+    async with app.run_test(size=SIZE) as pilot:
+        await settle(pilot)
+        table = app.screen.query_one("#task-table", VTable)
+        await press(pilot, "ctrl+d", "ctrl+d")
+        before = table.cursor_row
+        assert before is not None
+        app.post_message(Goto("tasks", expression=before.name))
+        await settle(pilot)
+
+        assert len(table) > 1
+        assert table.cursor_row is table.first_rows(1)[0]
+        assert table.cursor_row is not before

@@ -121,6 +121,12 @@ class FilteredScreen(SortedScreen):
         else:
             self._bar.set_text(text)
 
+    def look_for(self, text: str) -> None:
+        """Put a filter in for who comes from another screen: to see what it finds, not one row."""
+        self.set_expression(text)
+        if not self.main_table.is_following:
+            self.main_table.move_to(0)
+
     def show_all(self) -> None:
         """Leave nothing out."""
         super().show_all()

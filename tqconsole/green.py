@@ -1,7 +1,7 @@
 """Patches a process for `-P gevent` and `-P eventlet`, before anything else is imported.
 
 A module that has taken `socket` or `threading` for itself keeps what it took: so this runs first
-thing, and imports nothing of ours.
+thing, and imports of ours only what needs the system's own.
 """
 
 from __future__ import annotations
@@ -42,4 +42,6 @@ def patch(pool_name: str) -> None:
             module = importlib.import_module(module_name)
         except ImportError:
             return
+        # What has to have the system's own takes it before.
+        importlib.import_module("tqconsole.engine.nested_selector")
         getattr(module, function_name)()

@@ -10,6 +10,8 @@ import contextlib
 import selectors
 import socket
 
+from tqconsole.engine.nested_selector import NestedSelector, fileno_of
+
 
 class Ear:
     """Made on first use. `ring` may be called by any thread."""
@@ -19,19 +21,19 @@ class Ear:
         self._rung: tuple[socket.socket, socket.socket] | None = None
         self._watched: socket.socket | None = None
 
-    def fileno(self, link: socket.socket | None) -> int:
-        """Return the descriptor; `link` is what to listen to now."""
+    def fileno(self, link: socket.socket | None) -> int | None:
+        """Return the descriptor, None where this process has no selector with one; `link` is what
+        to listen to now.
+        """
         if self._selector is None:
-            self._selector = selectors.DefaultSelector()
+            self._selector = NestedSelector()
             reader, writer = socket.socketpair()
             reader.settimeout(0)
             writer.settimeout(0)
             self._rung = reader, writer
             self._selector.register(reader, selectors.EVENT_READ)
             self.listen(link)
-        # Linux and macOS have selectors with a descriptor.
-        descriptor: int = self._selector.fileno()  # type: ignore[attr-defined]  # epoll and kqueue
-        return descriptor
+        return fileno_of(self._selector)
 
     def listen(self, link: socket.socket | None) -> None:
         """Listen to this connection instead of the one before."""

@@ -152,9 +152,9 @@ class Link:
                 # Nobody else sees that something has come: it is read already.
                 self._ear.ring()
 
-    def fileno(self) -> int:
+    def fileno(self) -> int | None:
         """Return a descriptor for a selector, the same for all connections to come: readable when
-        `pump` may bring something, or the connection is gone.
+        `pump` may bring something, or the connection is gone. None where `Ear.fileno` has none.
         """
         with self.lock:
             return self._ear.fileno(self._connection.sock if self._connection else None)

@@ -22,6 +22,7 @@ import hiredis
 
 from tqconsole.engine.clock import SYSTEM_CLOCK, Clock
 from tqconsole.engine.exceptions import EngineError, ImproperlyConfigured, OperationalError
+from tqconsole.engine.nested_selector import NestedSelector, fileno_of
 from tqconsole.engine.redis_server import errors
 from tqconsole.engine.redis_server.address import Address
 from tqconsole.engine.redis_server.link import Command, Link, Script
@@ -124,19 +125,17 @@ class Bell:
 
     def fileno(self) -> int | None:
         """Return a descriptor that is readable when there is something to look at; None where the
-        server cannot tell.
+        server cannot tell, or a selector of this process has none.
         """
         self._listen()
         if not self._is_possible:
             return None
         if self._selector is None:
-            self._selector = selectors.DefaultSelector()
+            self._selector = NestedSelector()
             self._watch()
             if self._attended is not None:
                 self._selector.register(self._attended, selectors.EVENT_READ)
-        # The selector of every system that has client tracking has a descriptor.
-        descriptor: int = self._selector.fileno()  # type: ignore[attr-defined]  # epoll and kqueue
-        return descriptor
+        return fileno_of(self._selector)
 
     # --- asking -------------------------------------------------------------------------------
 

@@ -21,6 +21,7 @@ from tqconsole.engine.worker.values import (
     Tick,
     Withdraw,
 )
+from tqconsole.engine.worker.window import MAX_BATCH
 
 
 def test_machine_runs_and_settles_a_task() -> None:
@@ -178,7 +179,8 @@ def test_fast_tasks_go_in_batches() -> None:
 
     actions = rig.advance(6)
 
-    assert rig.submitted(actions)[0] == ids[:10]
+    assert MAX_BATCH == 20
+    assert rig.submitted(actions)[0] == ids[:20]
 
 
 def test_fast_task_does_not_go_with_a_slow_one() -> None:

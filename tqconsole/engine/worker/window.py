@@ -17,16 +17,15 @@ MAX_WINDOW = 200
 _LOOK_BACK_S = 0.010
 #: Seconds of work in one batch: the unit of every promise of early ack (design §3).
 BATCH_S = 0.001
-#: Jobs in one batch at most: each one more is one more that a death can touch, and past ten the
-#: pipe gains next to nothing (`faults/kill.py` holds the worker to it).
-MAX_BATCH = 10
+#: Jobs in one batch at most: each one more is one more that a death can touch, and each batch costs
+#: this process and a child a turn. Of tasks that take no time these are half a millisecond.
+MAX_BATCH = 20
 #: Jobs that a slot has at most: of short tasks, a batch that it runs and one behind it, which lets
 #: it go on while this process sees to the first.
 MAX_HANDED = 2 * MAX_BATCH
-#: The same where one slot is all there is (solo): what two children have, and what a millisecond is
-#: for tasks that take no time. Each exchange costs as much as a handful of them, so half as many
-#: would cost a fifth of the no-op rate.
-MAX_INLINE_BATCH = 2 * MAX_HANDED
+#: The same where one slot is all there is (solo), which has them in one batch: a millisecond of
+#: tasks that take no time. Half as many would cost a fifth of the no-op rate.
+MAX_INLINE_BATCH = MAX_HANDED
 #: Seconds a run costs beside the task's own time: decoding, request, encoding the outcome.
 _OVERHEAD_S = 0.000_025
 

@@ -16,7 +16,8 @@ from typing import Any
 from faults.sim.ends import SimConsumer, SimDispatcher, SimStore
 from faults.sim.pool import SimPool
 from tqconsole.engine.worker.carrier import Carrier, Rim
-from tqconsole.engine.worker.loop import Loop, LoopParts
+from tqconsole.engine.worker.loop import Loop
+from tqconsole.engine.worker.loop_parts import LoopParts
 from tqconsole.engine.worker.machine import Machine
 from tqconsole.engine.worker.machine_options import MachineOptions, TaskPolicy
 from tqconsole.engine.worker.reading import Reader

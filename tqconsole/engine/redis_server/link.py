@@ -82,7 +82,8 @@ class Link:
     @property
     def is_open(self) -> bool:
         """Whether there is a connection of this process's that nothing speaks against."""
-        return self._wire is not None and self._pid == own_pid() and not self._is_doubtful
+        is_ours = self._wire is not None and self._pid == own_pid()
+        return is_ours and self._silence_count == self.address.silences.count
 
     def connect(self) -> None:
         """Make sure of a connection. Raises: BrokerUnreachableError, ImproperlyConfigured."""

@@ -157,6 +157,8 @@ class Admission:
     def next_mono(self) -> float | None:
         """Return when `release` will have something next."""
         hand = self._hand
+        if not (hand.held or hand.waiting):
+            return None
         times = [self._buckets[name].next_mono() for name in hand.held if name in self._buckets]
         if hand.waiting:
             times.append(hand.now.mono + max(0.0, hand.waiting[0][0] - hand.now.at))

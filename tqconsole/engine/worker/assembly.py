@@ -32,7 +32,8 @@ from tqconsole.engine.worker.carrier import Carrier, Rim
 from tqconsole.engine.worker.gossip import LOOK_S, TRANSPORTS, Gossip, is_worth_hearing
 from tqconsole.engine.worker.handed import HandedNotes
 from tqconsole.engine.worker.heart import Heart, HeartParts, HeartPlan
-from tqconsole.engine.worker.loop import Loop, LoopParts
+from tqconsole.engine.worker.loop import Loop
+from tqconsole.engine.worker.loop_parts import LoopParts
 from tqconsole.engine.worker.machine import Machine
 from tqconsole.engine.worker.machine_options import MachineOptions
 from tqconsole.engine.worker.mingle import Mingle

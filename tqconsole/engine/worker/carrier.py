@@ -147,7 +147,7 @@ class Carrier:
     # --- broker and store ---------------------------------------------------------------------
 
     def _exchange(self, exchange: Exchange) -> None:
-        failed = self._tried(lambda: self._begin(exchange))
+        failed = self._tried(self._begin, exchange)
         if failed is None:
             self._is_exchange_open = True
             self._may_read_later = exchange.is_ahead and self.is_awaiting
@@ -163,7 +163,7 @@ class Carrier:
         self._answers.append(answer)
 
     def _start(self, start: Start) -> None:
-        failed = self._tried(lambda: self._rim.consumer.start(start.started))
+        failed = self._tried(self._rim.consumer.start, start.started)
         self._tell_forfeited()
         self._answers.append(StartWritten() if failed is None else StartFailed())
 
@@ -188,11 +188,14 @@ class Carrier:
 
     def caught(self) -> list[Happening]:
         """Return what has come in without an exchange that asked for it."""
-        rim = self._rim
         arrivals: list[Arrival] = []
         # Whatever fails here, an exchange follows and tells of it.
-        self._tried(lambda: arrivals.extend(rim.reader.read(rim.consumer.caught())))
+        self._tried(self._catch, arrivals)
         return [Caught(arrivals)] if arrivals else []
+
+    def _catch(self, arrivals: list[Arrival]) -> None:
+        if caught := self._rim.consumer.caught():
+            arrivals += self._rim.reader.read(caught)
 
     def _read(self, read: Read) -> None:
         deliveries = self._rim.consumer.read(read.unread)
@@ -207,21 +210,23 @@ class Carrier:
 
     def _ended_exchange(self) -> Happening:
         self._is_exchange_open = False
-        consumer, is_later = self._rim.consumer, self._may_read_later
         brought: list[Any] = []
-        failed = self._tried(
-            lambda: brought.extend(
-                consumer.finish_unread() if is_later else self._rim.reader.read(consumer.finish())
-            )
-        )
+        failed = self._tried(self._finish, brought)
         if failed is not None:
             return failed
         self._published_count = 0
-        return ExchangeDone(unread=brought) if is_later else ExchangeDone(brought)
+        return ExchangeDone(unread=brought) if self._may_read_later else ExchangeDone(brought)
 
-    def _tried(self, step: Callable[[], None]) -> ExchangeFailed | None:
+    def _finish(self, brought: list[Any]) -> None:
+        consumer = self._rim.consumer
+        if self._may_read_later:
+            brought += consumer.finish_unread()
+        elif deliveries := consumer.finish():
+            brought += self._rim.reader.read(deliveries)
+
+    def _tried(self, step: Callable[[Any], None], subject: Any) -> ExchangeFailed | None:
         try:
-            step()
+            step(subject)
         except ImproperlyConfigured:
             raise
         except EngineError as error:
@@ -315,14 +320,10 @@ class Carrier:
         self.has_submitted = False
         if self._is_pool_dead:
             return []
-        happenings: list[Happening] = []
-        for news in self._rim.pool.poll():
-            if isinstance(news, JobEnded):
-                outcome = news.outcome
-                is_read = isinstance(outcome, Outcome)
-                happenings.append(RunEnded(news.job_id, outcome) if is_read else _ended(news))
-            else:
-                happenings.append(news)
+        told = self._rim.pool.poll()
+        happenings: list[Happening] = [
+            _ended(news) if isinstance(news, JobEnded) else news for news in told
+        ]
         happenings.append(self._slots())
         return happenings
 
@@ -389,6 +390,8 @@ class Carrier:
 
 
 def _ended(news: JobEnded) -> Happening:
+    if isinstance(news.outcome, Outcome):
+        return RunEnded(news.job_id, news.outcome)
     try:
         return RunEnded(news.job_id, decode_outcome(news.outcome))
     except (ValueError, EOFError, TypeError):

@@ -196,13 +196,16 @@ class Exchanging:
         if self._noted:
             for settlement in exchange.settled:
                 self._noted.pop(settlement.tag, None)
-        self._handing.submit(batches)
+        if batches:
+            self._handing.submit(batches)
         if exchange.wanted:
             found_count = len(done.arrivals) + len(done.unread)
             self._may_have_more = self._has_rung or found_count >= exchange.wanted
-        self._admission.admit(done.arrivals)
-        # What came before may still wait for its turn.
-        self._unread = [*self._unread, *done.unread]
+        if done.arrivals:
+            self._admission.admit(done.arrivals)
+        if done.unread:
+            # What came before may still wait for its turn.
+            self._unread = [*self._unread, *done.unread]
 
     def read(self) -> None:
         """Have what came read, behind the exchange that leaves now and the batches that it hands
@@ -300,7 +303,9 @@ class Exchanging:
 
 def _ours(batches: list[list[Entry]]) -> list[list[Entry]]:
     """Return the batches without what the broker took from us while it was handed over."""
-    if not any(entry.is_forfeited for batch in batches for entry in batch):
-        return batches
-    ours = [[entry for entry in batch if not entry.is_forfeited] for batch in batches]
-    return [batch for batch in ours if batch]
+    for batch in batches:
+        for entry in batch:
+            if entry.is_forfeited:
+                ours = [[entry for entry in batch if not entry.is_forfeited] for batch in batches]
+                return [batch for batch in ours if batch]
+    return batches

@@ -121,8 +121,11 @@ class Hand:
         runs without being acknowledged. Tasks that wait for their time or rate do not.
         """
         # What the next exchange acknowledges (early ack) makes room in that very exchange.
-        handing_count = sum(entry.policy.acks_late for batch in self.batches for entry in batch)
-        return len(self.ready) + self.late_count + handing_count
+        count = len(self.ready) + self.late_count
+        for batch in self.batches:
+            for entry in batch:
+                count += entry.policy.acks_late
+        return count
 
     def not_started(self) -> Iterator[Entry]:
         """Iterate over what is in hand and was not submitted: ready, handing, held, waiting."""

@@ -36,6 +36,8 @@ class Handing:
         short tasks, so that it need not wait for this thread.
         """
         hand = self._hand
+        if not hand.ready:
+            return
         free_count = hand.free_count - len(hand.batches) - hand.in_flight_count
         # Each batch for a slot that is not free takes one of these places, and makes it less.
         place_count = free_count + hand.behind_count + self._followable_count()
@@ -53,6 +55,8 @@ class Handing:
     def _followable_count(self) -> int:
         """Return how many of the batches that go to free slots may be followed by another."""
         hand = self._hand
+        if not hand.batches:
+            return 0
         first_count = max(0, hand.free_count - hand.in_flight_count)
         return sum(map(self._is_followable, hand.batches[:first_count]))
 
@@ -178,6 +182,8 @@ class Handing:
 
     def break_up(self) -> None:
         """Ask for what waits behind a task that turned out to be slow."""
+        if not self._crowds:
+            return
         late_mono = self._hand.now.mono - LATE_S
         late_ids = [batch_id for batch_id, crowd in self._crowds.items() if crowd[1] <= late_mono]
         for batch_id in late_ids:
@@ -187,4 +193,6 @@ class Handing:
 
     def next_mono(self) -> float | None:
         """Return when `break_up` is due next."""
-        return min((crowd[1] + LATE_S for crowd in self._crowds.values()), default=None)
+        if not self._crowds:
+            return None
+        return min(crowd[1] + LATE_S for crowd in self._crowds.values())

@@ -10,20 +10,11 @@ from __future__ import annotations
 import logging
 import selectors
 from collections.abc import Callable
-from typing import Any
 
-import msgspec
-
-from tqconsole.engine.brokers.base import Broker, Consumer
-from tqconsole.engine.clock import SYSTEM_CLOCK, Clock
 from tqconsole.engine.exceptions import EngineError
-from tqconsole.engine.pools.base import Pool
-from tqconsole.engine.worker.absence import Absence
 from tqconsole.engine.worker.busy_poll import BusyPoll
-from tqconsole.engine.worker.carrier import Carrier
 from tqconsole.engine.worker.chores import Chore, Chores
-from tqconsole.engine.worker.machine import Machine
-from tqconsole.engine.worker.reading import Reader
+from tqconsole.engine.worker.loop_parts import LoopParts
 from tqconsole.engine.worker.remote import Remote
 from tqconsole.engine.worker.values import (
     Action,
@@ -37,7 +28,7 @@ from tqconsole.engine.worker.values import (
     Stop,
     Tick,
 )
-from tqconsole.engine.worker.waker import SignalWatch, Waker
+from tqconsole.engine.worker.waker import SignalWatch
 
 logger = logging.getLogger(__name__)
 
@@ -57,28 +48,6 @@ _SAFETY_S = 4.0
 _SLACK_S, _SAFETY_SLACK_S = 5.0, 2.0
 #: The chore that looks after the mailbox, and who misses the broker for it.
 _MAIL = "remote control"
-
-
-class LoopParts(msgspec.Struct, frozen=True):
-    """What the loop turns around."""
-
-    machine: Machine
-    carrier: Carrier
-    broker: Broker
-    consumer: Consumer
-    pool: Pool
-    reader: Reader
-    waker: Waker
-    clock: Clock
-    on_signal: Callable[[Any, bool], None]
-    #: Seconds that a cold shutdown waits for what runs before it ends it.
-    soft_shutdown_s: float = 0.0
-    #: Where it sleeps; a simulation brings its own.
-    selector: selectors.BaseSelector = msgspec.field(default_factory=selectors.DefaultSelector)
-    #: Tells of the times when the broker is away.
-    absence: Absence = msgspec.field(default_factory=lambda: Absence(SYSTEM_CLOCK))
-    #: How long it may look for what is about to come before it sleeps, seconds.
-    busy_poll_s: float = 0.0
 
 
 class Loop:
@@ -160,13 +129,14 @@ class Loop:
         """Sleep until something happens, and do what follows. Raises: ImproperlyConfigured only."""
         self._gather()
         now = Now(self._clock.now(), self._clock.mono())
-        sleep_s = 0.0 if self._inbox else self._sleep_s(now)
+        sleep_s, is_woken = 0.0 if self._inbox else self._sleep_s(now), False
         if sleep_s > 0:
             self._carrier.flush_events()
             if self._awaiting_mono is None:
                 self._consumer.prepare_wait()
         if sleep_s > 0 or now.mono - self._looked_mono >= _LOOK_S:
             for key, _ in self._busy_poll.select(sleep_s, self._awaited()):
+                is_woken = sleep_s > 0
                 key.data()
             now = Now(self._clock.now(), self._clock.mono())
             self._looked_mono = now.mono
@@ -174,10 +144,14 @@ class Loop:
             self._on_signal(signum, is_cold)
             self.tell(self._stop(is_cold=is_cold))
         self._look_at_the_clock(now)
-        self._step(now)
-        if self._inbox and type(self._inbox[-1]) in (ExchangeWritten, StartWritten):
-            # What was handed over starts without another turn.
+        # What woke it before its time may have been no news for the machine.
+        if self._inbox or not is_woken:
             self._step(now)
+        if self._inbox and type(self._inbox[-1]) in (ExchangeWritten, StartWritten):
+            # What was handed over starts without another turn, and what has ended there leaves.
+            self._step(now)
+            if self._inbox and self._pool.is_inline:
+                self._step(Now(self._clock.now(), self._clock.mono()))
 
     def _awaited(self) -> tuple[bool, bool] | None:
         """Return what it waits for: the answer to an exchange, ends of runs, or only the next
@@ -290,12 +264,14 @@ class Loop:
         """Look at the bell from now on if something is fetched, which silences it. While the window
         is full it stays readable, and would turn the loop for nothing.
         """
-        if any(isinstance(action, Exchange) and action.wanted for action in actions):
-            self._watch_bell()
-        elif self._is_bell_loud and self._is_bell_watched and self._bell_fileno is not None:
+        is_loud, self._is_bell_loud = self._is_bell_loud, False
+        for action in actions:
+            if type(action) is Exchange and action.wanted:
+                self._watch_bell()
+                return
+        if is_loud and self._is_bell_watched and self._bell_fileno is not None:
             self._selector.unregister(self._bell_fileno)
             self._is_bell_watched = False
-        self._is_bell_loud = False
 
     # --- the pool -----------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ tell, and carries actions out. Neither carries a verb; only `Entry`, one deliver
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -26,7 +26,7 @@ from tqconsole.engine.worker.machine_options import TaskPolicy
 from tqconsole.engine.worker.outcome import Outcome
 
 
-class Now(NamedTuple):
+class Now(msgspec.Struct, frozen=True, gc=False):
     """Both clocks, read once a step: `at` is for ETA and expiry, `mono` for everything measured."""
 
     at: float

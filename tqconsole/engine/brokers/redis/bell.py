@@ -109,6 +109,11 @@ class Bell:
         return self._is_armed and (not self._is_missing or self._left_out == [list_name.encode()])
 
     @property
+    def is_silent(self) -> bool:
+        """Whether nothing has rung since it was armed, be a list missing or not."""
+        return self._is_armed
+
+    @property
     def is_quiet(self) -> bool:
         """Whether all lists were seen empty, and none has changed since."""
         return self.is_armed and self._look_count == 0
@@ -275,8 +280,7 @@ class Bell:
         # What was asked before is answered first.
         self._awaited.append(_LOOK)
         self._look_count += 1
-        self._is_armed, self._is_missing = True, False
-        self._left_out = None
+        self._is_armed, self._is_missing, self._left_out = True, False, None
 
     def _connect(self) -> None:
         """Make sure of the connection, and that the server tracks where it can. Raises what Link
@@ -386,13 +390,11 @@ class Bell:
         self.disarm()
         self._look_count = 0
         self._on_loss()
+        server = self._link.address.server
+        told = error if isinstance(error, EngineError) else errors.of_link(error, server)
         lost, self._awaited = self._awaited, deque()
         for asked in lost:
             if isinstance(asked, Pending):
-                asked.error = (
-                    error
-                    if isinstance(error, EngineError)
-                    else errors.of_link(error, self._link.address.server)
-                )
+                asked.error = told
             elif isinstance(asked, _Note):
                 asked.on_miss()

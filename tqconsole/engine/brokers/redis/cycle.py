@@ -88,7 +88,7 @@ class Cycle:
         #: exchanges that carried them have failed.
         self._written: tuple[Publication, ...] = ()
         #: When the server was out of memory last.
-        self._full_mono = float("-inf")
+        self._full_mono: float | None = None
         #: Fetched, and no envelopes: to become dead letters.
         self._unfit: list[tuple[str, Held, RefusedError]] = []
         #: Found again, and not told to the caller yet.
@@ -142,7 +142,8 @@ class Cycle:
         flight, self._flight = self._flight, None
         found = self._landed(*flight) if flight is not None else []
         self._written = ()
-        return Landed(self.take_recalled() + found, flight[0].wanted if flight else 0, len(found))
+        popped = self.take_recalled() + found if self._recalled else found
+        return Landed(popped, flight[0].wanted if flight else 0, len(found))
 
     # --- the fetch that waits -----------------------------------------------------------------
 
@@ -305,7 +306,8 @@ class Cycle:
             words += [wanted, f"{self._prefix}{batch}.", busy, *fetch]
         if script is lua.EXCHANGE:
             words += plan.words_after()
-        is_full = self._clock.mono() - self._full_mono < need.FULL_S
+        full_mono = self._full_mono
+        is_full = full_mono is not None and self._clock.mono() - full_mono < need.FULL_S
         if is_full and need.makes_room(plan, riding, self.hand):
             script = need.in_need(script)
         sent = _Sent(batch, wanted, places, riding, plan)

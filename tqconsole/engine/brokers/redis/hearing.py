@@ -49,6 +49,11 @@ class Hearing:
         """The channel patterns of all of them."""
         return self._known_globs
 
+    @property
+    def may_hear(self) -> bool:
+        """Whether something may have been heard that is to be written."""
+        return bool(self._known_globs or self._unwritten)
+
     def write(self, heard: Iterable[Heard]) -> None:
         """Put what was heard into the lists. Raises: OperationalError; the next call tries again,
         and nothing is there twice.

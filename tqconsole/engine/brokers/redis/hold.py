@@ -104,32 +104,45 @@ class RedisConsumer(Consumer):
         wanted: int,
         riding: Riding | None,
     ) -> None:
-        has_caught = self._watch.take_caught()
-        self._watch.note_wanted(wanted)
-        riding = self._cycle.clear_up(riding)
-        wanted = min(max(0, wanted - self._cycle.recalled_count), MOST_WANTED)
+        watch, cycle = self._watch, self._cycle
+        has_caught = watch.take_caught()
+        watch.note_wanted(wanted)
+        riding = cycle.clear_up(riding)
+        plan = self._planned(settled, started, riding)
+        if started and watch.notes_alone(plan):
+            watch.note_caught(plan)
+            return
+        cycle.starts.add_to(plan)
+        may_hear, will_wait = self._hearing.may_hear, watch.will_wait(plan)
+        if may_hear or (not will_wait and watch.is_worth_a_look(plan)):
+            self._bell.look()
+            will_wait = watch.will_wait(plan)
+        if may_hear:
+            self._hearing.write(self._bell.take_heard())
+        wanted = min(wanted - cycle.recalled_count, MOST_WANTED)
+        # What is caught, or waited for, is not fetched as well.
+        is_needless = has_caught or will_wait
+        if wanted > 0 and (self._is_due() or (not is_needless and watch.may_find(plan))):
+            self._bell.take_ring()
+            cycle.send(plan, wanted, riding, watch.lists_to_arm())
+        elif plan.only_starts and not cycle.starts.are_owed:
+            cycle.note_started(plan)
+        elif not plan.is_empty:
+            cycle.send(plan, 0, riding)
+
+    def _planned(
+        self, settled: Sequence[Settlement], started: Sequence[Handover], riding: Riding | None
+    ) -> Plan:
         plan = Plan()
         if riding is not None:
             plan.results = riding.results
-            plan.writes = self._server.router.writes(riding.publications)
-        settle(plan, settled, self._hand, self._keys, self._worker_name, self._clock.now())
-        start(plan, started, self._hand)
-        self._cycle.starts.add_to(plan)
-        if self._hearing.globs or self._watch.is_worth_a_look(plan):
-            self._bell.look()
-        self._hearing.write(self._bell.take_heard())
-        if self._watch.notes_alone(plan):
-            self._watch.note_caught(plan)
-            return
-        if wanted > 0 and not (self._is_due() or self._watch.may_find(plan, has_caught=has_caught)):
-            wanted = 0
-        if plan.only_starts and not (wanted or self._cycle.starts.are_owed):
-            self._cycle.note_started(plan)
-        elif wanted or not plan.is_empty:
-            arming = self._watch.lists_to_arm() if wanted else ()
-            if wanted:
-                self._bell.take_ring()
-            self._cycle.send(plan, wanted, riding, arming)
+            if riding.publications:
+                plan.writes = self._server.router.writes(riding.publications)
+        if settled:
+            settle(plan, settled, self._hand, self._keys, self._worker_name, self._clock.now())
+        if started:
+            start(plan, started, self._hand)
+        return plan
 
     def start(self, started: Sequence[Handover]) -> None:
         """See `Consumer.start`: a note behind the exchange, on the same connection."""
@@ -147,7 +160,8 @@ class RedisConsumer(Consumer):
 
     def finish(self) -> list[Delivery]:
         """See `Consumer.finish`."""
-        return self.read(self.finish_unread())
+        popped = self.finish_unread()
+        return self.read(popped) if popped else []
 
     def read(self, unread: Sequence[Popped]) -> list[Delivery]:
         """See `Consumer.read`."""

@@ -70,12 +70,9 @@ class Watch:
 
     def is_worth_a_look(self, plan: Plan) -> bool:
         """Return whether what the server has told may change what is asked. A bell that is not
-        armed has a fetch made anyway, and what starts, or ends what there is, waits for nothing.
+        armed has a fetch made anyway, and what starts waits for nothing.
         """
-        is_missing_one = self._bell.is_missing_one
-        if not (self._bell.is_armed or is_missing_one):
-            return False
-        return not (plan.only_starts or (is_missing_one and self._will_wait(plan)))
+        return self._bell.is_silent and not plan.only_starts
 
     def notes_alone(self, plan: Plan) -> bool:
         """Return whether what was caught starts: that is written down, and nothing is fetched."""
@@ -84,19 +81,24 @@ class Watch:
     def note_caught(self, plan: Plan) -> None:
         """Write down what starts. Who goes to sleep before it ends has to be told of more."""
         self._is_arming_owed = False
-        is_arming = self._has_slept_in_hand or not (
-            self._bell.is_armed or self._bell.is_missing_one
-        )
+        is_arming = self._has_slept_in_hand or not self._bell.is_silent
         self._has_slept_in_hand = False
         self._cycle.note_started(plan, self._feeding.lists() if is_arming else ())
 
-    def may_find(self, plan: Plan, *, has_caught: bool) -> bool:
+    def will_wait(self, plan: Plan) -> bool:
+        """Return whether a fetch is going to wait for the list that the bell misses, once what is
+        planned has left: nothing needs to be fetched with it.
+        """
+        is_last = plan.only_ends and len(plan.acked) == len(self._cycle.hand) > 0
+        return is_last and self._bell.is_missing_one and self._place_to_wait_for() is not None
+
+    def may_find(self, plan: Plan) -> bool:
         """Return whether there is a point in fetching beside what is planned.
 
         Raises: OperationalError.
         """
         # A look that is under way tells as well as a quiet bell: it is not worth a fetch beside it.
-        if has_caught or (not plan.is_empty and (self._bell.is_armed or self._will_wait(plan))):
+        if self._bell.is_armed and not plan.is_empty:
             return False
         return not self._bell.is_quiet or self._is_time_to_look()
 
@@ -144,11 +146,6 @@ class Watch:
         self._looked_mono = float("-inf")
 
     # --- inside -------------------------------------------------------------------------------
-
-    def _will_wait(self, plan: Plan) -> bool:
-        """Return whether a fetch is going to wait for the list that the bell misses."""
-        is_last = plan.only_ends and len(plan.acked) == len(self._cycle.hand) > 0
-        return is_last and self._bell.is_missing_one and self._place_to_wait_for() is not None
 
     def _place_to_wait_for(self) -> Place | None:
         place = self._feeding.last_place

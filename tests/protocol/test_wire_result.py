@@ -22,7 +22,7 @@ from tqconsole.engine.protocol.result import (
     encode_exception,
     encode_record,
 )
-from tqconsole.engine.serialization import content_types
+from tqconsole.engine.serialization import compress, content_types
 
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -65,6 +65,38 @@ def test_record_travels_by_every_serializer(serializer: str) -> None:
 def test_compressed_record_survives_the_round_trip(method: str) -> None:
     payload = encode_record(ResultRecord("id", "SUCCESS", "x" * 1000), compression=method)
     assert decode_record(payload).result == "x" * 1000
+
+
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "status": st.sampled_from(["SUCCESS", "FAILURE", "RETRY", "PROGRESS", "", None, 7]),
+            "result": JSON_VALUES | st.just({"exc_type": "KeyError", "exc_message": ["k"]}),
+            "traceback": st.none() | st.text() | st.integers(),
+            "children": st.none() | st.lists(JSON_VALUES) | st.text(),
+            "date_done": st.sampled_from(["2026-11-29T12:00:00+00:00", "never", None, 1]),
+            "task_id": st.none() | st.text() | st.integers(),
+            "group_id": st.none() | st.text() | st.integers(),
+            "parent_id": st.none() | st.text(),
+            "name": st.text(),
+        },
+    )
+)
+def test_record_is_read_alike_whether_it_is_plain_or_has_to_be_looked_at(meta: Any) -> None:
+    plain = json.dumps(meta).encode()
+    # What was compressed takes the long way.
+    packed, content_type = compress(plain, "gzip")
+    wrapped = b"\x00celery-compressed\x00" + content_type.encode() + b"\x00" + packed
+
+    assert _read(plain) == _read(wrapped)
+
+
+def _read(payload: bytes) -> str:
+    try:
+        return repr(decode_record(payload))
+    except BackendError as error:
+        return str(error)
 
 
 def test_result_that_is_no_json_is_an_encode_error() -> None:

@@ -99,14 +99,14 @@ class AsyncResult(StoredResult):
             assert_will_not_block()
         if propagate and follow_parents:
             self._raise_of_parents()
-        if self._record is None:
-            self._wait(timeout, interval, on_message, on_interval)
-        value = self.result
-        if propagate:
+        record = self._record
+        if record is None:
+            record = self._wait(timeout, interval, on_message, on_interval)
+        if propagate and record.state in states.PROPAGATE_STATES:
             self._raise_own()
         if callback is not None:
-            callback(self.id, value)
-        return value
+            callback(self.id, record.result)
+        return record.result
 
     wait = get
 
@@ -147,13 +147,14 @@ class AsyncResult(StoredResult):
         interval_s: float,
         on_message: Callable[[dict[str, Any]], Any] | None,
         on_interval: Callable[[], Any] | None,
-    ) -> None:
+    ) -> ResultRecord:
         clock = self.app.wall_clock
         deadline_mono = None if timeout_s is None else clock.mono() + timeout_s
         pause_s = min(max(interval_s, _SHORTEST_INTERVAL_S), _LOOK_AGAIN_S)
         watch = self._watched(deadline_mono)
         last: ResultRecord | None = None
         reading = Reading(clock, self.app.store_patience)
+        leave = watch.close
         try:
             if watch.has_looked and (timeout_s is None or timeout_s > 0):
                 watch.wait(pause_s if timeout_s is None else min(pause_s, timeout_s))
@@ -163,8 +164,8 @@ class AsyncResult(StoredResult):
                     on_message(meta_of(record))
                 last = record
                 if record.state in states.READY_STATES:
-                    watch.end()
-                    return
+                    leave = watch.end
+                    return record
                 if on_interval is not None:
                     on_interval()
                 left_s = None if deadline_mono is None else deadline_mono - clock.mono()
@@ -172,7 +173,7 @@ class AsyncResult(StoredResult):
                     raise exceptions.TimeoutError("The operation timed out.")
                 watch.wait(pause_s if left_s is None else min(pause_s, left_s))
         finally:
-            watch.close()
+            leave()
 
     def _watched(self, deadline_mono: float | None) -> Any:
         def watch() -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -46,7 +45,7 @@ class RedisWatch(Watch):
         self._hear = hear
         self._release = release
         self._is_closed = False
-        ear.listen(list(channels))
+        ear.listen(tuple(channels))
 
     def wait(self, timeout_s: float) -> None:
         """See `Watch.wait`; a connection that broke is made anew, and the caller looks again."""
@@ -54,7 +53,7 @@ class RedisWatch(Watch):
             return
         try:
             if not self._ear.is_open:
-                self._ear.listen(list(self._channels))
+                self._ear.listen(tuple(self._channels))
                 return
             self._listen(min(timeout_s, _BACKSTOP_S))
         except OperationalError:
@@ -128,9 +127,9 @@ class RedisBackend(Backend):
         # A record may be written or read twice: it is the same.
         repeats_timeouts = self._address.flag("retry_on_timeout", default=False)
         self._link = Link(self._address, clock, repeats_timeouts=repeats_timeouts)
-        # A connection that nobody waits on is kept for the next who waits.
+        #: A connection that nobody waits on is kept for the next who waits. A list takes and gives
+        #: in one step, so that it needs no lock.
         self._spare: list[Ear] = []
-        self._spare_lock = threading.Lock()
         #: Records that were told and not asked for yet: nobody need read them again.
         self._heard: dict[str, bytes] = {}
         self._prefix = _key_prefix(self._address.options.get("global_keyprefix"))
@@ -154,7 +153,7 @@ class RedisBackend(Backend):
 
     def fetch(self, task_ids: Sequence[str]) -> dict[str, bytes]:
         """See `Backend.fetch`."""
-        heard = self._take_heard(task_ids) if self._heard else {}
+        heard = self._take_heard(task_ids)
         if len(heard) == len(task_ids):
             return heard
         wanted = [task_id for task_id in task_ids if task_id not in heard]
@@ -178,8 +177,10 @@ class RedisBackend(Backend):
     def watch(self, task_ids: Sequence[str], reply_to: str) -> RedisWatch:
         """See `Backend.watch`: by the records' own channels; nobody needs the address."""
         del reply_to
-        with self._spare_lock:
-            ear = self._spare.pop() if self._spare else Ear(self._address, self._clock)
+        try:
+            ear = self._spare.pop()
+        except IndexError:
+            ear = Ear(self._address, self._clock)
         channels = {self._task_key(it): it for it in task_ids}
         return RedisWatch(ear, channels, self._clock, self._hear, self._take_back)
 
@@ -217,8 +218,7 @@ class RedisBackend(Backend):
     def close(self) -> None:
         """See `Backend.close`."""
         self._link.close()
-        with self._spare_lock:
-            spare, self._spare = self._spare, []
+        spare, self._spare = self._spare, []
         for ear in spare:
             ear.close()
 
@@ -229,16 +229,20 @@ class RedisBackend(Backend):
             self._heard[task_id] = record
 
     def _take_heard(self, task_ids: Sequence[str]) -> dict[str, bytes]:
-        # Another thread may take the same one: then it is read from the server.
-        taken = {task_id: self._heard.pop(task_id, None) for task_id in task_ids}
-        return {task_id: record for task_id, record in taken.items() if record is not None}
+        heard: dict[str, bytes] = {}
+        if self._heard:
+            for task_id in task_ids:
+                # Another thread may take the same one: then it is read from the server.
+                record = self._heard.pop(task_id, None)
+                if record is not None:
+                    heard[task_id] = record
+        return heard
 
     def _take_back(self, ear: Ear) -> None:
-        with self._spare_lock:
-            if not self._spare:
-                self._spare.append(ear)
-                return
-        ear.close()
+        if self._spare:
+            ear.close()
+        else:
+            self._spare.append(ear)
 
     def _task_key(self, task_id: str) -> str:
         return f"{self._prefix}{records.KEY_PREFIX}{task_id}"

@@ -19,7 +19,7 @@ from tqconsole.engine.protocol.instant import epoch_instant, iso_instant
 from tqconsole.engine.protocol.limits import DEFAULT_LIMITS, Limits, Reason
 from tqconsole.engine.protocol.message import Message
 from tqconsole.engine.protocol.payload import JSON_ONLY, decoded_payload
-from tqconsole.engine.serialization import compress, encode, is_plain
+from tqconsole.engine.serialization import JSON_TYPE, compress, encode, is_plain
 
 __all__ = [
     "ResultRecord",
@@ -88,7 +88,21 @@ class _UsualMeta(msgspec.Struct):
     task_id: str
 
 
+class _StoredMeta(msgspec.Struct, forbid_unknown_fields=True):
+    """A record as JSON, its `extended` empty."""
+
+    status: str
+    result: Any = None
+    traceback: str | None = None
+    children: list[Any] | None = None
+    date_done: str | None = None
+    task_id: str = ""
+    group_id: str | None = None
+    parent_id: str | None = None
+
+
 _write_usual = msgspec.json.Encoder().encode
+_read_usual = msgspec.json.Decoder(_StoredMeta).decode
 
 
 def _usual_payload(record: ResultRecord) -> bytes | None:
@@ -140,6 +154,10 @@ def decode_record(
     Raises: BackendError if it is corrupt, too large or of a type that is not accepted; no other.
     """
     try:
+        if content_type == JSON_TYPE and content_type in accept:
+            usual = _usual_record(payload, limits)
+            if usual is not None:
+                return usual
         headers: dict[str, Any] = {}
         if payload.startswith(_COMPRESSED):
             compression, _, payload = payload[len(_COMPRESSED) :].partition(b"\x00")
@@ -148,6 +166,36 @@ def decode_record(
         return _record_of(meta)
     except RefusedError as error:
         raise BackendError(f"The stored result cannot be read: {error}") from error
+
+
+def _usual_record(payload: bytes, limits: Limits) -> ResultRecord | None:
+    """Return what `_record_of` makes of plain JSON, at a third of its price; None for what has to
+    be looked at more closely.
+    """
+    # Fewer brackets than the limit cannot be too deep; what is compressed begins with none.
+    if payload[:1] != b"{" or len(payload) > limits.wire_bytes or b"__type__" in payload:
+        return None
+    if payload.count(b"[") + payload.count(b"{") > limits.depth:
+        return None
+    try:
+        meta = _read_usual(payload)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    state, outcome = meta.status, meta.result
+    if not state:
+        return None
+    if outcome is not None and state in states.EXCEPTION_STATES:
+        outcome = decode_exception(outcome)
+    return ResultRecord(
+        meta.task_id,
+        state,
+        outcome,
+        meta.traceback,
+        meta.children,
+        _done_at(meta.date_done),
+        meta.group_id,
+        meta.parent_id,
+    )
 
 
 def _record_of(meta: Any) -> ResultRecord:

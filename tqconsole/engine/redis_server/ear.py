@@ -42,7 +42,10 @@ class Ear:
 
     def listen(self, channels: Sequence[str]) -> None:
         """Listen to these from now on, and ask for what is there: a record's key is its channel."""
-        self._connect()
+        opened = self._link.connect()
+        if opened is not self._socket:
+            self._socket, self._left = opened, ()
+            self._asked.clear()
         chunks = [channels[at : at + _CHUNK] for at in range(0, len(channels), _CHUNK)]
         commands: list[Command] = [("UNSUBSCRIBE", *self._left)] if self._left else []
         commands += [("SUBSCRIBE", *names) for names in chunks]
@@ -83,10 +86,3 @@ class Ear:
     def close(self) -> None:
         """Hang up."""
         self._link.close()
-
-    def _connect(self) -> None:
-        self._link.connect()
-        opened = self._link.descriptor()
-        if opened is not self._socket:
-            self._socket, self._left = opened, ()
-            self._asked.clear()

@@ -85,10 +85,13 @@ class Link:
         is_ours = self._wire is not None and self._pid == own_pid()
         return is_ours and self._silence_count == self.address.silences.count
 
-    def connect(self) -> None:
-        """Make sure of a connection. Raises: BrokerUnreachableError, ImproperlyConfigured."""
+    def connect(self) -> socket.socket:
+        """Make sure of a connection and return its socket.
+
+        Raises: BrokerUnreachableError, ImproperlyConfigured.
+        """
         with self._lock:
-            self._opened()
+            return self._opened().socket
 
     def run(self, *command: str | bytes | int | float) -> Any:
         """Return the answer to one command."""

@@ -146,7 +146,8 @@ class Proxy:
         return found
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._get_current_object(), name)
+        kept = self._kept
+        return getattr(self._get_current_object() if kept is None else kept, name)
 
     def _named(self, name: str) -> Any:
         # Documentation tools ask these of every function; they must not bring the object about.

@@ -238,8 +238,17 @@ class Task(RunningTask):
             given = {"task_id": task_id, "link": link, "link_error": link_error, **options}
             return self.app.apply_eagerly(self, args, kwargs, given)
         shown = shadow or self.shadow_name(args, kwargs, options)
-        own = {"task_id": task_id, "producer": producer, "link": link, "link_error": link_error}
-        given = {**self.sent_options(), **options, **own, "shadow": shown, "task_type": self}
+        given = self.sent_options()
+        if options:
+            given.update(options)
+        given.update(
+            task_id=task_id,
+            producer=producer,
+            link=link,
+            link_error=link_error,
+            shadow=shown,
+            task_type=self,
+        )
         return self.app.send_task(self.name, args, kwargs, **given)
 
     async def adelay(self, *args: Any, **kwargs: Any) -> Any:

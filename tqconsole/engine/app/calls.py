@@ -133,7 +133,10 @@ class Caller:
                 AlwaysEagerIgnored,
                 stacklevel=2,
             )
-        return self._sender.send([self._sender.build(name, args, kwargs, options)])[0]
+        sender = self._sender
+        sending = sender.build(name, args, kwargs, options)
+        sender.send((sending,))
+        return sending.result
 
     def send_many(self, calls: Sequence[Any]) -> list[AsyncResult]:
         """Send many calls in one write and return their results, in order.
@@ -141,7 +144,9 @@ class Caller:
         Each is a signature, or (task, its name or a signature[, args[, kwargs[, options]]]). All
         are built before the first is sent. Raises: as `send_task`, and TypeError.
         """
-        return self._sender.send([self._built(call) for call in calls])
+        sendings = [self._built(call) for call in calls]
+        self._sender.send(sendings)
+        return [sending.result for sending in sendings]
 
     def build_call(
         self, name: str, args: Any = None, kwargs: Any = None, **options: Any

@@ -149,7 +149,7 @@ class App(Configured, TaskHolder, Caller, Linked):
     @property
     def write_broker(self) -> Broker:
         """Where messages of tasks are published: `broker`, unless the settings tell them apart."""
-        return self._connections.write_broker
+        return (self._made_connections or self._connections).write_broker
 
     @property
     def broker_resolved(self) -> Resolved:
@@ -159,7 +159,7 @@ class App(Configured, TaskHolder, Caller, Linked):
     @property
     def backend(self) -> Backend:
         """The result store, opened at the first use. Raises: ImproperlyConfigured."""
-        return self._connections.backend
+        return (self._made_connections or self._connections).backend
 
     @backend.setter
     def backend(self, backend: Backend) -> None:

@@ -7,6 +7,7 @@ describe is declared once for each broker.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 from tqconsole.engine.app.queues import Address, is_plain
@@ -47,7 +48,7 @@ class Publisher:
     def publish(self, publications: Sequence[Publication], policy: dict[str, Any]) -> None:
         """Publish messages in one trip. Raises: OperationalError; nothing was sent then."""
         broker = self._app.write_broker
-        self.persist(lambda: broker.publish(publications), policy)
+        self.persist(partial(broker.publish, publications), policy)
 
     def publish_end(self, publications: Sequence[Publication], end: ChordEnd) -> None:
         """Publish what a chord ends in and close it. Raises: as `Broker.publish_end`."""

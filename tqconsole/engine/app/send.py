@@ -145,20 +145,20 @@ class Sender:
                 patterns.keep(key, _pattern(sending, made, said, version))
         return sending
 
-    def send(self, sendings: Sequence[Sending]) -> list[AsyncResult]:
-        """Publish in one trip and return the results.
+    def send(self, sendings: Sequence[Sending]) -> None:
+        """Publish in one trip.
 
         Raises: OperationalError when the broker could not be reached; nothing was sent then.
         """
-        if sendings:
-            defaults, policy = self._defaults(), sendings[0].policy
-            if defaults.are_results_sent:
-                self._publisher.persist(lambda: self._expect_results(sendings), policy)
-            # Before the publish: a worker may have the task before this thread goes on.
-            sent_at = self._app.wall_clock.now()
-            self._publisher.publish([sending.publication for sending in sendings], policy)
-            self._teller.tell(sendings, sent_at, is_event_sent=defaults.is_event_sent)
-        return [sending.result for sending in sendings]
+        if not sendings:
+            return
+        defaults, policy = self._defaults(), sendings[0].policy
+        if defaults.are_results_sent:
+            self._publisher.persist(lambda: self._expect_results(sendings), policy)
+        # Before the publish: a worker may have the task before this thread goes on.
+        sent_at = self._app.wall_clock.now() if defaults.is_event_sent else None
+        self._publisher.publish([sending.publication for sending in sendings], policy)
+        self._teller.tell(sendings, sent_at)
 
     def _expect_results(self, sendings: Sequence[Sending]) -> None:
         own = self._app.oid

@@ -48,15 +48,15 @@ class Teller:
     def __init__(self, app: TellingApp) -> None:
         self._app = app
 
-    def tell(self, sendings: Sequence[Sending], sent_at: float, *, is_event_sent: bool) -> None:
-        """Tell of calls that are out."""
-        is_heard = is_event_sent or after_task_publish.receivers or task_sent.receivers
+    def tell(self, sendings: Sequence[Sending], sent_at: float | None) -> None:
+        """Tell of calls that are out; `sent_at` is for the event, None sends none."""
+        is_heard = sent_at is not None or after_task_publish.receivers or task_sent.receivers
         for sending in sendings:
             if sending.parent is not None:
                 sending.parent.add_trail(sending.result)
             if is_heard:
                 _tell_receivers(sending)
-                if is_event_sent:
+                if sent_at is not None:
                     self._tell_sent(sending.publication.message, sending.address, sent_at)
 
     def _tell_sent(self, message: Message, address: Address, sent_at: float) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
+
+from tqconsole.engine.fork_locks import own_pid
 
 #: Any digit -> the digit of the same last two bits that says which kind of UUID it is.
 _VARIANTS = dict(zip("0123456789abcdef", "89ab" * 4, strict=True))
@@ -12,6 +15,31 @@ _VARIANTS = dict(zip("0123456789abcdef", "89ab" * 4, strict=True))
 def new_id() -> str:
     """Return a random UUID (version 4) as Celery writes ids. Safe after a fork."""
     return _as_uuid(os.urandom(16).hex())
+
+
+class _Series:
+    """Ids of one process: each has its number."""
+
+    def __init__(self) -> None:
+        self._pid, self._head = 0, ""
+        self._numbers = itertools.count(1)
+
+    def next(self) -> str:
+        if self._pid != own_pid():
+            # The head first: another thread that finds the pid right uses it.
+            self._head, self._pid = new_id(), own_pid()
+        return f"{self._head}.{next(self._numbers)}"
+
+
+_series = _Series()
+
+
+def numbered_id() -> str:
+    """Return an id that is given once, here and elsewhere: a UUID of this process and a number.
+
+    For what nobody need not guess: it costs a third of a random one. Safe after a fork.
+    """
+    return _series.next()
 
 
 def derived_id(text: str) -> str:

@@ -45,7 +45,7 @@ def _plain_text(value: Any, room: int, levels: int, above: tuple[Any, ...]) -> s
     if kind in _VERBATIM:
         # Python refuses to write integers of more than 4300 digits.
         return repr(value) if kind is not int or -_WIDE < value < _WIDE else None
-    if kind not in _BRACKETS or len(value) > room or any(outer is value for outer in above):
+    if kind not in _BRACKETS or len(value) > room or (above and _is_one_of(value, above)):
         return None
     opening, closing = _BRACKETS[kind]
     if kind is tuple and len(value) == 1:
@@ -67,6 +67,10 @@ def _plain_text(value: Any, room: int, levels: int, above: tuple[Any, ...]) -> s
         room -= len(text)
         parts.append(text)
     return f"{opening}{', '.join(parts)}{closing}"
+
+
+def _is_one_of(value: Any, above: tuple[Any, ...]) -> bool:
+    return any(outer is value for outer in above)
 
 
 def _repr_of_numbers(value: Any) -> str | None:

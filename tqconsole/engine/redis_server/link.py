@@ -327,7 +327,7 @@ if hasattr(os, "register_at_fork"):
 
 def _packed(commands: Sequence[Command]) -> bytes:
     pack: Any = hiredis.pack_command
-    return b"".join(map(pack, commands))
+    return pack(commands[0]) if len(commands) == 1 else b"".join(map(pack, commands))
 
 
 def _maybe_passing(error: EngineError, address: Address) -> EngineError:

@@ -43,10 +43,13 @@ class Wire:
 
     def write(self, data: bytes) -> None:
         """Write all of it."""
-        left = memoryview(data)
+        left: bytes | memoryview = data
         while left:
             try:
-                left = left[self._socket.send(left) :]
+                sent_count = self._socket.send(left)
+                if sent_count == len(left):
+                    return
+                left = memoryview(left)[sent_count:]
             except _NOT_NOW as error:
                 if not self._waiting(error, self._writable).wait(self._timeout_s):
                     raise TimeoutError("timed out") from error

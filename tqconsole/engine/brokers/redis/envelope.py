@@ -11,7 +11,7 @@ import msgspec
 
 from tqconsole.engine.exceptions import RefusedError
 from tqconsole.engine.protocol.envelope import from_envelope, to_envelope
-from tqconsole.engine.protocol.identity import new_id
+from tqconsole.engine.protocol.identity import numbered_id
 from tqconsole.engine.protocol.message import Message
 from tqconsole.engine.protocol.sealed import SealedMessage, open_usual
 from tqconsole.engine.protocol.transfer import Delivery, Publication
@@ -31,7 +31,7 @@ def written(publication: Publication, *, is_copied: bool = False) -> bytes:
 
     `is_copied`: queues of ours get it besides those who listen to its exchange.
     """
-    tag = f"{_COPIED}{new_id()}" if is_copied else new_id()
+    tag = f"{_COPIED}{numbered_id()}" if is_copied else numbered_id()
     return to_envelope(
         publication.message,
         publication.exchange,

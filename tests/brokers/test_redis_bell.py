@@ -22,7 +22,7 @@ from tqconsole.engine.protocol.transfer import (
     Verdict,
 )
 from tqconsole.engine.redis_server.address import locate
-from tqconsole.engine.redis_server.ear import Ear
+from tqconsole.engine.redis_server.ear import Ear, quiet_bytes
 
 pytestmark = pytest.mark.server
 
@@ -205,6 +205,23 @@ def test_ear_hears_only_what_it_listens_to_now(server: Server) -> None:
     assert backend._link.run("PUBSUB", "NUMSUB", "here")[1] == 0
     ear.close()
     backend.close()
+
+
+def test_length_of_answers_that_tell_nothing_is_known(server: Server) -> None:
+    ear = Ear(locate(server.url), SYSTEM_CLOCK)
+    before: list[str] = []
+    for number in range(3):
+        channels = [f"celery-task-meta-{number}-{it}" for it in range(number + 1)]
+        ear.listen(channels)
+        wire = ear._link._wire
+        assert wire is not None
+        # A byte less than it waits for.
+        answers = wire.read(0.2)
+        assert answers is not None
+        assert len(answers) == quiet_bytes(before, channels)
+        ear.leave(is_over=True)
+        before = channels
+    ear.close()
 
 
 def test_channels_of_a_wait_that_is_not_over_are_left_at_once(server: Server) -> None:

@@ -77,3 +77,52 @@ def test_glances_that_bring_something_are_taken_again(
     far.sendall(b"6")
 
     assert [wire.glance(), wire.glance()] == [None, b"6"]
+
+
+@pytest.fixture
+def tcp_ends() -> Iterator[tuple[socket.socket, socket.socket]]:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        ours = socket.create_connection(listening.getsockname())
+        far, _ = listening.accept()
+    yield ours, far
+    ours.close()
+    far.close()
+
+
+def test_expected_bytes_wake_nobody(tcp_ends: tuple[socket.socket, socket.socket]) -> None:
+    ours, far = tcp_ends
+    wire = Wire(ours, 5.0)
+    wire.expect(11)
+    assert wire.read(0.01) is None
+
+    far.sendall(b"0123456789")
+    assert not wire.has_something()
+
+    wire.expect(11)
+    far.sendall(b"news")
+    assert wire.read(5.0) == b"0123456789news"
+
+
+def test_fewer_bytes_than_expected_are_read_in_the_end(
+    tcp_ends: tuple[socket.socket, socket.socket],
+) -> None:
+    ours, far = tcp_ends
+    wire = Wire(ours, 5.0)
+    far.sendall(b"few")
+    wire.expect(11)
+
+    assert wire.read(0.01) == b"few"
+    # Nothing more is expected: every byte wakes again.
+    far.sendall(b"1")
+    assert wire.read(5.0) == b"1"
+
+
+def test_the_end_wakes_who_expects_more(tcp_ends: tuple[socket.socket, socket.socket]) -> None:
+    ours, far = tcp_ends
+    wire = Wire(ours, 5.0)
+    wire.expect(11)
+    far.sendall(b"few")
+    far.close()
+
+    assert wire.read(60.0) == b"few"
+    assert wire.read(60.0) == b""

@@ -19,6 +19,12 @@ from tqconsole.engine.redis_server.link import Command, Link
 
 #: Channels of one command.
 _CHUNK = 1_000
+#: Bytes of the answers to UNSUBSCRIBE and SUBSCRIBE beside a channel's name, and to MGET, for who
+#: is told of nothing; a few more or less only wake too early.
+_LEFT_BYTES, _HEARD_BYTES = (
+    len(">3\r\n$11\r\nunsubscribe\r\n$52\r\n\r\n:0\r\n"),
+    len(">3\r\n$9\r\nsubscribe\r\n$52\r\n\r\n:1\r\n"),
+)
 #: Channels that are left as they are until somebody listens again.
 _MOST_LEFT = 16
 
@@ -50,7 +56,7 @@ class Ear:
         commands: list[Command] = [("UNSUBSCRIBE", *self._left)] if self._left else []
         commands += [("SUBSCRIBE", *names) for names in chunks]
         commands += [("MGET", *names) for names in chunks]
-        self._link.send(commands)
+        self._link.send(commands, quiet_bytes(self._left, channels) + 1)
         self._left = ()
         self._channels = frozenset(channels)
         self._asked.extend(chunks)
@@ -86,3 +92,12 @@ class Ear:
     def close(self) -> None:
         """Hang up."""
         self._link.close()
+
+
+def quiet_bytes(left: Sequence[str], channels: Sequence[str]) -> int:
+    """Return how many bytes answer `listen` where nothing is told yet."""
+    if len(channels) > _MOST_LEFT:
+        return 0
+    names_bytes = sum(map(len, left)) + sum(map(len, channels))
+    answers_bytes = len(left) * _LEFT_BYTES + len(channels) * (_HEARD_BYTES + len("_\r\n"))
+    return names_bytes + answers_bytes + len("*1\r\n")

@@ -120,12 +120,13 @@ class Link:
             raise self.refusal(answer)
         return answer
 
-    def send(self, commands: Sequence[Command]) -> None:
-        """Write commands whose answers `receive` brings."""
+    def send(self, commands: Sequence[Command], expected_bytes: int = 1) -> None:
+        """Write commands whose answers `receive` brings, once so many bytes of them are there."""
         with self._lock:
             wire = self._listening()
             try:
                 wire.write(_packed(commands))
+                wire.expect(expected_bytes)
             except OSError as error:
                 raise self.broken(error) from error
 

@@ -33,6 +33,8 @@ class Wire:
         self._timeout_s = timeout_s
         self._readable = _Waiting(connected, is_writing=False)
         self._writable = _Waiting(connected, is_writing=True)
+        #: Bytes that wake a wait, and those that are to wake the next one.
+        self._least_bytes = self._expected_bytes = 1
         #: Glances that are left out now, and that will be after the next one in vain.
         self._left_out_count = self._pause_count = 0
 
@@ -54,12 +56,26 @@ class Wire:
                 if not self._waiting(error, self._writable).wait(self._timeout_s):
                     raise TimeoutError("timed out") from error
 
+    def expect(self, byte_count: int) -> None:
+        """Let the next read sleep until so many bytes are there, where the system can do that.
+
+        For answers that say nothing new: who waits for what follows need not be woken for them.
+        When its time is over the read brings fewer.
+        """
+        self._expected_bytes = byte_count
+
     def read(self, timeout_s: float) -> bytes | None:
         """Return what has come, b"" at the end; None when nothing came within `timeout_s`."""
         waiting = self._readable
+        expected_bytes, self._expected_bytes = self._expected_bytes, 1
         # A look before the wait would be for nothing: the answer is still on its way.
-        if timeout_s > 0 and not self._is_tls and not waiting.wait(timeout_s):
-            return None
+        if timeout_s > 0 and not self._is_tls:
+            if expected_bytes != self._least_bytes:
+                self._wake_at(expected_bytes)
+            if not waiting.wait(timeout_s):
+                if expected_bytes == 1:
+                    return None
+                timeout_s = 0.0
         while True:
             try:
                 return self._received()
@@ -105,6 +121,12 @@ class Wire:
                 self._socket.shutdown(socket.SHUT_RDWR)
         with contextlib.suppress(OSError):
             self._socket.close()
+
+    def _wake_at(self, byte_count: int) -> None:
+        self._least_bytes = byte_count
+        # Not every system has it; then every byte wakes.
+        with contextlib.suppress(OSError, AttributeError):
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, byte_count)
 
     def _received(self) -> bytes:
         chunk = self._socket.recv(_READ_BYTES)

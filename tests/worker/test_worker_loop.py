@@ -329,7 +329,7 @@ def test_what_left_for_the_broker_for_writing_leaves_once(url: str) -> None:
             return []
 
     consumer, writer = Refusing(), MemoryBroker(url)
-    pool: Any = SimpleNamespace(shares_memory=True)
+    pool: Any = SimpleNamespace(shares_memory=True, is_inline=False)
     stranger: Any = None
     rim = Rim("w@t", consumer, stranger, pool, Reader(frozenset(), None), *[stranger] * 3, writer)
     carrier = Carrier(rim)

@@ -46,6 +46,7 @@ class Records:
         self, run: Context, state: str, value: Any, traceback: str | None = None
     ) -> ResultWrite:
         """Return the write of a run's record in `state`. Raises: EncodeError."""
+        wanted = self._wanted()
         record = ResultRecord(
             task_id=str(run.id),
             state=state,
@@ -55,21 +56,13 @@ class Records:
             date_done_at=self._hub.wall_clock.now() if state in states.READY_STATES else None,
             group_id=run.group,
             parent_id=run.parent_id,
-            extended=_extended(run) if self._wanted().is_extended else {},
+            extended=_extended(run) if wanted.is_extended else {},
         )
-        return self.write(record, run.reply_to)
+        return _write(record, run.reply_to, wanted)
 
     def write(self, record: ResultRecord, reply_to: str | None) -> ResultWrite:
         """Return the write of a record. Raises: EncodeError."""
-        wanted = self._wanted()
-        return ResultWrite(
-            record.task_id,
-            record.state,
-            encode_record(record, wanted.serializer, wanted.compression),
-            wanted.content_type,
-            reply_to or "",
-            wanted.failure_expires_s if record.state == states.FAILURE else wanted.expires_s,
-        )
+        return _write(record, reply_to, self._wanted())
 
     def _wanted(self) -> _Wanted:
         conf = self._hub.conf
@@ -88,6 +81,17 @@ class Records:
                 version=conf.version,
             )
         return self._known
+
+
+def _write(record: ResultRecord, reply_to: str | None, wanted: _Wanted) -> ResultWrite:
+    return ResultWrite(
+        record.task_id,
+        record.state,
+        encode_record(record, wanted.serializer, wanted.compression),
+        wanted.content_type,
+        reply_to or "",
+        wanted.failure_expires_s if record.state == states.FAILURE else wanted.expires_s,
+    )
 
 
 def _extended(run: Context) -> dict[str, Any]:

@@ -141,7 +141,7 @@ class Link:
                 raise self.broken(ConnectionError("the server is silent on another connection"))
             try:
                 # What came together with an earlier answer is here already.
-                answers = self._complete()
+                answers = self._complete() if self._reader.has_data() else []
                 data = wire.read(0.0 if answers else timeout_s)
                 while data is not None:
                     self._feed(data)

@@ -78,7 +78,8 @@ class Wire:
                 timeout_s = 0.0
         while True:
             try:
-                return self._received()
+                chunk = self._socket.recv(_READ_BYTES)
+                return self._whole(chunk) if self._is_tls and chunk else chunk
             except _NOT_NOW as error:
                 if timeout_s <= 0 or not self._waiting(error, waiting).wait(timeout_s):
                     return None
@@ -128,12 +129,9 @@ class Wire:
         with contextlib.suppress(OSError, AttributeError):
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, byte_count)
 
-    def _received(self) -> bytes:
-        chunk = self._socket.recv(_READ_BYTES)
-        if not self._is_tls or not chunk:
-            return chunk
+    def _whole(self, chunk: bytes) -> bytes:
+        """Return a record of TLS with those that came with it: no poll tells of the next one."""
         chunks = [chunk]
-        # A record at a time, and no poll tells of the next that is here.
         while self._is_pending():
             try:
                 chunks.append(self._socket.recv(_READ_BYTES))

@@ -173,9 +173,9 @@ class Carrier:
         of, and nothing waits for it: slots run beside this thread, or it will bring nothing to run.
         """
         rim = self._rim
-        if not (self._is_exchange_open and rim.consumer.answers_later):
+        if not self._is_exchange_open:
             return False
-        return not rim.pool.is_inline or rim.consumer.brings_nothing
+        return rim.consumer.brings_nothing if rim.pool.is_inline else rim.consumer.answers_later
 
     def finish_exchange(self) -> list[Happening]:
         """Wait for the end of the exchange that is under way, if there is one."""

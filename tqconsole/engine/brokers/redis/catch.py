@@ -36,29 +36,32 @@ class Catch:
         self._link = Link(address, clock)
         self._clock = clock
         self._overdue_mono = float("inf")
-        self._refused_mono = float("-inf")
+        #: When it was refused last, and the socket on which it waits.
+        self._refused_mono: float | None = None
+        self._readable: socket.socket | None = None
         self._knows_script = False
 
     @property
     def is_welcome(self) -> bool:
         """Whether nothing has spoken against it of late."""
-        return self._clock.mono() - self._refused_mono > _REFUSED_S
+        refused_mono = self._refused_mono
+        return refused_mono is None or self._clock.mono() - refused_mono > _REFUSED_S
 
     def put(self, list_name: str, words: Sequence[str | bytes | int | float]) -> socket.socket:
         """Let the fetch of these words wait for this list; return what is readable when it has
         waited. Raises: OperationalError; whether it waits is not known then.
         """
         try:
-            if not self._link.is_open:
+            if self._readable is None or not self._link.is_open:
                 self._link.connect()
-                self._knows_script = False
+                self._readable, self._knows_script = self._link.descriptor(), False
             self._link.send(self._commands(list_name, words))
         except EngineError as error:
             self._refused_mono = self._clock.mono()
             raise OperationalError(str(error)) from error
         self._knows_script = True
         self._overdue_mono = self._clock.mono() + WAIT_S + self._link.timeout_s
-        return self._link.descriptor()
+        return self._readable
 
     def _commands(
         self, list_name: str, words: Sequence[str | bytes | int | float]

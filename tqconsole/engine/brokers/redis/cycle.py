@@ -29,7 +29,7 @@ from tqconsole.engine.brokers.redis.exchange import (
     after,
     dead_row,
 )
-from tqconsole.engine.brokers.redis.keys import Keys, envelope_of, tail_of
+from tqconsole.engine.brokers.redis.keys import Keys, envelope_of
 from tqconsole.engine.brokers.redis.letters import Cause
 from tqconsole.engine.brokers.redis.routing import Router
 from tqconsole.engine.brokers.redis.starts import Starts
@@ -105,14 +105,14 @@ class Cycle:
         return self._flight is None or self._flight[1].is_over
 
     @property
-    def is_fetching(self) -> bool:
-        """Whether what is under way may bring something."""
-        return self._flight is not None and self._flight[0].wanted > 0
+    def is_only_telling(self) -> bool:
+        """Whether something is under way that brings nothing."""
+        return self._flight is not None and self._flight[0].wanted <= 0
 
     @property
     def is_emptying(self) -> bool:
         """Whether nothing will be in our hands when what is under way has taken effect."""
-        if self._flight is None or self.is_fetching:
+        if self._flight is None or self._flight[0].wanted > 0:
             return False
         plan = self._flight[0].plan
         return plan.only_ends and len(plan.acked) == len(self.hand)
@@ -162,7 +162,7 @@ class Cycle:
         keys, list_name = self._keys, self._feeding.list_of(place)
         words: list[Word] = [
             keys.unacked, keys.unacked_index, self._lease, batch, list_name, wanted,
-            f"{self._prefix}{batch}.", tail_of(place[0]), keys.busy,
+            f"{self._prefix}{batch}.", self._feeding.tail_of(place), keys.busy,
         ]  # fmt: skip
         sent = _Sent(batch, wanted, (place,), None, Plan())
         try:
@@ -190,7 +190,7 @@ class Cycle:
             return None
         self._waiting = None
         queue = sent.places[0][0]
-        found = self._taken(sent.batch, enumerate(((queue, it) for it in answer), 1))
+        found = self._taken(sent.batch, enumerate([(queue, it) for it in answer], 1))
         if 0 < len(found) < sent.wanted:
             self._bell.miss()
         else:
@@ -337,8 +337,9 @@ class Cycle:
     def _found(self, sent: _Sent, answer: Sequence[Any]) -> list[Popped]:
         """Take into our hands what a fetch brought."""
         next_due, _, reply = answer
-        if sent.wanted > 0:
-            self.due_at = float(next_due) if next_due else None
+        if sent.wanted <= 0:
+            return []
+        self.due_at = float(next_due) if next_due else None
         fetched = self._feeding.fetched(reply, sent.places, sent.wanted)
         return self._taken(sent.batch, enumerate(fetched, 1))
 

@@ -204,6 +204,10 @@ class Feeding:
         """Return the list at a place of a queue that is fetched from."""
         return self._words[place[0]].steps[place[1]][1]
 
+    def tail_of(self, place: Place) -> Word:
+        """Return what follows the envelope of a message of its queue in `unacked`."""
+        return self._words[place[0]].head[0]
+
     def add(self, queue: str) -> None:
         """Fetch from this queue too."""
         lists = self._keys.lists(queue)

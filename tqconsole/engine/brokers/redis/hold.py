@@ -199,7 +199,7 @@ class RedisConsumer(Consumer):
     @property
     def brings_nothing(self) -> bool:
         """See `Consumer.brings_nothing`."""
-        return self.answers_later and not self._cycle.is_fetching
+        return self._bell.is_tracking and self._cycle.is_only_telling
 
     def take_ring(self) -> bool:
         """See `Consumer.take_ring`."""

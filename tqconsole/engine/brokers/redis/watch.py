@@ -137,8 +137,10 @@ class Watch:
 
     def let_a_fetch_wait(self) -> None:
         """Put a fetch into the server for where the last message came from, if that is lively."""
+        if self._cycle.is_catching:
+            return
         place = self._place_to_wait_for()
-        if place is not None and not self._cycle.is_catching:
+        if place is not None:
             self._cycle.catch(place, min(self._wanted, MOST_WANTED))
 
     def look_again(self) -> None:

@@ -95,19 +95,15 @@ class Cycle:
         self._recalled: list[Popped] = []
 
     @property
-    def is_under_way(self) -> bool:
-        """Whether an exchange has left that was not landed: not all that are asked for need to."""
-        return self._flight is not None
+    def is_awaited(self) -> bool:
+        """Whether an exchange has left whose answer is still to come."""
+        return self._flight is not None and not self._flight[1].is_over
 
     @property
-    def has_answer(self) -> bool:
-        """Whether nothing is awaited of what is under way."""
-        return self._flight is None or self._flight[1].is_over
-
-    @property
-    def is_only_telling(self) -> bool:
-        """Whether something is under way that brings nothing."""
-        return self._flight is not None and self._flight[0].wanted <= 0
+    def is_telling(self) -> bool:
+        """Whether an exchange is awaited that brings nothing."""
+        flight = self._flight
+        return flight is not None and flight[0].wanted <= 0 and not flight[1].is_over
 
     @property
     def is_emptying(self) -> bool:

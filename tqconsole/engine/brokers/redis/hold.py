@@ -94,8 +94,10 @@ class RedisConsumer(Consumer):
         """See `Consumer.begin`: the script is on its way."""
         self._begin(settled, started, wanted, riding)
         if self._cycle.is_emptying:
-            # What comes next is asked for in the same breath.
+            # What comes next is asked for in the same breath. And what was answered meanwhile
+            # wakes nobody any more.
             self._watch.let_a_fetch_wait()
+            self._bell.look()
 
     def _begin(
         self,
@@ -156,7 +158,7 @@ class RedisConsumer(Consumer):
     def has_answered(self) -> bool:
         """See `Consumer.has_answered`."""
         self._bell.look()
-        return self._cycle.has_answer
+        return not self._cycle.is_awaited
 
     def finish(self) -> list[Delivery]:
         """See `Consumer.finish`."""
@@ -194,12 +196,12 @@ class RedisConsumer(Consumer):
     @property
     def answers_later(self) -> bool:
         """See `Consumer.answers_later`: what travels, travels on the bell's connection."""
-        return self._bell.is_tracking and self._cycle.is_under_way
+        return self._bell.is_tracking and self._cycle.is_awaited
 
     @property
     def brings_nothing(self) -> bool:
         """See `Consumer.brings_nothing`."""
-        return self._bell.is_tracking and self._cycle.is_only_telling
+        return self._bell.is_tracking and self._cycle.is_telling
 
     def take_ring(self) -> bool:
         """See `Consumer.take_ring`."""

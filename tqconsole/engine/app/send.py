@@ -75,7 +75,7 @@ class SendingApp(PublishingApp, TellingApp, Protocol):
         ...
 
 
-class _Call(msgspec.Struct, frozen=True):
+class _Call(msgspec.Struct, frozen=True, gc=False):
     """A call as it was made."""
 
     name: str

@@ -27,7 +27,7 @@ class TellingApp(Protocol):
         ...
 
 
-class Sending(msgspec.Struct, frozen=True):
+class Sending(msgspec.Struct, frozen=True, gc=False):
     """A call that is ready to be published, and what it was made of."""
 
     publication: Publication

@@ -238,17 +238,18 @@ class Task(RunningTask):
             given = {"task_id": task_id, "link": link, "link_error": link_error, **options}
             return self.app.apply_eagerly(self, args, kwargs, given)
         shown = shadow or self.shadow_name(args, kwargs, options)
-        given = self.sent_options()
-        if options:
-            given.update(options)
-        given.update(
-            task_id=task_id,
-            producer=producer,
-            link=link,
-            link_error=link_error,
-            shadow=shown,
-            task_type=self,
-        )
+        given = {**self.sent_options(), **options, "task_type": self}
+        # Named one by one, since each name that is passed on has its price.
+        if shown is not None:
+            given["shadow"] = shown
+        if task_id is not None:
+            given["task_id"] = task_id
+        if link is not None:
+            given["link"] = link
+        if link_error is not None:
+            given["link_error"] = link_error
+        if producer is not None:
+            given["producer"] = producer
         return self.app.send_task(self.name, args, kwargs, **given)
 
     async def adelay(self, *args: Any, **kwargs: Any) -> Any:

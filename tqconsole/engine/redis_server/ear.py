@@ -83,7 +83,8 @@ class Ear:
     def leave(self, *, is_over: bool) -> None:
         """Listen to them no more. `is_over`: nothing more will be told on them."""
         channels, self._channels = self._channels, frozenset()
-        self._asked = deque([None] * len(self._asked))
+        if self._asked:
+            self._asked = deque([None] * len(self._asked))
         if is_over and len(channels) <= _MOST_LEFT:
             self._left = tuple(channels)
         else:

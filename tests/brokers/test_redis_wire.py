@@ -21,6 +21,18 @@ class CountedSocket(socket.socket):
         return super().recv(*arguments)
 
 
+class LateSocket(socket.socket):
+    """A socket that has nothing yet at the first look."""
+
+    has_looked = False
+
+    def recv(self, *arguments: int) -> bytes:
+        if not self.has_looked:
+            self.has_looked = True
+            raise BlockingIOError
+        return super().recv(*arguments)
+
+
 @pytest.fixture
 def ends() -> Iterator[tuple[CountedSocket, socket.socket]]:
     near, far = socket.socketpair()
@@ -107,14 +119,30 @@ def test_fewer_bytes_than_expected_are_read_in_the_end(
     tcp_ends: tuple[socket.socket, socket.socket],
 ) -> None:
     ours, far = tcp_ends
-    wire = Wire(ours, 5.0)
+    late = LateSocket(fileno=ours.detach())
+    wire = Wire(late, 5.0)
     far.sendall(b"few")
     wire.expect(11)
 
     assert wire.read(0.01) == b"few"
     # Nothing more is expected: every byte wakes again.
     far.sendall(b"1")
-    assert wire.read(5.0) == b"1"
+    assert wire.read(60.0) == b"1"
+    late.close()
+
+
+def test_what_was_read_is_expected_no_more(
+    tcp_ends: tuple[socket.socket, socket.socket],
+) -> None:
+    ours, far = tcp_ends
+    wire = Wire(ours, 5.0)
+    far.sendall(b"0123456789")
+    wire.expect(11)
+
+    assert wire.read(60.0) == b"0123456789"
+    assert wire.read(0.01) is None
+    far.sendall(b"1")
+    assert wire.has_something()
 
 
 def test_the_end_wakes_who_expects_more(tcp_ends: tuple[socket.socket, socket.socket]) -> None:

@@ -57,10 +57,10 @@ class Wire:
                     raise TimeoutError("timed out") from error
 
     def expect(self, byte_count: int) -> None:
-        """Let the next read sleep until so many bytes are there, where the system can do that.
+        """Let reads sleep until so many bytes have come, where the system can do that.
 
         For answers that say nothing new: who waits for what follows need not be woken for them.
-        When its time is over the read brings fewer.
+        What is there when a read begins it brings at once, and also when its time is over.
         """
         self._expected_bytes = byte_count
 
@@ -70,6 +70,9 @@ class Wire:
         expected_bytes, self._expected_bytes = self._expected_bytes, 1
         # A look before the wait would be for nothing: the answer is still on its way.
         if timeout_s > 0 and not self._is_tls:
+            if expected_bytes > 1 and (chunk := self._at_once()) is not None:
+                self._expected_bytes = max(1, expected_bytes - len(chunk))
+                return chunk
             if expected_bytes != self._least_bytes:
                 self._wake_at(expected_bytes)
             if not waiting.wait(timeout_s):
@@ -122,6 +125,12 @@ class Wire:
                 self._socket.shutdown(socket.SHUT_RDWR)
         with contextlib.suppress(OSError):
             self._socket.close()
+
+    def _at_once(self) -> bytes | None:
+        try:
+            return self._socket.recv(_READ_BYTES)
+        except BlockingIOError:
+            return None
 
     def _wake_at(self, byte_count: int) -> None:
         self._least_bytes = byte_count

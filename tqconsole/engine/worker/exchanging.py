@@ -118,7 +118,7 @@ class Exchanging:
             return
         exchange = Exchange(
             hand.settled,
-            self._handing.handovers(),
+            self._handing.handovers() if hand.batches else (),
             wanted,
             hand.results,
             hand.publications,

@@ -267,7 +267,8 @@ class Loop:
         is_loud, self._is_bell_loud = self._is_bell_loud, False
         for action in actions:
             if type(action) is Exchange and action.wanted:
-                self._watch_bell()
+                if not self._is_bell_watched:
+                    self._watch_bell()
                 return
         if is_loud and self._is_bell_watched and self._bell_fileno is not None:
             self._selector.unregister(self._bell_fileno)

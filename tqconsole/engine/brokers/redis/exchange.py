@@ -131,9 +131,10 @@ def settle(
         held = hand.get(tag)
         if held is None:
             continue
+        if settlement.verdict is Verdict.ACK:
+            plan.acked.append(tag)
+            continue
         match settlement.verdict:
-            case Verdict.ACK:
-                plan.acked.append(tag)
             case Verdict.RETURN:
                 backs.append((held, tag, 0))
             case Verdict.DIED:
@@ -141,6 +142,8 @@ def settle(
             case Verdict.DEAD:
                 cause = Cause(settlement.reason, settlement.detail, worker_name)
                 plan.dead.append(dead_row(tag, held.envelope, held.queue, cause, keys, now_at))
+    if not backs:
+        return
     # What is pushed last is the first to be fetched: the oldest.
     backs.sort(key=lambda it: it[0].order, reverse=True)
     for held, tag, death_count in backs:

@@ -176,14 +176,16 @@ class AsyncResult(StoredResult):
             leave()
 
     def _watched(self, deadline_mono: float | None) -> Any:
-        def watch() -> Any:
-            return self.backend.watch([self.id], self.app.oid)
-
+        home = self.app
         try:
-            return watch()
+            return self.backend.watch([self.id], home.oid)
         except exceptions.OperationalError as error:
-            home = self.app
-            return home.store_patience.outlast(watch, error, home.wall_clock, deadline_mono)
+            return home.store_patience.outlast(
+                lambda: self.backend.watch([self.id], home.oid),
+                error,
+                home.wall_clock,
+                deadline_mono,
+            )
 
     def maybe_throw(self, propagate: bool = True, callback: Any = None) -> Any:
         """Raise what the task raised, if it did; else return the result as it is."""

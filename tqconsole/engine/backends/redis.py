@@ -35,14 +35,14 @@ class RedisWatch(Watch):
         ear: Ear,
         channels: Mapping[str, str],
         clock: Clock,
-        hear: Callable[[str, bytes | None], None],
+        heard: dict[str, bytes],
         release: Callable[[Ear], None],
     ) -> None:
-        """`channels`: channel -> task id; `hear` takes a task's record, None to forget it."""
+        """`channels`: channel -> task id; `heard` gets the records that are told, by task id."""
         self._ear = ear
         self._channels = channels
         self._clock = clock
-        self._hear = hear
+        self._heard = heard
         self._release = release
         self._is_closed = False
         ear.listen(tuple(channels))
@@ -67,7 +67,8 @@ class RedisWatch(Watch):
         while left_s > 0:
             if told := self._ear.take(left_s):
                 for channel, record in told:
-                    self._hear(self._channels[channel], record)
+                    if len(self._heard) < _MOST_HEARD:
+                        self._heard[self._channels[channel]] = record
                 return
             left_s = deadline_mono - self._clock.mono()
 
@@ -85,7 +86,7 @@ class RedisWatch(Watch):
         self._is_closed = True
         for task_id in self._channels.values():
             # What comes from now on is not heard: it would be the last word for ever.
-            self._hear(task_id, None)
+            self._heard.pop(task_id, None)
         try:
             self._ear.leave(is_over=is_over)
         except OperationalError:
@@ -153,7 +154,13 @@ class RedisBackend(Backend):
 
     def fetch(self, task_ids: Sequence[str]) -> dict[str, bytes]:
         """See `Backend.fetch`."""
-        heard = self._take_heard(task_ids)
+        heard: dict[str, bytes] = {}
+        if self._heard:
+            for task_id in task_ids:
+                # Another thread may take the same one: then it is read from the server.
+                record = self._heard.pop(task_id, None)
+                if record is not None:
+                    heard[task_id] = record
         if len(heard) == len(task_ids):
             return heard
         wanted = [task_id for task_id in task_ids if task_id not in heard]
@@ -182,7 +189,7 @@ class RedisBackend(Backend):
         except IndexError:
             ear = Ear(self._address, self._clock)
         channels = {self._task_key(it): it for it in task_ids}
-        return RedisWatch(ear, channels, self._clock, self._hear, self._take_back)
+        return RedisWatch(ear, channels, self._clock, self._heard, self._take_back)
 
     def put(self, key: str, value: bytes, expires_s: float | None) -> None:
         """See `Backend.put`."""
@@ -221,22 +228,6 @@ class RedisBackend(Backend):
         spare, self._spare = self._spare, []
         for ear in spare:
             ear.close()
-
-    def _hear(self, task_id: str, record: bytes | None) -> None:
-        if record is None:
-            self._heard.pop(task_id, None)
-        elif len(self._heard) < _MOST_HEARD:
-            self._heard[task_id] = record
-
-    def _take_heard(self, task_ids: Sequence[str]) -> dict[str, bytes]:
-        heard: dict[str, bytes] = {}
-        if self._heard:
-            for task_id in task_ids:
-                # Another thread may take the same one: then it is read from the server.
-                record = self._heard.pop(task_id, None)
-                if record is not None:
-                    heard[task_id] = record
-        return heard
 
     def _take_back(self, ear: Ear) -> None:
         if self._spare:

@@ -52,7 +52,9 @@ class Ear:
         if opened is not self._socket:
             self._socket, self._left = opened, ()
             self._asked.clear()
-        chunks = [channels[at : at + _CHUNK] for at in range(0, len(channels), _CHUNK)]
+        chunks = [channels]
+        if not 0 < len(channels) <= _CHUNK:
+            chunks = [channels[at : at + _CHUNK] for at in range(0, len(channels), _CHUNK)]
         commands: list[Command] = [("UNSUBSCRIBE", *self._left)] if self._left else []
         commands += [("SUBSCRIBE", *names) for names in chunks]
         commands += [("MGET", *names) for names in chunks]

@@ -152,7 +152,7 @@ def _the_task_is_in_the_list(pane: TmuxPane) -> None:
     """As its events told it, found by a filter."""
     _leave(pane, "Timeline")
     pane.press("2")
-    pane.until("filter", "1 of 1")
+    pane.until("▸ tasks", "filter", "1 of 1")
     pane.press("/")
     pane.type("state:SUCCESS name:add")
     pane.until("state:SUCCESS name:add", "1 of 1", "✔ SUCCESS", "add(2, 40)")

@@ -10,8 +10,8 @@ from faults.scenario import Beside, Case, Report, Scenario
 from faults.site import Site
 
 _TASK_COUNTS = {
-    "redis": {"ci": 10_000, "night": 200_000, "release": 10_000_000},
-    "rabbitmq": {"ci": 10_000, "night": 200_000, "release": 10_000_000},
+    "redis": {"ci": 30_000, "night": 200_000, "release": 10_000_000},
+    "rabbitmq": {"ci": 30_000, "night": 200_000, "release": 10_000_000},
     "sqlite": {"ci": 10_000, "night": 100_000, "release": 10_000_000},
 }
 #: Goal, in bytes a task, for the parent and for a child; the first can only be told from noise

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.servers.brokers_up import Server
+from tests.servers.brokers_up import Server, free_port
 from tqconsole.engine.backends.redis import RedisBackend
 from tqconsole.engine.brokers.redis.bell import Bell
 from tqconsole.engine.brokers.redis.broker import RedisBroker
@@ -23,6 +23,7 @@ from tqconsole.engine.protocol.transfer import (
 )
 from tqconsole.engine.redis_server.address import locate
 from tqconsole.engine.redis_server.ear import Ear, quiet_bytes
+from tqconsole.engine.redis_server.link import Script
 
 pytestmark = pytest.mark.server
 
@@ -138,6 +139,30 @@ def test_start_that_was_not_written_down_is_said_again(
     assert calls(broker)["zrem"] == 1
     assert broker._link.run("HLEN", "unacked") == 0
     consumer.close()
+
+
+def test_script_that_the_server_forgot_is_told_why_the_connection_was_given_up(
+    broker: RedisBroker,
+) -> None:
+    """The refusal of a note comes right behind the word that the script is not known."""
+    bell = Bell(locate(broker.url))
+    bell.fileno()
+    script = Script("return redis.call('GET', KEYS[1] or 'there')")
+    missed: list[str] = []
+    port = free_port()
+    broker._link.run("CONFIG", "SET", "replica-read-only", "yes")
+    try:
+        broker._link.run("REPLICAOF", "127.0.0.1", port)
+        pending = bell.begin(script, [])
+        bell.note([("SET", "a", "b")], lambda: missed.append("note"))
+
+        with pytest.raises(OperationalError, match="it is a replica"):
+            bell.finish(pending)
+    finally:
+        broker._link.run("REPLICAOF", "NO", "ONE")
+    assert missed == ["note"]
+    assert bell.run(script, []) is None
+    bell.close()
 
 
 @pytest.mark.parametrize("is_acked", [True, False])

@@ -174,14 +174,9 @@ class Bell:
         if pending.error is not None:
             raise pending.error
         answer = pending.answer
-        if not isinstance(answer, hiredis.ReplyError):
-            return answer
-        if not str(answer).startswith("NOSCRIPT"):
+        if isinstance(answer, hiredis.ReplyError):
             raise self._refused(answer)
-        again = Pending(pending.script, pending.arguments)
-        self._send([(b"EVAL", again.script.text, b"0", *again.arguments)])
-        self._awaited.append(again)
-        return self.finish(again)
+        return answer
 
     def run(self, script: Script, arguments: Sequence[str | bytes | int | float]) -> Any:
         """Return what a script returns. Raises: OperationalError."""
@@ -346,7 +341,12 @@ class Bell:
 
     def _on_answer(self, asked: Pending | _Look | _Note, answer: Any) -> None:
         if isinstance(asked, Pending):
-            asked.answer = answer
+            if isinstance(answer, hiredis.ReplyError) and str(answer).startswith("NOSCRIPT"):
+                self._awaited.append(asked)  # before it leaves: a loss has to tell it
+                with contextlib.suppress(OperationalError):
+                    self._send([(b"EVAL", asked.script.text, b"0", *asked.arguments)])
+            else:
+                asked.answer = answer
         elif isinstance(asked, _Look):
             self._look_count -= 1
             if answer != 0:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from driving import press, settle, shown_text, type_text
 from fake import FakeSession
+from textual import events
 from textual.widgets import Input
 
 from tqconsole.console import Console
@@ -21,6 +22,25 @@ async def test_tab_takes_the_only_name_that_goes_on() -> None:
         await press(pilot, "tab")
 
         assert app.screen.query_one("#field-task-name", Input).value == "img.resize"
+        assert app.focused is not None
+        assert app.focused.id == "field-args"
+
+
+async def test_tab_takes_no_name_for_one_that_is_still_being_typed() -> None:
+    app = Console(FakeSession(), screen="tasks")
+    async with app.run_test(size=SIZE) as pilot:
+        await settle(pilot)
+        await press(pilot, "N")
+        field = app.screen.query_one("#field-task-name", Input)
+        for key in "img.resize":
+            field.post_message(events.Key("full_stop" if key == "." else key, key))
+        dialog = app.screen
+        assert isinstance(dialog, CallDialog)
+
+        dialog.action_complete()
+        await settle(pilot)
+
+        assert field.value == "img.resize"
         assert app.focused is not None
         assert app.focused.id == "field-args"
 

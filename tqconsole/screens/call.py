@@ -236,7 +236,9 @@ class CallDialog(Dialog[ActionRequest]):
         field = self.query(Input).first()
         low = field.value.lower()
         ways = [offer for offer in self._offers if offer.lower().startswith(low)]
-        if self.focused is field and self._offers and (self._picked >= 0 or len(ways) == 1):
+        # What was typed before the tab and is still on its way is the name, not a part of it.
+        is_typed = self.focused is field and not field.message_queue_size
+        if is_typed and self._offers and (self._picked >= 0 or len(ways) == 1):
             field.value = self._offers[self._picked] if self._picked >= 0 else ways[0]
         self.focus_next()
 

@@ -32,8 +32,9 @@ async def test_tab_takes_no_name_for_one_that_is_still_being_typed() -> None:
         await settle(pilot)
         await press(pilot, "N")
         field = app.screen.query_one("#field-task-name", Input)
-        for key in "img.resize":
-            field.post_message(events.Key("full_stop" if key == "." else key, key))
+        await type_text(pilot, "img.res")
+        for key in "ize":
+            field.post_message(events.Key(key, key))
         dialog = app.screen
         assert isinstance(dialog, CallDialog)
 
